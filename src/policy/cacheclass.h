@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How an image of a pod may lie in the image store (CACHE-1). */
+#ifndef POLICY_CACHECLASS_H
+#define POLICY_CACHECLASS_H
+
+#include "policy/domain.h"
+
+/*
+ * The strictest class of the domain's rules that match the pod's sub-function (NULL: unmapped, matches every rule on one)
+ * or the image; Shared when none does.
+ */
+enum policy_cache policy_cacheclass_of(const struct policy_domain *domain, const char *subfunction, const char *image);
+
+/* Whether that class can be kept: only Shared is implemented, another is refused (-EOPNOTSUPP) with image, class and domain named. */
+int policy_cacheclass_check(const struct policy_domain *domain, const char *subfunction, const char *image, struct err *err) MUST_CHECK;
+
+#endif
