@@ -74,6 +74,15 @@ void http_want_body(struct http_request *request, void (*ready)(struct http_requ
  * (after http_answer…) stops reading and closes the connection after the answer. */
 void http_stream_body(struct http_request *request, int (*piece)(struct http_request *request, const char *bytes, size_t len, void *user));
 
+/*
+ * Parks a request that cannot be answered yet (a long poll, an answer that another peer brings): the handler returns without
+ * an answer, the connection's thread serves others. Any thread calls http_resume once, as soon as from within http_park's
+ * caller; then resumed(request, user) runs in a server thread and must answer. Whoever parks sees to a deadline of its own:
+ * the request lives until it is resumed, also when the peer has left. http_server_stop resumes nothing: resume all before.
+ */
+void http_park(struct http_request *request, void (*resumed)(struct http_request *request, void *user), void *user);
+void http_resume(struct http_request *request);
+
 /* --- the answer: exactly one of these --- */
 /* Adds a header to the coming answer. Name and value are copied; a value with control bytes is refused (-EINVAL). */
 int http_add_header(struct http_request *request, const char *name, const char *value) MUST_CHECK;
