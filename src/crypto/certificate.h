@@ -29,8 +29,13 @@ struct crypto_certificate_request {
 int crypto_certificate_issue(const struct crypto_certificate_request *request, const struct crypto_key *key, const char *ca_pem,
 			     const struct crypto_key *ca_key, struct buf *pem, struct err *err) MUST_CHECK;
 
+/* In those that read a certificate, pem is exactly one as it was issued: a text before, behind or between is ERR_SYNTAX. */
+
 /* Seconds until the certificate ends (negative when it has). */
 int crypto_certificate_left(const char *pem, int64_t *ret_seconds, struct err *err) MUST_CHECK;
+
+/* The SHA-256 of the certificate's DER bytes: what http_peer and pull tokens name a certificate by. */
+int crypto_certificate_sha256(const char *pem, uint8_t digest[static CRYPTO_SHA256_SIZE], struct err *err) MUST_CHECK;
 
 /* Verifies that pem chains to ca_pem now and carries the purpose; then that the signature over the bytes is by its key.
  * ERR_UNKNOWN_PEER with which of the two failed; ERR_EXPIRED for a certificate out of its time. */

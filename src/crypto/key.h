@@ -36,8 +36,14 @@ int crypto_equal(const void *a, const void *b, size_t len) MUST_CHECK;
 /* Standard base64 with padding; decode refuses anything else (-EINVAL). */
 int crypto_base64(struct buf *to, const void *bytes, size_t len) MUST_CHECK;
 int crypto_unbase64(struct buf *to, const char *text, size_t len) MUST_CHECK;
+/* The URL alphabet without padding (RFC 4648 section 5), for bearer tokens; as strict. */
+int crypto_base64url(struct buf *to, const void *bytes, size_t len) MUST_CHECK;
+int crypto_unbase64url(struct buf *to, const char *text, size_t len) MUST_CHECK;
 
-/* A salted password hash, one line of text (scrypt, memory-hard); and its check: ERR_UNKNOWN_PEER when it does not match. */
+/*
+ * Appends a salted password hash, one line of text (scrypt N=2^14 r=8 p=5: 16 MiB and some 0.2 s). The check takes as long:
+ * ERR_UNKNOWN_PEER when the password is another, ERR_SYNTAX when the line is no such hash. Passwords have 1 to 1,024 bytes.
+ */
 int crypto_password_hash(const char *password, struct buf *to, struct err *err) MUST_CHECK;
 int crypto_password_check(const char *password, const char *hash, struct err *err) MUST_CHECK;
 
