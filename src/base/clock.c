@@ -30,7 +30,7 @@ void clock_format(char to[static CLOCK_STAMP_SIZE], int64_t wall_ms)
 	struct tm parts;
 
 	if (!gmtime_r(&seconds, &parts) || strftime(to, CLOCK_STAMP_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-		(void)strcpy(to, "1970-01-01T00:00:00Z");
+		memcpy(to, "1970-01-01T00:00:00Z", CLOCK_STAMP_SIZE);
 }
 
 /* Reads exactly count digits and moves on; false when one is missing. */
