@@ -3,13 +3,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/str.h"
+
+#define LINK_ENABLE_MS 3000
 
 static struct ifinfomsg *put_link(struct nlmsghdr *request, int index, bool up)
 {
@@ -25,7 +29,17 @@ static struct ifinfomsg *put_link(struct nlmsghdr *request, int index, bool up)
 struct found_link {
 	int index;
 	char kind[16];
+	uint8_t port_state; /* as a bridge's port; 0 is BR_STATE_DISABLED */
 };
+
+static int on_port_data(const struct nlattr *attribute, void *user)
+{
+	struct found_link *found = user;
+
+	if (mnl_attr_get_type(attribute) == IFLA_BRPORT_STATE && mnl_attr_validate(attribute, MNL_TYPE_U8) == 0)
+		found->port_state = mnl_attr_get_u8(attribute);
+	return MNL_CB_OK;
+}
 
 static int on_link_info(const struct nlattr *attribute, void *user)
 {
@@ -34,6 +48,8 @@ static int on_link_info(const struct nlattr *attribute, void *user)
 	if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0 &&
 	    str_copy(found->kind, sizeof(found->kind), mnl_attr_get_str(attribute)) < 0)
 		found->kind[0] = '\0';
+	if (mnl_attr_get_type(attribute) == IFLA_INFO_SLAVE_DATA)
+		(void)mnl_attr_parse_nested(attribute, on_port_data, found);
 	return MNL_CB_OK;
 }
 
@@ -237,9 +253,25 @@ int link_pair(struct netlink *netlink, const struct link_port *port, int bridge,
 		r = confine_port(netlink, found.index);
 	if (r == 0)
 		r = fix_neighbours(netlink, port, found.index, bridge);
+	return r < 0 ? err_sys(err, r, "cannot set up link '%s'", port->name) : 0;
+}
+
+/* The kernel reports a carrier up to a second late; asking for the link makes newer ones look at once. */
+int link_enable(struct netlink *netlink, const char *name, struct err *err)
+{
+	struct timespec pause = {.tv_nsec = 1000000};
+	struct found_link found;
+	int r = find_link(netlink, name, &found);
+
 	if (r == 0)
 		r = set_up(netlink, found.index);
-	return r < 0 ? err_sys(err, r, "cannot set up link '%s'", port->name) : 0;
+	for (int i = 0; r == 0 && i < LINK_ENABLE_MS; i++) {
+		r = find_link(netlink, name, &found);
+		if (r == 0 && found.port_state == BR_STATE_FORWARDING)
+			return 0;
+		(void)nanosleep(&pause, NULL);
+	}
+	return err_sys(err, r < 0 ? r : -ETIMEDOUT, "cannot enable link '%s'", name);
 }
 
 static int add_default_route(struct netlink *netlink, int index, uint32_t gateway, uint32_t source)

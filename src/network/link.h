@@ -20,8 +20,12 @@ struct link_port {
 /* Makes the bridge with its address (host byte order) unless it is there, and sets it up. ret_index is its link's number. */
 int link_bridge(struct netlink *netlink, const char *name, uint32_t address, unsigned prefix, int *ret_index, struct err *err) MUST_CHECK;
 
-/* Makes a pair: one end in the namespace behind pod_fd as "eth0", the other an isolated port of the bridge that learns and floods nothing. */
+/* Makes a pair: one end in the namespace behind pod_fd as "eth0", the other an isolated port of the
+ * bridge that learns and floods nothing and is still down. */
 int link_pair(struct netlink *netlink, const struct link_port *port, int bridge, int pod_fd, struct err *err) MUST_CHECK;
+
+/* Sets a port of the bridge up, once the other end is, and waits until it forwards. -ETIMEDOUT. */
+int link_enable(struct netlink *netlink, const char *name, struct err *err) MUST_CHECK;
 
 /* Sets loopback and eth0 up inside a pod and gives eth0 its /32 and the default route over gateway. netlink is a socket of the pod's namespace. */
 int link_pod(struct netlink *netlink, uint32_t address, uint32_t gateway, struct err *err) MUST_CHECK;

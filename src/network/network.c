@@ -386,6 +386,8 @@ static int plug(struct network *network, const struct member *member, int namesp
 		r = link_pair(&network->netlink, port, network->index, namespace_fd, err);
 	if (r == 0)
 		r = link_pod(&inside, port->address, network->config.network + 1, err);
+	if (r == 0)
+		r = link_enable(&network->netlink, port->name, err);
 	return r;
 }
 
