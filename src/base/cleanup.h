@@ -26,7 +26,7 @@ static inline void cleanup_close(const int *fd)
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
 /* Defines cleanup_NAME for CLEANUP(cleanup_NAME) from a free function that accepts NULL. */
-#define CLEANUP_DEFINE(name, type, function)            \
+#define CLEANUP_DEFINE(name, type, function)             \
 	static inline void cleanup_##name(type *pointer) \
 	{                                                \
 		function(*pointer);                      \

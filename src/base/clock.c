@@ -67,7 +67,8 @@ static bool zone(const char *at, int *ret_offset)
 	if (*at != '+' && *at != '-')
 		return false;
 	at++;
-	if (!digits(&at, 2, &hours) || !expect(&at, ':') || !digits(&at, 2, &minutes) || *at || hours > 23 || minutes > 59)
+	if (!digits(&at, 2, &hours) || !expect(&at, ':') || !digits(&at, 2, &minutes) || *at || hours > 23 ||
+	    minutes > 59)
 		return false;
 	*ret_offset = sign * (hours * 3600 + minutes * 60);
 	return true;
@@ -80,9 +81,10 @@ int clock_parse(const char *stamp, int64_t *ret_wall_ms)
 	const char *at = stamp;
 	time_t seconds;
 
-	if (!digits(&at, 4, &parts.tm_year) || !expect(&at, '-') || !digits(&at, 2, &parts.tm_mon) || !expect(&at, '-') ||
-	    !digits(&at, 2, &parts.tm_mday) || !expect(&at, 'T') || !digits(&at, 2, &parts.tm_hour) || !expect(&at, ':') ||
-	    !digits(&at, 2, &parts.tm_min) || !expect(&at, ':') || !digits(&at, 2, &parts.tm_sec))
+	if (!digits(&at, 4, &parts.tm_year) || !expect(&at, '-') || !digits(&at, 2, &parts.tm_mon) ||
+	    !expect(&at, '-') || !digits(&at, 2, &parts.tm_mday) || !expect(&at, 'T') ||
+	    !digits(&at, 2, &parts.tm_hour) || !expect(&at, ':') || !digits(&at, 2, &parts.tm_min) ||
+	    !expect(&at, ':') || !digits(&at, 2, &parts.tm_sec))
 		return -EINVAL;
 	if (*at == '.') {
 		at++;

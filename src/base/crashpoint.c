@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 void crashpoint(const char *name)
 {
-	static int passes;
+	static uint64_t passes;
+	uint64_t wanted = 1;
 	const char *asked = getenv("BULKHEAD_CRASH_AT");
 	size_t len = strlen(name);
 
 	if (!asked || strncmp(asked, name, len) != 0 || (asked[len] != '\0' && asked[len] != ','))
 		return;
-	passes++;
-	if (passes >= (asked[len] ? atoi(asked + len + 1) : 1))
+	if (asked[len] && str_parse_u64(asked + len + 1, UINT64_MAX, &wanted) < 0)
+		return;
+	if (++passes >= wanted)
 		(void)raise(SIGKILL);
 }
 #else

@@ -85,7 +85,8 @@ int err_prefix(struct err *err, const char *format, ...)
 	(void)vsnprintf(prefix, sizeof(prefix), format, args);
 	va_end(args);
 	memcpy(rest, err->msg, sizeof(rest));
-	(void)snprintf(err->msg, sizeof(err->msg), "%s: %.*s", prefix, (int)(sizeof(err->msg) - strlen(prefix) - 3), rest);
+	(void)snprintf(err->msg, sizeof(err->msg), "%s: %.*s", prefix, (int)(sizeof(err->msg) - strlen(prefix) - 3),
+		       rest);
 	return err->code;
 }
 

@@ -25,7 +25,8 @@ int fdio_read_file(int dir, const char *path, struct buf *buf, struct err *err) 
  * Replaces a file below dir so that readers and a crash see the old or the new contents: temporary file in the same
  * folder, fsync, rename, fsync of the folder. mode is the new file's mode.
  */
-int fdio_replace_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode, struct err *err) MUST_CHECK;
+int fdio_replace_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode,
+		      struct err *err) MUST_CHECK;
 
 /* Makes a folder and those above it that are missing, each with mode. Existing ones are left alone. */
 int fdio_mkdir_all(int dir, const char *path, mode_t mode, struct err *err) MUST_CHECK;

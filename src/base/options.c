@@ -148,7 +148,8 @@ static const struct option_row *find_in(const struct option_row *rows, size_t co
 	return NULL;
 }
 
-static const struct option_row *find_row(const struct option_command *command, const char *name, size_t len, char letter)
+static const struct option_row *find_row(const struct option_command *command, const char *name, size_t len,
+					 char letter)
 {
 	const struct option_row *row = find_in(command->rows, command->row_count, name, len, letter);
 
@@ -205,7 +206,8 @@ static int take_short(const struct option_command *command, char **argv, int *re
 		}
 		if (row->argument) {
 			if (!at[1] && !argv[1])
-				return err_set(err, ERR_INVALID, "option '-%c' needs an argument %s", *at, row->argument);
+				return err_set(err, ERR_INVALID, "option '-%c' needs an argument %s", *at,
+					       row->argument);
 			*row->value = at[1] ? at + 1 : argv[1];
 			*ret_words = at[1] ? 1 : 2;
 			return 0;
@@ -260,8 +262,8 @@ int options_parse(const struct option_command *command, int argc, char **argv, i
 			at++;
 			continue;
 		}
-		r = argv[at][1] == '-' ? take_long(command, argv + at, &words, err) :
-					 take_short(command, argv + at, &words, err);
+		r = argv[at][1] == '-' ? take_long(command, argv + at, &words, err)
+				       : take_short(command, argv + at, &words, err);
 		if (r)
 			return r;
 		move_words(argv, first, at, words);

@@ -34,7 +34,8 @@ struct option_command {
  * --version the version on standard output; both return 1 and the caller exits with 0.
  * Returns 0 and the index of the first operand; -EINVAL with a message that names the word and the nearest known option.
  */
-int options_parse(const struct option_command *command, int argc, char **argv, int *ret_first, struct err *err) MUST_CHECK;
+int options_parse(const struct option_command *command, int argc, char **argv, int *ret_first,
+		  struct err *err) MUST_CHECK;
 
 /* Prints the help of a command on standard output. */
 void options_help(const struct option_command *command);

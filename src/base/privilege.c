@@ -53,7 +53,8 @@ int privilege_drop(enum privilege_part part, struct err *err)
 		if (r < 0)
 			return err_sys(err, r, "cannot drop the capabilities of '%s'", parts[part].user);
 		if (setuid(0) == 0 || setgid(0) == 0)
-			return err_set(err, -EPERM, "cannot become user '%s': root could be regained", parts[part].user);
+			return err_set(err, -EPERM, "cannot become user '%s': root could be regained",
+				       parts[part].user);
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, -errno, "cannot confine the process of '%s'", parts[part].user);

@@ -10,14 +10,14 @@
 #include "base/err.h"
 
 struct proc_spec {
-	const char *path;              /* absolute path of the program; no search */
-	const char *const *argv;       /* NULL-terminated */
-	const char *const *envp;       /* NULL-terminated; NULL for an empty environment */
-	int in, out, error;            /* descriptors for 0, 1, 2; -1 for /dev/null */
-	const int *keep;               /* further descriptors, handed over as 3, 4, … in this order */
+	const char *path;        /* absolute path of the program; no search */
+	const char *const *argv; /* NULL-terminated */
+	const char *const *envp; /* NULL-terminated; NULL for an empty environment */
+	int in, out, error;      /* descriptors for 0, 1, 2; -1 for /dev/null */
+	const int *keep;         /* further descriptors, handed over as 3, 4, … in this order */
 	size_t keep_count;
-	bool new_session;              /* setsid() */
-	bool die_with_parent;          /* SIGKILL when the calling thread ends */
+	bool new_session;     /* setsid() */
+	bool die_with_parent; /* SIGKILL when the calling thread ends */
 };
 
 struct proc {

@@ -88,7 +88,8 @@ static void test_failure(void **state)
 	log_init("test", LOG_LEVEL_INFO);
 	capture();
 	log_failure("cannot go on", &err);
-	assert_non_null(strstr(captured(), "\"msg\":\"cannot go on\",\"error\":\"disk 'a' broke\",\"hint\":\"replace it\"}\n"));
+	assert_non_null(
+		strstr(captured(), "\"msg\":\"cannot go on\",\"error\":\"disk 'a' broke\",\"hint\":\"replace it\"}\n"));
 }
 
 int main(void)

@@ -111,7 +111,9 @@ static void test_remove_in_callback(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(pipe2(ends[i], O_CLOEXEC), 0);
 		assert_int_equal(fdio_write_all(ends[i][1], "x", 1), 0);
-		assert_int_equal(loop_add_fd(loop, ends[i][0], EPOLLIN, read_and_remove_other, &readers[i], &readers[i].self), 0);
+		assert_int_equal(loop_add_fd(loop, ends[i][0], EPOLLIN, read_and_remove_other, &readers[i],
+					     &readers[i].self),
+				 0);
 	}
 	readers[0].other = readers[1].self;
 	readers[1].other = readers[0].self;

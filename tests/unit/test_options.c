@@ -15,8 +15,8 @@ static const char *root, *level;
 static bool quiet, all;
 
 static const struct option_row rows[] = {
-	{"root", 'r', "DIR", "the folder below which everything lies that this program reads or writes, made if missing",
-	 &root, NULL},
+	{"root", 'r', "DIR",
+	 "the folder below which everything lies that this program reads or writes, made if missing", &root, NULL},
 	{"log-level", 0, "LEVEL", "least level logged", &level, NULL},
 	{"quiet", 'q', NULL, "say nothing", NULL, &quiet},
 	{"all", 'a', NULL, "everything", NULL, &all},
@@ -176,7 +176,7 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),  cmocka_unit_test(test_operands_are_gathered),
+		cmocka_unit_test(test_forms),           cmocka_unit_test(test_operands_are_gathered),
 		cmocka_unit_test(test_stop_at_operand), cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_missing_operand), cmocka_unit_test(test_help),
 	};

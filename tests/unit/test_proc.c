@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <stdarg.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -75,7 +75,9 @@ static void test_signals_are_reset(void **state)
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_BLOCK, &all, NULL);
-	assert_int_equal(shell("grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t'", NULL, &out, NULL, 10000, &err), 0);
+	assert_int_equal(shell("grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d '\\n\\t'", NULL, &out, NULL, 10000,
+			       &err),
+			 0);
 	(void)sigprocmask(SIG_UNBLOCK, &all, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
 	assert_string_equal(out.data, "SigBlk:0000000000000000SigIgn:0000000000000000");
@@ -93,7 +95,9 @@ static void test_keep(void **state)
 	assert_int_equal(pipe2(a, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(b, O_CLOEXEC), 0);
 	assert_int_equal(proc_spawn(&(struct proc_spec){.path = "/bin/sh",
-							.argv = (const char *const[]){"sh", "-c", "printf A >&3; printf B >&4", NULL},
+							.argv = (const char *const[]){"sh", "-c",
+										      "printf A >&3; printf B >&4",
+										      NULL},
 							.in = -1,
 							.out = -1,
 							.error = -1,
