@@ -9,8 +9,8 @@
 #include "base/err.h"
 #include "policy/fields.h"
 
-#define POLICY_RULES_MAX 256    /* rows of each list in a TrustDomain */
-#define POLICY_NAMES_MAX 1024   /* names in one selector */
+#define POLICY_RULES_MAX 64     /* rows of each list in a TrustDomain */
+#define POLICY_NAMES_MAX 256    /* names in one selector */
 #define POLICY_NAME_MAX 253     /* bytes of a name */
 #define POLICY_DOMAINS_MAX 16384
 
@@ -92,6 +92,9 @@ int policy_domain_parse(const json_t *object, struct policy_domain **ret_domain,
 int policy_domain_parse_spec(const char *name, const json_t *spec, struct policy_domain **ret_domain, struct err *err) MUST_CHECK;
 void policy_domain_free(struct policy_domain *domain);
 CLEANUP_DEFINE(policy_domain, struct policy_domain *, policy_domain_free)
+
+/* Whether the rules of one domain fit each other; part of parsing. ERR_INVALID names the two rules or the pair. */
+int policy_domain_consistent(const struct policy_domain *domain, struct err *err) MUST_CHECK;
 
 /* Whether pods of the domain can run with what is implemented: the class VM is refused by name (-EOPNOTSUPP). */
 int policy_domain_supported(const struct policy_domain *domain, struct err *err) MUST_CHECK;

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "policy/domain.h"
 
-#define POLICY_TICKET_MAX ((size_t)3 * 1024 * 1024) /* bytes of a payload */
+#define POLICY_TICKET_MAX ((size_t)1400 * 1024) /* bytes of a payload */
 #define POLICY_PULLS_MAX 64
 #define POLICY_TOKEN_MAX ((size_t)16 * 1024)        /* bytes of a pull token, text or payload */
 #define POLICY_CLOCK_SKEW_MS INT64_C(300000)        /* how far clocks of parts may be apart */

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/domain.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "policy/ceiling.h"
+#include "policy/interface.h"
+
+#define PATH_SIZE 96
+
+static const char *const level_names[] = {"None", "Instance", "Server"};
+static const char *const isolation_names[] = {"Container", "VM", "Dedicated"};
+static const char *const cache_names[] = {"Shared", "Encrypted", "Memory", "Never"};
+static const char *const protocol_names[] = {"TCP", "UDP", "SCTP"};
+
+const char *policy_level_name(enum policy_level level)
+{
+	return level_names[level];
+}
+
+const char *policy_isolation_name(enum policy_isolation isolation)
+{
+	return isolation_names[isolation];
+}
+
+const char *policy_cache_name(enum policy_cache class)
+{
+	return cache_names[class];
+}
+
+const char *policy_protocol_name(enum policy_protocol protocol)
+{
+	return protocol_names[protocol];
+}
+
+static int out_of_memory(struct err *err)
+{
+	return err_set(err, -ENOMEM, "out of memory");
+}
+
+/* Finds a word of the specification from index first on. */
+static int read_word(const char *word, const char *path, const char *field, const char *const *words, size_t first, size_t count,
+		     struct err *err)
+{
+	struct buf known = buf_of(128);
+	int r = 0;
+
+	for (size_t i = first; i < count; i++)
+		if (str_eq(words[i], word))
+			return (int)i;
+	for (size_t i = first; i < count && r == 0; i++)
+		r = buf_printf(&known, "%s%s", i == first ? "" : ", ", words[i]);
+	(void)err_set(err, ERR_INVALID, "field '%s.%s' is '%.32s', one of %s is expected", path, field, word,
+		      r < 0 ? "others" : known.data);
+	buf_done(&known);
+	return ERR_INVALID;
+}
+
+/* Copies an optional name; an absent one stays NULL. */
+static int read_label(const json_t *object, const char *field, const char *path, char **ret, struct err *err)
+{
+	const char *value = json_string_value(json_object_get(object, field));
+
+	if (!value)
+		return 0;
+	if (!str_is_dns_label(value))
+		return err_set(err, ERR_INVALID, "field '%s.%s' is '%.64s', not a name of lower-case letters, digits and '-'", path,
+			       field, value);
+	*ret = strdup(value);
+	return *ret ? 0 : out_of_memory(err);
+}
+
+static int read_domains(const json_t *array, const char *path, struct policy_names *ret, struct err *err)
+{
+	int r = policy_names_read(array, path, ret, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ret->count; i++)
+		if (!str_is_dns_subdomain(ret->items[i]))
+			return err_set(err, ERR_INVALID, "field '%s[%zu]' is '%.64s', not the name of a TrustDomain", path, i,
+				       ret->items[i]);
+	return 0;
+}
+
+static int parse_rule_from(const json_t *from, const char *path, struct policy_rule *rule, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"domains", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},
+		{"all", POLICY_FIELD_TRUE, false, 0},
+		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
+	};
+	char below[PATH_SIZE];
+	int r = policy_fields_check(from, path, fields, ARRAY_SIZE(fields), err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(below, sizeof(below), "%s.domains", path);
+	rule->all = json_is_true(json_object_get(from, "all"));
+	r = read_domains(json_object_get(from, "domains"), below, &rule->domains, err);
+	if (r < 0)
+		return r;
+	if (rule->all == (rule->domains.count > 0))
+		return err_set(err, ERR_INVALID, "field '%s' needs either 'domains' or 'all: true'", path);
+	return read_label(from, "subFunction", path, &rule->from_subfunction, err);
+}
+
+static int parse_rule(const json_t *object, const char *path, void *element, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"from", POLICY_FIELD_OBJECT, true, 0},
+		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
+		{"level", POLICY_FIELD_STRING, true, 0},
+	};
+	struct policy_rule *rule = element;
+	char below[PATH_SIZE];
+	int r = policy_fields_check(object, path, fields, ARRAY_SIZE(fields), err);
+
+	if (r < 0)
+		return r;
+	r = read_word(json_string_value(json_object_get(object, "level")), path, "level", level_names, POLICY_LEVEL_INSTANCE,
+		      ARRAY_SIZE(level_names), err);
+	if (r < 0)
+		return r;
+	rule->level = (enum policy_level)r;
+	r = read_label(object, "subFunction", path, &rule->subfunction, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(below, sizeof(below), "%s.from", path);
+	return parse_rule_from(json_object_get(object, "from"), below, rule, err);
+}
+
+static int parse_port(const json_t *object, const char *path, void *element, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"protocol", POLICY_FIELD_STRING, true, 0},
+		{"port", POLICY_FIELD_INTEGER, true, 0},
+	};
+	struct policy_port *port = element;
+	json_int_t number;
+	int r = policy_fields_check(object, path, fields, ARRAY_SIZE(fields), err);
+
+	if (r < 0)
+		return r;
+	r = read_word(json_string_value(json_object_get(object, "protocol")), path, "protocol", protocol_names, 0,
+		      ARRAY_SIZE(protocol_names), err);
+	if (r < 0)
+		return r;
+	port->protocol = (enum policy_protocol)r;
+	number = json_integer_value(json_object_get(object, "port"));
+	if (number < 1 || number > 65535)
+		return err_set(err, ERR_INVALID, "field '%s.port' is outside 1 to 65535", path);
+	port->port = (uint16_t)number;
+	return 0;
+}
+
+/* Parses each element of an array (absent: empty) into a new array of zeroed elements, counted as far as they were touched. */
+static int parse_list(const json_t *array, const char *path, size_t size,
+		      int (*each)(const json_t *object, const char *path, void *element, struct err *err), void *ret_list,
+		      size_t *ret_count, struct err *err)
+{
+	size_t count = json_array_size(array);
+	char below[PATH_SIZE];
+	char *list;
+	int r = 0;
+
+	if (!count)
+		return 0;
+	list = calloc(count, size);
+	if (!list)
+		return out_of_memory(err);
+	memcpy(ret_list, &list, sizeof(list));
+	*ret_count = count;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		(void)snprintf(below, sizeof(below), "%s[%zu]", path, i);
+		r = each(json_array_get(array, i), below, list + i * size, err);
+	}
+	return r;
+}
+
+static int parse_networks(const json_t *array, const char *path, struct policy_interface *interface, struct err *err)
+{
+	struct policy_names texts = {0};
+	int r = policy_names_read(array, path, &texts, err);
+
+	if (r < 0 || !texts.count)
+		return r;
+	interface->networks = calloc(texts.count, sizeof(*interface->networks));
+	if (!interface->networks)
+		r = out_of_memory(err);
+	for (size_t i = 0; i < texts.count && r == 0; i++) {
+		r = policy_network_parse(texts.items[i], &interface->networks[i], err);
+		if (r < 0)
+			(void)err_prefix(err, "field '%s[%zu]'", path, i);
+		else
+			interface->network_count++;
+	}
+	policy_names_done(&texts);
+	return r;
+}
+
+static int parse_interface_from(const json_t *from, const char *path, struct policy_interface *interface, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"domains", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},
+		{"networks", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
+	};
+	char below[PATH_SIZE];
+	int r = policy_fields_check(from, path, fields, ARRAY_SIZE(fields), err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(below, sizeof(below), "%s.domains", path);
+	r = read_domains(json_object_get(from, "domains"), below, &interface->domains, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(below, sizeof(below), "%s.networks", path);
+	r = parse_networks(json_object_get(from, "networks"), below, interface, err);
+	if (r < 0)
+		return r;
+	if (!interface->domains.count && !interface->network_count)
+		return err_set(err, ERR_INVALID, "field '%s' names neither domains nor networks", path);
+	return 0;
+}
+
+static int parse_interface(const json_t *object, const char *path, void *element, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"name", POLICY_FIELD_STRING, true, POLICY_NAME_MAX},
+		{"from", POLICY_FIELD_OBJECT, true, 0},
+		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
+		{"ports", POLICY_FIELD_ARRAY, true, POLICY_RULES_MAX},
+	};
+	struct policy_interface *interface = element;
+	char below[PATH_SIZE];
+	int r = policy_fields_check(object, path, fields, ARRAY_SIZE(fields), err);
+
+	if (r == 0)
+		r = read_label(object, "name", path, &interface->name, err);
+	if (r == 0)
+		r = read_label(object, "subFunction", path, &interface->subfunction, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(below, sizeof(below), "%s.from", path);
+	r = parse_interface_from(json_object_get(object, "from"), below, interface, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(below, sizeof(below), "%s.ports", path);
+	r = parse_list(json_object_get(object, "ports"), below, sizeof(struct policy_port), parse_port, &interface->ports,
+		       &interface->port_count, err);
+	if (r == 0 && !interface->port_count)
+		r = err_set(err, ERR_INVALID, "field '%s' is empty", below);
+	return r;
+}
+
+static int parse_subfunction(const json_t *object, const char *path, void *element, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"name", POLICY_FIELD_STRING, true, POLICY_NAME_MAX},
+		{"images", POLICY_FIELD_ARRAY, true, POLICY_NAMES_MAX},
+	};
+	struct policy_subfunction *subfunction = element;
+	char below[PATH_SIZE];
+	int r = policy_fields_check(object, path, fields, ARRAY_SIZE(fields), err);
+
+	if (r == 0)
+		r = read_label(object, "name", path, &subfunction->name, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(below, sizeof(below), "%s.images", path);
+	r = policy_names_read(json_object_get(object, "images"), below, &subfunction->images, err);
+	if (r == 0 && !subfunction->images.count)
+		r = err_set(err, ERR_INVALID, "field '%s' is empty", below);
+	return r;
+}
+
+static int parse_cache(const json_t *object, const char *path, void *element, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
+		{"images", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},
+		{"class", POLICY_FIELD_STRING, true, 0},
+	};
+	struct policy_cache_rule *cache = element;
+	char below[PATH_SIZE];
+	int r = policy_fields_check(object, path, fields, ARRAY_SIZE(fields), err);
+
+	if (r < 0)
+		return r;
+	r = read_word(json_string_value(json_object_get(object, "class")), path, "class", cache_names, 0, ARRAY_SIZE(cache_names), err);
+	if (r < 0)
+		return r;
+	cache->class = (enum policy_cache)r;
+	(void)snprintf(below, sizeof(below), "%s.images", path);
+	r = read_label(object, "subFunction", path, &cache->subfunction, err);
+	if (r == 0)
+		r = policy_names_read(json_object_get(object, "images"), below, &cache->images, err);
+	if (r == 0 && !cache->subfunction == !cache->images.count)
+		r = err_set(err, ERR_INVALID, "field '%s' needs either 'subFunction' or 'images'", path);
+	return r;
+}
+
+static int parse_ceiling(const json_t *object, struct policy_domain *domain, struct err *err)
+{
+	static const struct policy_field fields[] = {{"capabilities", POLICY_FIELD_ARRAY, false, 64}};
+	struct policy_names names = {0};
+	int r;
+
+	if (!object)
+		return 0;
+	r = policy_fields_check(object, "spec.ceiling", fields, ARRAY_SIZE(fields), err);
+	if (r == 0)
+		r = policy_names_read(json_object_get(object, "capabilities"), "spec.ceiling.capabilities", &names, err);
+	for (size_t i = 0; i < names.count && r == 0; i++) {
+		r = policy_ceiling_add(&domain->ceiling, names.items[i], err);
+		if (r < 0)
+			(void)err_prefix(err, "field 'spec.ceiling.capabilities[%zu]'", i);
+	}
+	policy_names_done(&names);
+	return r;
+}
+
+static int parse_isolation(const json_t *spec, struct policy_domain *domain, struct err *err)
+{
+	const char *word = json_string_value(json_object_get(spec, "isolation"));
+	int r = word ? read_word(word, "spec", "isolation", isolation_names, 0, ARRAY_SIZE(isolation_names), err) : 0;
+
+	if (r < 0)
+		return r;
+	domain->isolation = (enum policy_isolation)r;
+	return 0;
+}
+
+static int parse_spec(const json_t *spec, struct policy_domain *domain, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"isolation", POLICY_FIELD_STRING, false, 0},
+		{"separation", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
+		{"interfaces", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
+		{"subFunctions", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
+		{"cache", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
+		{"ceiling", POLICY_FIELD_OBJECT, false, 0},
+	};
+	int r = policy_fields_check(spec, "spec", fields, ARRAY_SIZE(fields), err);
+
+	if (r == 0)
+		r = parse_isolation(spec, domain, err);
+	if (r == 0)
+		r = parse_list(json_object_get(spec, "separation"), "spec.separation", sizeof(struct policy_rule), parse_rule,
+			       &domain->rules, &domain->rule_count, err);
+	if (r == 0)
+		r = parse_list(json_object_get(spec, "interfaces"), "spec.interfaces", sizeof(struct policy_interface), parse_interface,
+			       &domain->interfaces, &domain->interface_count, err);
+	if (r == 0)
+		r = parse_list(json_object_get(spec, "subFunctions"), "spec.subFunctions", sizeof(struct policy_subfunction),
+			       parse_subfunction, &domain->subfunctions, &domain->subfunction_count, err);
+	if (r == 0)
+		r = parse_list(json_object_get(spec, "cache"), "spec.cache", sizeof(struct policy_cache_rule), parse_cache,
+			       &domain->caches, &domain->cache_count, err);
+	if (r == 0)
+		r = parse_ceiling(json_object_get(spec, "ceiling"), domain, err);
+	return r;
+}
+
+int policy_domain_parse_spec(const char *name, const json_t *spec, struct policy_domain **ret_domain, struct err *err)
+{
+	struct policy_domain *domain CLEANUP(cleanup_policy_domain) = NULL;
+	int r;
+
+	if (!str_is_dns_subdomain(name))
+		return err_set(err, ERR_INVALID, "'%.64s' is not a name for a TrustDomain", name);
+	domain = calloc(1, sizeof(*domain));
+	if (!domain)
+		return out_of_memory(err);
+	domain->name = strdup(name);
+	if (!domain->name)
+		return out_of_memory(err);
+	r = parse_spec(spec, domain, err);
+	if (r == 0)
+		r = policy_domain_consistent(domain, err);
+	if (r < 0)
+		return err_prefix(err, "TrustDomain '%s'", name);
+	*ret_domain = take_ptr(domain);
+	return 0;
+}
+
+int policy_domain_parse(const json_t *object, struct policy_domain **ret_domain, struct err *err)
+{
+	const char *name = json_string_value(json_object_get(json_object_get(object, "metadata"), "name"));
+	const json_t *spec = json_object_get(object, "spec");
+	json_t *empty;
+	int r;
+
+	if (!name)
+		return err_set(err, ERR_INVALID, "field 'metadata.name' is missing");
+	if (spec)
+		return policy_domain_parse_spec(name, spec, ret_domain, err);
+	empty = json_object();
+	if (!empty)
+		return out_of_memory(err);
+	r = policy_domain_parse_spec(name, empty, ret_domain, err);
+	json_decref(empty);
+	return r;
+}
+
+static void interface_done(struct policy_interface *interface)
+{
+	free(interface->name);
+	policy_names_done(&interface->domains);
+	free(interface->networks);
+	free(interface->subfunction);
+	free(interface->ports);
+}
+
+void policy_domain_free(struct policy_domain *domain)
+{
+	if (!domain)
+		return;
+	for (size_t i = 0; i < domain->rule_count; i++) {
+		policy_names_done(&domain->rules[i].domains);
+		free(domain->rules[i].from_subfunction);
+		free(domain->rules[i].subfunction);
+	}
+	for (size_t i = 0; i < domain->interface_count; i++)
+		interface_done(&domain->interfaces[i]);
+	for (size_t i = 0; i < domain->subfunction_count; i++) {
+		free(domain->subfunctions[i].name);
+		policy_names_done(&domain->subfunctions[i].images);
+	}
+	for (size_t i = 0; i < domain->cache_count; i++) {
+		free(domain->caches[i].subfunction);
+		policy_names_done(&domain->caches[i].images);
+	}
+	free(domain->rules);
+	free(domain->interfaces);
+	free(domain->subfunctions);
+	free(domain->caches);
+	free(domain->name);
+	free(domain);
+}
+
+int policy_domain_supported(const struct policy_domain *domain, struct err *err)
+{
+	if (domain->isolation != POLICY_ISOLATION_VM)
+		return 0;
+	(void)err_set(err, -EOPNOTSUPP, "isolation 'VM' of TrustDomain '%s' is not available on any instance", domain->name);
+	(void)err_hint(err, "set spec.isolation to Container or Dedicated");
+	return -EOPNOTSUPP;
+}
+
+bool policy_domain_uses_subfunctions(const struct policy_domain *domain)
+{
+	for (size_t i = 0; i < domain->rule_count; i++)
+		if (domain->rules[i].subfunction || domain->rules[i].from_subfunction)
+			return true;
+	for (size_t i = 0; i < domain->interface_count; i++)
+		if (domain->interfaces[i].subfunction)
+			return true;
+	for (size_t i = 0; i < domain->cache_count; i++)
+		if (domain->caches[i].subfunction)
+			return true;
+	return false;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/separation.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+
+/* Why two pods must be apart: the strictest rule found so far. */
+struct finding {
+	enum policy_level level;
+	enum policy_reason reason;
+	const struct policy_domain *owner; /* whose rule it is; NULL: a domain is not defined */
+	const char *missing;               /* the domain that is not defined */
+	size_t rule;
+};
+
+static const char *const reason_names[] = {
+	[POLICY_REASON_ALLOWED] = "Allowed",
+	[POLICY_REASON_QUARANTINED] = "Quarantined",
+	[POLICY_REASON_UNKNOWN_SERVER] = "UnknownServer",
+	[POLICY_REASON_NO_DOMAIN] = "NoDomain",
+	[POLICY_REASON_UNKNOWN_DOMAIN] = "UnknownDomain",
+	[POLICY_REASON_ISOLATION_UNAVAILABLE] = "IsolationUnavailable",
+	[POLICY_REASON_SEPARATION] = "Separation",
+	[POLICY_REASON_DEDICATED] = "Dedicated",
+};
+
+const char *policy_reason_name(enum policy_reason reason)
+{
+	return reason_names[reason];
+}
+
+static bool is_empty(const char *text)
+{
+	return !text || !*text;
+}
+
+/* Whether a pod of this sub-function is meant; an unmapped pod may be any, so it is always meant. */
+static bool means(const char *wanted, const char *subfunction)
+{
+	return !wanted || is_empty(subfunction) || str_eq(wanted, subfunction);
+}
+
+static bool names_domain(const struct policy_rule *rule, const char *owner, const char *other)
+{
+	return rule->all ? !str_eq(owner, other) : policy_names_have(&rule->domains, other);
+}
+
+static void consider(struct finding *finding, const struct finding *candidate)
+{
+	if (candidate->level > finding->level)
+		*finding = *candidate;
+}
+
+/* What the rules of `own`'s domain say about `other`. */
+static void apply_rules(const struct policy_domain *domain, const struct policy_pod *own, const struct policy_pod *other,
+			struct finding *finding)
+{
+	if (domain->isolation == POLICY_ISOLATION_DEDICATED && !str_eq(own->domain, other->domain))
+		consider(finding, &(struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_DEDICATED, domain, NULL, 0});
+	for (size_t i = 0; i < domain->rule_count; i++) {
+		const struct policy_rule *rule = &domain->rules[i];
+
+		if (names_domain(rule, domain->name, other->domain) && means(rule->subfunction, own->subfunction) &&
+		    means(rule->from_subfunction, other->subfunction))
+			consider(finding, &(struct finding){rule->level, POLICY_REASON_SEPARATION, domain, NULL, i});
+	}
+}
+
+static struct finding find_rule(const struct policy_pod *a, const struct policy_pod *b, const struct policy_domains *domains)
+{
+	const struct policy_domain *domain_a = policy_domains_find(domains, a->domain);
+	const struct policy_domain *domain_b = policy_domains_find(domains, b->domain);
+	struct finding finding = {0};
+
+	if (!domain_a || !domain_b)
+		return (struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_UNKNOWN_DOMAIN, NULL, domain_a ? b->domain : a->domain, 0};
+	apply_rules(domain_a, a, b, &finding);
+	apply_rules(domain_b, b, a, &finding);
+	return finding;
+}
+
+enum policy_level policy_separation_level(const struct policy_pod *a, const struct policy_pod *b, const struct policy_domains *domains)
+{
+	return find_rule(a, b, domains).level;
+}
+
+/* How near a holder is: what level of separation its being there would break. */
+static bool breaks(enum policy_level level, const struct policy_place *place, const struct policy_holder *holder)
+{
+	switch (level) {
+	case POLICY_LEVEL_NONE:
+		return false;
+	case POLICY_LEVEL_INSTANCE:
+		return str_eq(holder->instance, place->instance);
+	case POLICY_LEVEL_SERVER:
+		return is_empty(holder->server) || str_eq(holder->server, place->server) || str_eq(holder->instance, place->instance);
+	}
+	return true;
+}
+
+/* Copies a name of any length; one that is too long is cut, which only shortens a message. */
+#define SHORTEN(to, ...) ((void)!snprintf((to), sizeof(to), __VA_ARGS__))
+
+static void refuse(struct policy_decision *decision, enum policy_reason reason)
+{
+	decision->allowed = false;
+	decision->reason = reason;
+}
+
+static void refuse_place(const struct policy_pod *pod, const struct policy_place *place, enum policy_reason reason,
+			 struct policy_decision *decision)
+{
+	const char *why = reason == POLICY_REASON_QUARANTINED ? "is quarantined" : "is on no known server";
+
+	refuse(decision, reason);
+	decision->level = POLICY_LEVEL_SERVER;
+	SHORTEN(decision->object, "Node/%.253s", place->instance);
+	SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s; the topology of Node '%.253s' "
+		"has to change", pod->namespace, pod->name, place->instance, why, place->instance);
+	SHORTEN(decision->tenant_sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s", pod->namespace,
+		pod->name, place->instance, why);
+}
+
+static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, struct policy_decision *decision)
+{
+	refuse(decision, reason);
+	switch (reason) {
+	case POLICY_REASON_NO_DOMAIN:
+		SHORTEN(decision->object, "Namespace/%.64s", pod->namespace);
+		SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run: namespace '%.64s' belongs to no trust domain; label it %s",
+			pod->namespace, pod->name, pod->namespace, POLICY_LABEL_DOMAIN);
+		break;
+	case POLICY_REASON_UNKNOWN_DOMAIN:
+		SHORTEN(decision->object, "TrustDomain/%.253s", pod->domain);
+		SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run: TrustDomain '%.253s' of its namespace is not defined; create it",
+			pod->namespace, pod->name, pod->domain);
+		break;
+	case POLICY_REASON_ISOLATION_UNAVAILABLE:
+		SHORTEN(decision->object, "TrustDomain/%.253s", pod->domain);
+		SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run: isolation 'VM' of TrustDomain '%.253s' is not available on any "
+			"instance; change its spec.isolation", pod->namespace, pod->name, pod->domain);
+		break;
+	case POLICY_REASON_ALLOWED:
+	case POLICY_REASON_QUARANTINED:
+	case POLICY_REASON_UNKNOWN_SERVER:
+	case POLICY_REASON_SEPARATION:
+	case POLICY_REASON_DEDICATED:
+		break;
+	}
+	SHORTEN(decision->tenant_sentence, "%s", decision->sentence);
+}
+
+/* "server 'a'" or "instance 'b'": where the two would meet. */
+static void format_where(char *to, size_t size, enum policy_level level, const struct policy_place *place)
+{
+	if (level == POLICY_LEVEL_INSTANCE)
+		(void)!snprintf(to, size, "instance '%.253s'", place->instance);
+	else
+		(void)!snprintf(to, size, "server '%.253s'", place->server);
+}
+
+static void refuse_holder(const struct policy_pod *pod, const struct policy_place *place, const struct policy_holder *holder,
+			  const struct finding *finding, struct policy_decision *decision)
+{
+	const char *other = is_empty(holder->pod.domain) ? "" : holder->pod.domain;
+	const char *owner = finding->owner ? finding->owner->name : other;
+	char where[280], why[700];
+
+	refuse(decision, finding->reason);
+	decision->level = finding->level;
+	format_where(where, sizeof(where), finding->level, place);
+	SHORTEN(decision->other_domain, "%s", other);
+	SHORTEN(decision->other_pod, "%.64s/%.253s", holder->pod.namespace, holder->pod.name);
+	SHORTEN(decision->object, "TrustDomain/%.253s", owner);
+	if (finding->reason == POLICY_REASON_SEPARATION)
+		SHORTEN(decision->rule, "separation[%zu] of TrustDomain '%.253s'", finding->rule, owner);
+	else if (finding->reason == POLICY_REASON_DEDICATED)
+		SHORTEN(decision->rule, "isolation Dedicated of TrustDomain '%.253s'", owner);
+	if (finding->owner)
+		SHORTEN(why, "%s keeps them apart at level %s; change TrustDomain '%.253s' or where they run", decision->rule,
+			policy_level_name(finding->level), owner);
+	else
+		SHORTEN(why, "TrustDomain '%.253s' is not defined, so it shares with none; create it", owner);
+	SHORTEN(decision->sentence, "pod '%.64s/%.253s' of trust domain '%.100s' may not share %.120s with pod '%s' of trust domain '%.100s': %s",
+		pod->namespace, pod->name, pod->domain, where, decision->other_pod, other, why);
+	SHORTEN(decision->tenant_sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': trust domain '%.253s' is kept apart at "
+		"level %s from what runs there; the platform's operator can say more", pod->namespace, pod->name, place->instance,
+		pod->domain, policy_level_name(finding->level));
+}
+
+static bool check_pod(const struct policy_pod *pod, const struct policy_domains *domains, struct policy_decision *decision)
+{
+	const struct policy_domain *domain;
+	enum policy_reason reason = POLICY_REASON_ALLOWED;
+
+	if (is_empty(pod->domain)) {
+		reason = POLICY_REASON_NO_DOMAIN;
+	} else {
+		domain = policy_domains_find(domains, pod->domain);
+		if (!domain)
+			reason = POLICY_REASON_UNKNOWN_DOMAIN;
+		else if (policy_domain_supported(domain, NULL) < 0)
+			reason = POLICY_REASON_ISOLATION_UNAVAILABLE;
+	}
+	if (reason == POLICY_REASON_ALLOWED)
+		return true;
+	refuse_pod(pod, reason, decision);
+	return false;
+}
+
+static bool check_place(const struct policy_pod *pod, const struct policy_place *place, struct policy_decision *decision)
+{
+	if (place->quarantined)
+		refuse_place(pod, place, POLICY_REASON_QUARANTINED, decision);
+	else if (is_empty(place->server) || !place->epoch)
+		refuse_place(pod, place, POLICY_REASON_UNKNOWN_SERVER, decision);
+	else
+		return true;
+	return false;
+}
+
+void policy_separation_decide(const struct policy_pod *pod, const struct policy_place *place, const struct policy_holder *holders,
+			      size_t holder_count, const struct policy_domains *domains, struct policy_decision *ret_decision)
+{
+	const struct policy_holder *worst_holder = NULL;
+	struct finding worst = {0};
+
+	*ret_decision = (struct policy_decision){.allowed = true};
+	if (!check_pod(pod, domains, ret_decision) || !check_place(pod, place, ret_decision))
+		return;
+	for (size_t i = 0; i < holder_count; i++) {
+		const struct policy_holder *holder = &holders[i];
+		struct finding finding;
+
+		if (str_eq(holder->pod.uid, pod->uid))
+			continue;
+		finding = find_rule(pod, &holder->pod, domains);
+		if (finding.level <= worst.level || !breaks(finding.level, place, holder))
+			continue;
+		worst = finding;
+		worst_holder = holder;
+	}
+	if (worst_holder) {
+		refuse_holder(pod, place, worst_holder, &worst, ret_decision);
+		return;
+	}
+	SHORTEN(ret_decision->sentence, "pod '%.64s/%.253s' of trust domain '%.253s' may run on instance '%.253s': no rule keeps it apart from "
+		"what runs on server '%.253s'", pod->namespace, pod->name, pod->domain, place->instance, place->server);
+	SHORTEN(ret_decision->tenant_sentence, "%s", ret_decision->sentence);
+}
+
+/* Tries every sub-function of the domain and, after them, the unmapped pod. */
+static const char *nth_subfunction(const struct policy_domain *domain, size_t index)
+{
+	return index < domain->subfunction_count ? domain->subfunctions[index].name : NULL;
+}
+
+enum policy_level policy_separation_between(const char *a, const char *b, const struct policy_domains *domains, bool *ret_always)
+{
+	const struct policy_domain *domain_a = policy_domains_find(domains, a), *domain_b = policy_domains_find(domains, b);
+	enum policy_level least = POLICY_LEVEL_SERVER, most = POLICY_LEVEL_NONE;
+
+	*ret_always = true;
+	if (!domain_a || !domain_b)
+		return POLICY_LEVEL_SERVER;
+	for (size_t i = 0; i <= domain_a->subfunction_count; i++)
+		for (size_t j = 0; j <= domain_b->subfunction_count; j++) {
+			struct policy_pod pod_a = {.domain = a, .subfunction = nth_subfunction(domain_a, i)};
+			struct policy_pod pod_b = {.domain = b, .subfunction = nth_subfunction(domain_b, j)};
+			enum policy_level level = policy_separation_level(&pod_a, &pod_b, domains);
+
+			least = level < least ? level : least;
+			most = level > most ? level : most;
+		}
+	*ret_always = least == most;
+	return most;
+}
