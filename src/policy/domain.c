@@ -42,6 +42,13 @@ static int out_of_memory(struct err *err)
 	return err_set(err, -ENOMEM, "out of memory");
 }
 
+/* The path of a field in a message; paths come from the tables here and are short, a longer one is cut. */
+static void join(char to[static PATH_SIZE], const char *path, const char *field)
+{
+	if (snprintf(to, PATH_SIZE, "%s.%s", path, field) >= PATH_SIZE)
+		to[PATH_SIZE - 1] = '\0';
+}
+
 /* Finds a word of the specification from index first on. */
 static int read_word(const char *word, const char *path, const char *field, const char *const *words, size_t first, size_t count,
 		     struct err *err)
@@ -99,7 +106,7 @@ static int parse_rule_from(const json_t *from, const char *path, struct policy_r
 
 	if (r < 0)
 		return r;
-	(void)snprintf(below, sizeof(below), "%s.domains", path);
+	join(below, path, "domains");
 	rule->all = json_is_true(json_object_get(from, "all"));
 	r = read_domains(json_object_get(from, "domains"), below, &rule->domains, err);
 	if (r < 0)
@@ -130,7 +137,7 @@ static int parse_rule(const json_t *object, const char *path, void *element, str
 	r = read_label(object, "subFunction", path, &rule->subfunction, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(below, sizeof(below), "%s.from", path);
+	join(below, path, "from");
 	return parse_rule_from(json_object_get(object, "from"), below, rule, err);
 }
 
@@ -214,11 +221,11 @@ static int parse_interface_from(const json_t *from, const char *path, struct pol
 
 	if (r < 0)
 		return r;
-	(void)snprintf(below, sizeof(below), "%s.domains", path);
+	join(below, path, "domains");
 	r = read_domains(json_object_get(from, "domains"), below, &interface->domains, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(below, sizeof(below), "%s.networks", path);
+	join(below, path, "networks");
 	r = parse_networks(json_object_get(from, "networks"), below, interface, err);
 	if (r < 0)
 		return r;
@@ -245,11 +252,11 @@ static int parse_interface(const json_t *object, const char *path, void *element
 		r = read_label(object, "subFunction", path, &interface->subfunction, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(below, sizeof(below), "%s.from", path);
+	join(below, path, "from");
 	r = parse_interface_from(json_object_get(object, "from"), below, interface, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(below, sizeof(below), "%s.ports", path);
+	join(below, path, "ports");
 	r = parse_list(json_object_get(object, "ports"), below, sizeof(struct policy_port), parse_port, &interface->ports,
 		       &interface->port_count, err);
 	if (r == 0 && !interface->port_count)
@@ -271,7 +278,7 @@ static int parse_subfunction(const json_t *object, const char *path, void *eleme
 		r = read_label(object, "name", path, &subfunction->name, err);
 	if (r < 0)
 		return r;
-	(void)snprintf(below, sizeof(below), "%s.images", path);
+	join(below, path, "images");
 	r = policy_names_read(json_object_get(object, "images"), below, &subfunction->images, err);
 	if (r == 0 && !subfunction->images.count)
 		r = err_set(err, ERR_INVALID, "field '%s' is empty", below);
@@ -295,7 +302,7 @@ static int parse_cache(const json_t *object, const char *path, void *element, st
 	if (r < 0)
 		return r;
 	cache->class = (enum policy_cache)r;
-	(void)snprintf(below, sizeof(below), "%s.images", path);
+	join(below, path, "images");
 	r = read_label(object, "subFunction", path, &cache->subfunction, err);
 	if (r == 0)
 		r = policy_names_read(json_object_get(object, "images"), below, &cache->images, err);
