@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/separation.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,8 +101,18 @@ static bool breaks(enum policy_level level, const struct policy_place *place, co
 	return true;
 }
 
-/* Copies a name of any length; one that is too long is cut, which only shortens a message. */
-#define SHORTEN(to, ...) ((void)!snprintf((to), sizeof(to), __VA_ARGS__))
+/* Formats a message; one that is too long is cut. */
+static void shorten(char *to, size_t size, const char *format, ...) PRINTF_LIKE(3, 4);
+static void shorten(char *to, size_t size, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(to, size, format, args);
+	va_end(args);
+}
+
+#define SHORTEN(to, ...) shorten((to), sizeof(to), __VA_ARGS__)
 
 static void refuse(struct policy_decision *decision, enum policy_reason reason)
 {
@@ -156,9 +167,9 @@ static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, 
 static void format_where(char *to, size_t size, enum policy_level level, const struct policy_place *place)
 {
 	if (level == POLICY_LEVEL_INSTANCE)
-		(void)!snprintf(to, size, "instance '%.253s'", place->instance);
+		shorten(to, size, "instance '%.253s'", place->instance);
 	else
-		(void)!snprintf(to, size, "server '%.253s'", place->server);
+		shorten(to, size, "server '%.253s'", place->server);
 }
 
 static void refuse_holder(const struct policy_pod *pod, const struct policy_place *place, const struct policy_holder *holder,
