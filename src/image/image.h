@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node's image store: images pulled by digest, verified, flattened to one root folder each, published complete or not
+ * at all. Below the store's folder, which is root's alone (0700):
+ *
+ *	sha256-HEX/rootfs/         the image's files, owned by ids 0 to 65535 as the image says
+ *	sha256-HEX/config.json     the image configuration, byte for byte
+ *	sha256-HEX/manifest.json   the manifest, byte for byte
+ *	sha256-HEX/info.json       what the store notes itself: size, entries
+ *	.new-*                     what is being unpacked; removed when the store opens
+ *
+ * HEX is the digest the image was asked for: of a manifest, or of an index whose entry for the platform was taken.
+ * All functions may be called from any thread. A handle holds its image: what is held is never evicted or removed.
+ */
+#ifndef IMAGE_IMAGE_H
+#define IMAGE_IMAGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/client.h"
+#include "oci/digest.h"
+#include "oci/image_config.h"
+
+struct image_store;
+
+struct image_store_config {
+	uint64_t budget_bytes;  /* over it, images nobody holds go, longest unused first; 0: 32 GiB */
+	uint64_t image_bytes;   /* the most one image may unpack to; 0: 8 GiB */
+	uint64_t image_entries; /* the most files, folders and links of one image; 0: 500,000 */
+	/*
+	 * The executable that unpacks, as a confined process of its own: one whose main() begins with
+	 *	if (argc > 1 && str_eq(argv[1], IMAGE_INGEST_WORD)) return image_ingest_main();
+	 * NULL: the running executable.
+	 */
+	const char *ingest;
+};
+
+#define IMAGE_INGEST_WORD "image-ingest"
+
+/* The whole main program of the unpacking process: descriptor 0 is its channel, 3 the folder it may write. */
+int image_ingest_main(void);
+
+/*
+ * Opens the store in a folder, which the caller keeps open as long as the store; makes what is missing, removes what a
+ * crash left unfinished. ERR_BUSY when another process has the store open.
+ */
+int image_store_open(int dir, const struct image_store_config *config, struct image_store **ret_store, struct err *err) MUST_CHECK;
+
+/* Closes it; no pull may be under way. NULL is accepted. */
+void image_store_close(struct image_store *store);
+
+/* A held image. Read it freely; it does not change. */
+struct image {
+	struct digest digest;       /* what was asked for */
+	char root[96];              /* folder of the files, relative to the store's folder: "sha256-HEX/rootfs" */
+	struct image_config config; /* entrypoint, environment, user */
+	uint64_t bytes;             /* of the files, as unpacked */
+	uint64_t entries;
+	struct image_store *store;
+};
+
+/* Lets go of a handle. NULL is accepted. */
+void image_release(struct image *image);
+CLEANUP_DEFINE(image, struct image *, image_release)
+
+/* The descriptor of an image's root folder, O_PATH and close-on-exec, which the caller closes. */
+int image_open_root(const struct image *image, int *ret_fd, struct err *err) MUST_CHECK;
+
+struct image_request {
+	const char *image;                       /* "host[:port]/repository[:tag]@digest"; the digest is required, a tag ignored */
+	const char *token;                       /* sent as "Authorization: Bearer", or NULL */
+	const struct http_client_config *client; /* what to trust and show; https, or http for a host that is configured so */
+	bool plain_http;                         /* the registry speaks http: tests, loopback */
+	const char *os, *architecture;           /* NULL: linux, amd64 */
+	const atomic_bool *cancelled;            /* looked at between pieces: -ECANCELED; or NULL */
+};
+
+/*
+ * Yields the image, downloading it when it is not there. Blocks. Pulls of one digest at the same time are one download,
+ * whose outcome they share. Memory stays under 64 MB whatever the image. The message names the image and, where they are
+ * at fault, layer digest and entry. Nothing is left behind on failure. ERR_CORRUPT: digest or size; ERR_INVALID: a layer or
+ * document that is refused; -EMEDIUMTYPE; ERR_TOO_LARGE; ERR_UNAVAILABLE; ERR_DENIED, ERR_UNKNOWN_PEER, ERR_NOT_FOUND:
+ * the registry's answer; -ENOSPC.
+ */
+int image_pull(struct image_store *store, const struct image_request *request, struct image **ret_image, struct err *err) MUST_CHECK;
+
+/* Yields an image that is there; ERR_NOT_FOUND. */
+int image_get(struct image_store *store, const struct digest *digest, struct image **ret_image, struct err *err) MUST_CHECK;
+
+struct image_row {
+	struct digest digest;
+	uint64_t bytes, entries;
+	int64_t used_ms; /* when it was last got or pulled, wall clock */
+	unsigned holds;
+};
+
+/* All images, longest unused first. The caller frees *ret_rows with free(). */
+int image_list(struct image_store *store, struct image_row **ret_rows, size_t *ret_count, struct err *err) MUST_CHECK;
+
+/* Removes an image. ERR_BUSY while it is held, ERR_NOT_FOUND. */
+int image_remove(struct image_store *store, const struct digest *digest, struct err *err) MUST_CHECK;
+
+#endif
