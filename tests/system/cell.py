@@ -96,7 +96,8 @@ class Cell:
         make_cgroups(self.name)
         self.holder = subprocess.Popen(
             ['unshare', '--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc',
-             '--propagation', 'private', sys.executable, os.path.join(HERE, 'cell.py'), self.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+             '--propagation', 'private', sys.executable, os.path.join(HERE, 'cell.py'), self.name],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if self.holder.stdout.readline() != b'ready\n':
             self.close()
             raise RuntimeError('the cell did not start')

@@ -26,7 +26,8 @@ def processes():
             fields = fields.split()
             kernel = pid == '2' or fields[1] == '2' or int(fields[6]) & 0x00200000
             if pid != str(os.getpid()) and not (kernel and fields[1] in '02') and fields[0] != 'Z':
-                found.append(f"{comm} pid={pid} start={fields[19]} {read(path + '/cmdline')}".replace('\0', ' '))
+                words = read(path + '/cmdline').replace('\0', ' ')
+                found.append(f'{comm} pid={pid} start={fields[19]} {words}')
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
@@ -51,7 +52,7 @@ def namespaces():
     found = set()
     for path in glob.glob('/proc/[0-9]*/ns/*'):
         try:
-            # While a process clones itself its *_for_children may differ for a moment; they come out as ns of the child.
+            # *_for_children come out as the namespaces of the child, once there is one.
             if not path.endswith('_for_children'):
                 found.add(os.readlink(path))
         except OSError:
