@@ -15,9 +15,12 @@
 #include "base/err.h"
 
 #define API_BODY_MAX ((size_t)3 * 1024 * 1024) /* Kubernetes' own limit of a request body */
-#define API_DEPTH_MAX 64
+#define API_DEPTH_MAX 64                       /* nesting of a body */
+#define API_VALUES_MAX 200000                  /* values in a body, so that few bytes cannot become much memory */
 
-struct api_field; /* a row of a table, api/schema.h */
+struct api_message; /* a table of fields, api/schema.h */
+struct api_column;
+struct api_faults;
 
 struct api_kind {
 	const char *group;   /* "" for core */
@@ -32,8 +35,14 @@ struct api_kind {
 	const char *const *verbs;        /* what discovery says; NULL-terminated */
 	bool namespaced;
 	bool has_generation; /* spec changes bump metadata.generation */
-	const struct api_field *fields;
-	const struct api_column *columns;
+	bool any_version;    /* decoded whatever apiVersion it names (DeleteOptions) */
+	int name_check;      /* enum api_check for metadata.name; 0 for kinds without a name of their own */
+	const struct api_message *message;
+	const struct api_column *columns; /* NULL: Name and Age */
+	const char *const
+		*field_labels; /* what a fieldSelector may name besides metadata.name and .namespace; NULL-terminated */
+	/* Adds what an update may not change beyond the fields that are marked so; may be NULL. */
+	void (*check_update)(struct api_faults *faults, const json_t *object, const json_t *old);
 };
 
 /* Finds a kind by its place in the path, or by the kind word; NULL when there is none. */
@@ -68,8 +77,8 @@ struct api_patch_options {
 	bool force;
 	enum api_strictness strictness;
 };
-int api_patch(const struct api_kind *kind, const json_t *object, const struct api_patch_options *options, const char *bytes,
-	      size_t len, json_t **ret_object, struct buf *warnings, struct err *err) MUST_CHECK;
+int api_patch(const struct api_kind *kind, const json_t *object, const struct api_patch_options *options,
+	      const char *bytes, size_t len, json_t **ret_object, struct buf *warnings, struct err *err) MUST_CHECK;
 
 /* A Table (meta.k8s.io/v1) over the objects, columns as kubectl shows them; include: None, Metadata, Object. */
 int api_table(const struct api_kind *kind, json_t *const *objects, size_t count, const char *include, bool headers,
@@ -78,12 +87,14 @@ int api_table(const struct api_kind *kind, json_t *const *objects, size_t count,
 /* labelSelector and fieldSelector, in Kubernetes' syntax. */
 struct api_selector;
 int api_selector_parse_labels(const char *text, struct api_selector **ret_selector, struct err *err) MUST_CHECK;
-int api_selector_parse_fields(const struct api_kind *kind, const char *text, struct api_selector **ret_selector, struct err *err) MUST_CHECK;
+int api_selector_parse_fields(const struct api_kind *kind, const char *text, struct api_selector **ret_selector,
+			      struct err *err) MUST_CHECK;
 bool api_selector_matches(const struct api_selector *selector, const json_t *object);
 void api_selector_free(struct api_selector *selector);
 
 /* Documents about the tables. path is the request's ("/api", "/apis", "/api/v1", "/apis/G/V", "/apis/G"); accept its Accept header. */
-int api_discovery(const char *path, const char *accept, struct buf *to, const char **ret_type, struct err *err) MUST_CHECK;
+int api_discovery(const char *path, const char *accept, struct buf *to, const char **ret_type,
+		  struct err *err) MUST_CHECK;
 int api_openapi_v2(const char *accept, struct buf *to, const char **ret_type, struct err *err) MUST_CHECK;
 /* path "/openapi/v3" (index) or "/openapi/v3/api/v1", "/openapi/v3/apis/G/V". */
 int api_openapi_v3(const char *path, struct buf *to, const char **ret_type, struct err *err) MUST_CHECK;
@@ -92,9 +103,9 @@ int api_openapi_v3(const char *path, struct buf *to, const char **ret_type, stru
 json_t *api_status(int code, const struct err *err, const struct api_kind *kind, const char *name);
 
 /* --- reading and writing objects by dotted path ("metadata.labels" …; no list indices, no keys with dots) --- */
-const char *api_string(const json_t *object, const char *path);              /* NULL when absent or no string */
+const char *api_string(const json_t *object, const char *path); /* NULL when absent or no string */
 json_int_t api_integer(const json_t *object, const char *path, json_int_t otherwise);
-json_t *api_value(const json_t *object, const char *path);                    /* borrowed; NULL when absent */
+json_t *api_value(const json_t *object, const char *path); /* borrowed; NULL when absent */
 /* Sets a value (stolen, also on failure), making the objects on the way. */
 int api_set(json_t *object, const char *path, json_t *value) MUST_CHECK;
 /* metadata.labels[key] or metadata.annotations[key]; NULL when absent. */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leases and the reviews by which a client asks about itself. */
+#include "api/messages.h"
+
+static const struct api_field lease_spec[] = {
+	{"holderIdentity", 1, STRING, POINTER},
+	{"leaseDurationSeconds", 2, INT32, POINTER, .check = API_CHECK_POSITIVE},
+	{"acquireTime", 3, MICRO_TIME, POINTER},
+	{"renewTime", 4, MICRO_TIME, POINTER},
+	{"leaseTransitions", 5, INT32, POINTER, .check = API_CHECK_NOT_NEGATIVE},
+	{"strategy", 6, STRING, POINTER},
+	{"preferredHolder", 7, STRING, POINTER},
+	{0},
+};
+API_MESSAGE(lease_spec, COORDINATION_V1 "LeaseSpec");
+
+static const struct api_field lease[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
+	{"spec", 2, OBJECT, .of = &api_m_lease_spec},
+	{0},
+};
+API_MESSAGE(lease, COORDINATION_V1 "Lease");
+
+static const struct api_field field_selector_attributes[] = {
+	{"rawSelector", 1, STRING},
+	{"requirements", 2, OBJECT, LIST | ATOMIC, .of = &api_m_field_selector_requirement},
+	{0},
+};
+API_MESSAGE(field_selector_attributes, AUTHORIZATION_V1 "FieldSelectorAttributes");
+
+static const struct api_field label_selector_attributes[] = {
+	{"rawSelector", 1, STRING},
+	{"requirements", 2, OBJECT, LIST | ATOMIC, .of = &api_m_label_selector_requirement},
+	{0},
+};
+API_MESSAGE(label_selector_attributes, AUTHORIZATION_V1 "LabelSelectorAttributes");
+
+static const struct api_field resource_attributes[] = {
+	{"namespace", 1, STRING},
+	{"verb", 2, STRING},
+	{"group", 3, STRING},
+	{"version", 4, STRING},
+	{"resource", 5, STRING},
+	{"subresource", 6, STRING},
+	{"name", 7, STRING},
+	{"fieldSelector", 8, OBJECT, POINTER, .of = &api_m_field_selector_attributes},
+	{"labelSelector", 9, OBJECT, POINTER, .of = &api_m_label_selector_attributes},
+	{0},
+};
+API_MESSAGE(resource_attributes, AUTHORIZATION_V1 "ResourceAttributes");
+
+static const struct api_field non_resource_attributes[] = {
+	{"path", 1, STRING},
+	{"verb", 2, STRING},
+	{0},
+};
+API_MESSAGE(non_resource_attributes, AUTHORIZATION_V1 "NonResourceAttributes");
+
+static const struct api_field self_subject_access_review_spec[] = {
+	{"resourceAttributes", 1, OBJECT, POINTER, .of = &api_m_resource_attributes},
+	{"nonResourceAttributes", 2, OBJECT, POINTER, .of = &api_m_non_resource_attributes},
+	{0},
+};
+API_MESSAGE(self_subject_access_review_spec, AUTHORIZATION_V1 "SelfSubjectAccessReviewSpec");
+
+static const struct api_field self_subject_access_review[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
+	{"spec", 2, OBJECT, REQUIRED | REQUIRED, .of = &api_m_self_subject_access_review_spec},
+	{"status", 3, OBJECT, .of = &api_m_subject_access_review_status},
+	{0},
+};
+API_MESSAGE(self_subject_access_review, AUTHORIZATION_V1 "SelfSubjectAccessReview");
+
+static const struct api_field user_info[] = {
+	{"username", 1, STRING},
+	{"uid", 2, STRING},
+	{"groups", 3, STRING, LIST | ATOMIC},
+	{"extra", 4, STRING, LIST | MAP},
+	{0},
+};
+API_MESSAGE(user_info, AUTHENTICATION_V1 "UserInfo");
+
+static const struct api_field self_subject_review[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
+	{"status", 2, OBJECT, .of = &api_m_self_subject_review_status},
+	{0},
+};
+API_MESSAGE(self_subject_review, AUTHENTICATION_V1 "SelfSubjectReview");

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trust.bulkhead.dev/v1: what may stand beside what, and what may talk to what. */
+#include "api/messages.h"
+
+static const char *const isolations[] = {"Container", "VM", "Dedicated", NULL};
+static const char *const levels[] = {"Instance", "Server", NULL};
+static const char *const protocols[] = {"TCP", "UDP", "SCTP", NULL};
+static const char *const cache_classes[] = {"Shared", "Encrypted", "Memory", "Never", NULL};
+
+static const struct api_field separation_peer[] = {
+	{"domains", 1, STRING, LIST | SET, .check = API_CHECK_SUBDOMAIN, .most = 256,
+	 .doc = "Names of the trust domains to keep apart from."},
+	{"all", 2, BOOL, .doc = "Keep apart from every other trust domain; excludes domains."},
+	{"subFunction", 3, STRING, .check = API_CHECK_LABEL,
+	 .doc = "Only the pods of this sub-function of those domains; all pods when absent."},
+	{0},
+};
+API_MESSAGE(separation_peer, TRUST_V1 "SeparationPeer", .check = api_hook_separation_peer_check,
+	    .doc = "The other side of a separation rule.");
+
+static const struct api_field separation_rule[] = {
+	{"from", 1, OBJECT, REQUIRED, .of = &api_m_separation_peer, .doc = "Whom to keep apart from."},
+	{"subFunction", 2, STRING, .check = API_CHECK_LABEL,
+	 .doc = "Only this domain's own pods of this sub-function; all pods when absent."},
+	{"level", 3, STRING, REQUIRED, .words = levels,
+	 .doc = "What must not be shared: the Instance (one kernel) or the physical Server."},
+	{0},
+};
+API_MESSAGE(separation_rule, TRUST_V1 "SeparationRule", .doc = "One rule on what may not stand together.");
+
+static const struct api_field interface_peer[] = {
+	{"domains", 1, STRING, LIST | SET, .check = API_CHECK_SUBDOMAIN, .most = 256,
+	 .doc = "Trust domains whose pods may use the interface."},
+	{"networks", 2, STRING, LIST | SET, .check = API_CHECK_CIDR, .most = 256,
+	 .doc = "Address ranges outside the pod network that may use the interface."},
+	{0},
+};
+API_MESSAGE(interface_peer, TRUST_V1 "InterfacePeer", .doc = "Who may use an interface.");
+
+static const struct api_field interface_port[] = {
+	{"protocol", 1, STRING, .words = protocols, .initial = "TCP", .doc = "UDP, TCP or SCTP."},
+	{"port", 2, INT32, REQUIRED, .check = API_CHECK_PORT, .doc = "The port on the pods of this domain."},
+	{0},
+};
+API_MESSAGE(interface_port, TRUST_V1 "InterfacePort", .doc = "A port that an interface opens.");
+
+static const struct api_field declared_interface[] = {
+	{"name", 1, STRING, REQUIRED, .check = API_CHECK_LABEL, .doc = "The name of the interface, such as \"gm\"."},
+	{"from", 2, OBJECT, REQUIRED, .of = &api_m_interface_peer, .doc = "Who may use it."},
+	{"subFunction", 3, STRING, .check = API_CHECK_LABEL,
+	 .doc = "Only this domain's own pods of this sub-function offer it; all pods when absent."},
+	{"ports", 4, OBJECT, LIST | REQUIRED | ATOMIC, .of = &api_m_interface_port, .most = 64,
+	 .doc = "What it opens."},
+	{0},
+};
+API_MESSAGE(declared_interface, TRUST_V1 "Interface",
+	    .doc = "Traffic that may come in from outside the domain; everything else is dropped.");
+
+static const struct api_field sub_function[] = {
+	{"name", 1, STRING, REQUIRED, .check = API_CHECK_LABEL, .doc = "The name rules refer to."},
+	{"images", 2, STRING, LIST | REQUIRED | SET, .most = 256,
+	 .doc = "Repositories whose containers belong to it; '*' stands for any run of characters."},
+	{0},
+};
+API_MESSAGE(sub_function, TRUST_V1 "SubFunction", .doc = "The platform's map from images to a sub-function.");
+
+static const struct api_field cache_rule[] = {
+	{"subFunction", 1, STRING, .check = API_CHECK_LABEL, .doc = "The sub-function whose images the rule is for."},
+	{"images", 2, STRING, LIST | SET, .most = 256,
+	 .doc = "Or the repositories; '*' stands for any run of characters."},
+	{"class", 3, STRING, REQUIRED, .words = cache_classes, .doc = "How the instance may keep these images."},
+	{0},
+};
+API_MESSAGE(cache_rule, TRUST_V1 "CacheRule", .check = api_hook_cache_rule_check,
+	    .doc = "How images may be kept on the instances.");
+
+static const struct api_field ceiling[] = {
+	{"capabilities", 1, STRING, LIST | SET, .check = API_CHECK_CAPABILITY, .most = 64,
+	 .doc = "Capabilities that containers may add, without CAP_; none by default."},
+	{0},
+};
+API_MESSAGE(ceiling, TRUST_V1 "Ceiling", .doc = "The most privilege a pod of the domain may ask for.");
+
+static const struct api_field trust_domain_spec[] = {
+	{"isolation", 1, STRING, .words = isolations, .initial = "Container",
+	 .doc = "How the domain's pods are isolated: Container, VM, or Dedicated (no other domain on the server)."},
+	{"separation", 2, OBJECT, LIST | ATOMIC, .of = &api_m_separation_rule, .most = 256,
+	 .doc = "From what the domain's pods are kept apart. A rule holds in both directions."},
+	{"interfaces", 3, OBJECT, LIST | MERGE, .of = &api_m_declared_interface, .merge_key = "name",
+	 .check = API_CHECK_UNIQUE, .most = 256, .doc = "What may come in from outside the domain."},
+	{"subFunctions", 4, OBJECT, LIST | MERGE, .of = &api_m_sub_function, .merge_key = "name",
+	 .check = API_CHECK_UNIQUE, .most = 256, .doc = "Which images make up which sub-function."},
+	{"cache", 5, OBJECT, LIST | ATOMIC, .of = &api_m_cache_rule, .most = 256, .doc = "How images may be cached."},
+	{"ceiling", 6, OBJECT, .of = &api_m_ceiling, .doc = "The most privilege a pod may ask for."},
+	{0},
+};
+API_MESSAGE(trust_domain_spec, TRUST_V1 "TrustDomainSpec", .doc = "The rules of a trust domain.");
+
+static const struct api_field trust_domain_status[] = {
+	{"observedGeneration", 1, INT64, .doc = "The generation the conditions speak of."},
+	{"conditions", 2, OBJECT, LIST | MERGE, .of = &api_m_condition, .merge_key = "type",
+	 .doc = "Whether the rules are in force."},
+	{0},
+};
+API_MESSAGE(trust_domain_status, TRUST_V1 "TrustDomainStatus", .doc = "What the platform made of the rules.");
+
+static const struct api_field trust_domain[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta, .doc = "Name, labels and annotations."},
+	{"spec", 2, OBJECT, .of = &api_m_trust_domain_spec, .initial = "{}", .doc = "The rules."},
+	{"status", 3, OBJECT, .of = &api_m_trust_domain_status, .doc = "Written by the platform."},
+	{0},
+};
+API_MESSAGE(trust_domain, TRUST_V1 "TrustDomain",
+	    .doc = "A group of namespaces that trust each other, and what keeps the others away from it.");
