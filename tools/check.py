@@ -62,6 +62,13 @@ def shell_files(files):
                     yield path
 
 
+def python_files(files):
+    for path in files:
+        with open(path, 'rb') as stored:
+            if path.endswith('.py') or re.match(rb'#!/usr/bin/(env )?python3', stored.readline()):
+                yield path
+
+
 def check_layers(files):
     """modules include only those on lower lines; folders without I/O include nothing that does I/O"""
     line_of = {module: i for i, line in enumerate(LINES) for module in line}
@@ -134,7 +141,7 @@ def check_names(files):
 
 def check_spdx(files):
     """sources and scripts carry the SPDX line"""
-    for path in c_files(files) + [f for f in files if f.endswith('.py')] + list(shell_files(files)):
+    for path in c_files(files) + list(python_files(files)) + list(shell_files(files)):
         if SPDX not in '\n'.join(text_of(path).splitlines()[:3]):
             yield Problem(path, 1, f"has no line '{SPDX}'")
 
@@ -173,7 +180,7 @@ def check_shell(files):
 
 def check_python(files):
     """Python compiles and passes flake8"""
-    scripts = [f for f in files if f.endswith('.py')]
+    scripts = list(python_files(files))
     for path in scripts:
         try:
             with tempfile.NamedTemporaryFile() as unused:

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs a container with every protection on a kernel with cgroup v2 alone and looks at it from inside and outside.
+# RUNTIME is the bulkhead-runtime under test. Prints one line a check.
+set -euo pipefail
+: "${RUNTIME:?}"
+work=/run/job
+mkdir -p $work/disk $work/bundle $work/state
+
+check() {
+	local what=$1 got=$2 wanted=$3
+	if [[ $got == "$wanted" ]]; then
+		echo "ok: $what"
+	else
+		echo "FAILED: $what: got '$got', wanted '$wanted'"
+		failed=1
+	fi
+}
+failed=0
+
+check "kernel has cgroup v2 alone" "$(stat -fc %T /sys/fs/cgroup)" cgroup2fs
+[[ $(uname -r) == 6.1.* ]] && echo "ok: kernel is 6.1"
+
+# An image owned by host ids 0 to 65535 on ext4, which this kernel can idmap.
+truncate -s 32M $work/image
+mkfs.ext4 -q $work/image
+mount -o loop $work/image $work/disk
+mkdir -p $work/disk/root/{bin,proc,sys,dev,tmp,etc}
+cp "$(command -v busybox)" $work/disk/root/bin/busybox
+for name in sh cat id grep stat sleep touch; do ln -s busybox $work/disk/root/bin/$name; done
+
+python3 - "$work" <<'PY'
+import json
+import sys
+work = sys.argv[1]
+script = ('id -u; grep -E "^(CapEff|NoNewPrivs|Seccomp):" /proc/self/status; cat /proc/self/uid_map; '
+          'touch /written 2>/dev/null && echo writable || echo read-only; sleep 1000')
+mount = [{'destination': '/proc', 'type': 'proc', 'source': 'proc', 'options': ['nosuid', 'noexec', 'nodev']},
+         {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'mode=755', 'size=64k']},
+         {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'nodev', 'size=1m']}]
+config = {
+    'ociVersion': '1.0.2',
+    'process': {'user': {'uid': 1000, 'gid': 1000}, 'args': ['/bin/sh', '-c', script], 'cwd': '/',
+                'env': ['PATH=/bin'], 'noNewPrivileges': True,
+                'capabilities': {k: [] for k in ('bounding', 'effective', 'permitted', 'inheritable', 'ambient')}},
+    'root': {'path': f'{work}/disk/root', 'readonly': True}, 'hostname': 'cell', 'mounts': mount,
+    'annotations': {'dev.bulkhead.root.idmap': 'true'},
+    'linux': {
+        'namespaces': [{'type': t} for t in ('pid', 'network', 'ipc', 'uts', 'mount', 'cgroup', 'user')],
+        'uidMappings': [{'containerID': 0, 'hostID': 1900000000, 'size': 65536}],
+        'gidMappings': [{'containerID': 0, 'hostID': 1900000000, 'size': 65536}],
+        'cgroupsPath': '/bulkhead/podtest/main',
+        'resources': {'memory': {'limit': 33554432}, 'pids': {'limit': 32}, 'cpu': {'quota': 50000, 'period': 100000}},
+        'seccomp': {'defaultAction': 'SCMP_ACT_ALLOW', 'architectures': ['SCMP_ARCH_X86_64'],
+                    'syscalls': [{'names': ['ptrace'], 'action': 'SCMP_ACT_ERRNO', 'errnoRet': 1}]}}}
+with open(f'{work}/bundle/config.json', 'w', encoding='utf-8') as to:
+    json.dump(config, to)
+PY
+
+run() { "$RUNTIME" --root $work/state "$@"; }
+run create --bundle $work/bundle --pid-file $work/pid box >$work/output 2>&1 </dev/null || { cat $work/output; exit 1; }
+check "state after create" "$(run state box | jq -r .status)" created
+run start box
+for _ in {1..100}; do grep -q -E 'read-only|writable' $work/output && break; sleep 0.1; done
+check "user inside" "$(sed -n 1p $work/output)" 1000
+check "no capability" "$(awk '/CapEff/{print $2}' $work/output)" 0000000000000000
+check "no new privileges" "$(awk '/NoNewPrivs/{print $2}' $work/output)" 1
+check "seccomp filter" "$(awk '/^Seccomp/{print $2}' $work/output)" 2
+check "root is read-only" "$(tail -1 $work/output)" read-only
+check "user namespace" "$(awk '$3 == 65536 {print $1, $2, $3}' $work/output)" "0 1900000000 65536"
+group=/sys/fs/cgroup/bulkhead/podtest/main
+check "memory limit" "$(cat $group/memory.max)" 33554432
+check "process limit" "$(cat $group/pids.max)" 32
+check "processor limit" "$(cat $group/cpu.max)" "50000 100000"
+check "process is in its cgroup" "$(grep -c -x "$(cat $work/pid)" $group/cgroup.procs)" 1
+check "user outside" "$(stat -c %u /proc/"$(cat $work/pid)")" 1900001000
+run kill box KILL
+for _ in {1..100}; do [[ $(run state box | jq -r .status) == stopped ]] && break; sleep 0.1; done
+check "state after kill" "$(run state box | jq -r .status)" stopped
+run delete box
+check "cgroup is gone" "$(test -e $group && echo there || echo gone)" gone
+check "state is gone" "$(ls $work/state)" ""
+exit $failed
