@@ -35,7 +35,7 @@ struct http_call {
 	/* Streamed body: fills up to size bytes, returns how many, 0 at the end, negative errno to give up; or NULL. */
 	ssize_t (*send)(void *user, char *to, size_t size);
 	int64_t send_len; /* length of a streamed body, -1: chunked */
-	/* Each piece of a body of a 2xx answer; negative errno ends the call with that code. NULL: collected in answer.body. */
+	/* Each piece of a body of a 2xx answer, of 1 to 65,536 bytes; negative errno ends the call with that code. NULL: collected in answer.body. */
 	int (*receive)(void *user, const char *bytes, size_t len);
 	void *user;
 	unsigned timeout_ms;   /* for the whole call; 0: none */
@@ -57,7 +57,7 @@ int http_client_call(struct http_client *client, const struct http_call *call, s
 /* A header of the reply by case-insensitive name, copied to `to`; -ENOENT, -ENAMETOOLONG. */
 int http_reply_header(const struct http_reply *reply, const char *name, char *to, size_t size) MUST_CHECK;
 
-/* Ends the call that runs in another thread, soon, with -ECANCELED; and each further one. */
+/* Ends the call that runs in another thread, at once unless a callback runs, with -ECANCELED; and each further one. */
 void http_client_cancel(struct http_client *client);
 
 #endif

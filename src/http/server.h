@@ -40,6 +40,8 @@ struct http_server_config {
 	unsigned connections_max; /* 0: 1,000 */
 	unsigned per_address_max; /* 0: no limit */
 	unsigned idle_seconds;    /* 0: 60 */
+	unsigned header_seconds;  /* for handshake and header; 0: 15 */
+	unsigned rate_seconds;    /* window in which a peer must move 1 KiB a second; 0: 20 */
 	size_t body_max;          /* bytes of a body collected in memory; 0: 3 MiB. Streamed bodies are the handler's to bound */
 	/* Called for each request when its header is complete. It must end by answering (http_answer…, http_stream_begin),
 	 * by asking for the body (http_want_body, http_stream_body), or the request gets 500. */
@@ -49,7 +51,8 @@ struct http_server_config {
 
 int http_server_start(const struct http_server_config *config, struct http_server **ret_server, struct err *err) MUST_CHECK;
 uint16_t http_server_port(const struct http_server *server);
-/* Stops taking connections, ends streams, waits for handlers. NULL is accepted. */
+/* Stops taking connections, ends streams (their writers get -EPIPE and closed), waits up to 5 s for requests in work and
+ * answers on their way. NULL is accepted. */
 void http_server_stop(struct http_server *server);
 
 /* --- the request --- */
@@ -74,6 +77,12 @@ void http_want_body(struct http_request *request, void (*ready)(struct http_requ
  * (after http_answer…) stops reading and closes the connection after the answer. */
 void http_stream_body(struct http_request *request, int (*piece)(struct http_request *request, const char *bytes, size_t len, void *user));
 
+/* Lets the body or the answer rest for any time (a followed log): otherwise a peer must move at least 1 KiB a second, and a
+ * connection without movement ends after idle_seconds. Called by the handler. */
+void http_allow_pauses(struct http_request *request);
+/* Called within piece: no further piece comes until any thread calls http_resume, once. For a reader slower than the peer. */
+void http_pause(struct http_request *request);
+
 /*
  * Parks a request that cannot be answered yet (a long poll, an answer that another peer brings): the handler returns without
  * an answer, the connection's thread serves others. Any thread calls http_resume once, as soon as from within http_park's
@@ -84,7 +93,7 @@ void http_park(struct http_request *request, void (*resumed)(struct http_request
 void http_resume(struct http_request *request);
 
 /* --- the answer: exactly one of these --- */
-/* Adds a header to the coming answer. Name and value are copied; a value with control bytes is refused (-EINVAL). */
+/* Adds a header to the coming answer. Name and value are copied; an empty value or one with control bytes is refused (-EINVAL). */
 int http_add_header(struct http_request *request, const char *name, const char *value) MUST_CHECK;
 /* Answers with a copy of the bytes. type NULL: no Content-Type. */
 void http_answer(struct http_request *request, int status, const char *type, const void *bytes, size_t len);
@@ -95,9 +104,12 @@ void http_answer_static(struct http_request *request, int status, const char *ty
 			void (*release)(void *data), void *data);
 
 /*
- * Begins a chunked answer that any thread continues. Bytes written are queued up to queue_max; over it http_stream_write
- * returns ERR_BUSY and the writer decides (a watch ends with 410, a log waits). The stream lives until http_stream_end,
- * also when the peer leaves, after which writes return -EPIPE. closed(user) (may be NULL) is called once when the peer left.
+ * Begins a chunked answer that any thread continues. Bytes written are queued up to queue_max (one write of any length into
+ * an empty queue); over it http_stream_write returns ERR_BUSY and the writer decides (a watch ends with 410, a log waits).
+ * The stream lives until http_stream_end, also when the peer leaves, after which writes return -EPIPE. closed(user) (may be
+ * NULL) is called once when the peer left before http_stream_end, within a second and from a thread of the server; it may
+ * call http_stream_end. Another thread's http_stream_end waits for a closed that runs, so that user may be freed behind it:
+ * hold no lock there that closed takes. A HEAD request ends as if the peer had left. NULL without memory: answered with 503.
  */
 struct http_stream *http_stream_begin(struct http_request *request, int status, const char *type, size_t queue_max,
 				      void (*closed)(void *user), void *user);
