@@ -40,6 +40,19 @@ void store_range_done(struct store_range *range);
 
 /* Opens or creates the SQLite engine in the file below dir; one process at a time (-EBUSY names the file). */
 int store_sqlite_open(int dir, const char *file, struct store **ret_store, struct err *err) MUST_CHECK;
+
+/* How much of the past is kept for watches and lists at a revision; zero members take the defaults. */
+struct store_history {
+	uint64_t revisions; /* at most (10,000); the newest tenth is kept whatever its age */
+	uint64_t age_ms;    /* at most (300,000) */
+	uint64_t bytes;     /* of superseded values, about (256 MiB) */
+	size_t ring_events; /* in memory (4,096) */
+	size_t ring_bytes;  /* in memory (64 MiB) */
+};
+int store_sqlite_open_with(int dir, const char *file, const struct store_history *history, struct store **ret_store,
+			   struct err *err) MUST_CHECK;
+
+/* Waits for transactions under way and closes; every watch must be closed before. NULL is accepted. */
 void store_close(struct store *store);
 
 struct store_compare {
@@ -99,12 +112,13 @@ struct store_watch;
  */
 int store_watch_open(struct store *store, const char *prefix, uint64_t from_revision, void (*ready)(void *user), void *user,
 		     struct store_watch **ret_watch, struct err *err) MUST_CHECK;
-/* After it returns, ready is not called any more. NULL is accepted. */
+/* After it returns, ready is not called any more; not to be called from ready itself. NULL is accepted. */
 void store_watch_close(struct store_watch *watch);
 
 /*
  * Calls each(user, event) for at most limit events in order of revision, without loss or doubling; returns how many.
- * ERR_EXPIRED when the watcher fell behind the ring: close it and list again (410 Gone). Event memory is valid in the call.
+ * ERR_EXPIRED when the watcher fell behind the kept history: close it and list again (410 Gone). Event memory is valid in the
+ * call. One thread at a time a watch.
  */
 int store_watch_next(struct store_watch *watch, size_t limit, void (*each)(void *user, const struct store_event *event),
 		     void *user, struct err *err) MUST_CHECK;
