@@ -225,6 +225,16 @@ def check_leaks(files):
             yield Problem(path, line, f"names this machine: '{match.group(0)}'")
 
 
+def check_exit_codes(files):
+    """docs/exit-codes.md says what the table of src/base/err.c does"""
+    page = text_of('docs/exit-codes.md')
+    for line, match in numbered(r'^\t\{[-\w]+, (\d+), (\d+), "(\w+)"\},', text_of('src/base/err.c')):
+        http, code, reason = match.groups()
+        row = re.search(rf'^\| {code} \|.*', page, re.M)
+        if not row or f'{http} {reason}' not in row.group(0):
+            yield Problem('src/base/err.c', line, f"exit code {code} is not '{http} {reason}' in docs/exit-codes.md")
+
+
 def report_unused(files):
     """exported functions that no other source uses"""
     uses = collections.Counter()
@@ -247,7 +257,7 @@ def report_long(files):
 
 
 CHECKS = [check_layers, check_first_include, check_headers, check_banned, check_names, check_spdx, check_shell,
-          check_python, check_leaks]
+          check_python, check_leaks, check_exit_codes]
 REPORTS = [check_readmes, check_format, report_unused, report_long]
 
 

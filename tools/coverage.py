@@ -29,10 +29,14 @@ def measure(name, files):
     subprocess.run([program, f'tests/fuzz/corpus/{name}'], check=True, stdout=subprocess.DEVNULL,
                    env=dict(os.environ, LLVM_PROFILE_FILE=profile))
     subprocess.run(['llvm-profdata', 'merge', '-o', profile + '.data', profile], check=True)
-    report = subprocess.run(['llvm-cov', 'export', '-summary-only', f'-instr-profile={profile}.data', program, *files],
+    report = subprocess.run(['llvm-cov', 'export', '-summary-only', f'-instr-profile={profile}.data', program],
                             check=True, stdout=subprocess.PIPE)
-    lines = json.loads(report.stdout)['data'][0]['totals']['lines']
-    return lines['covered'], lines['count']
+    lines = {os.path.relpath(entry['filename']): entry['summary']['lines']
+             for entry in json.loads(report.stdout)['data'][0]['files']}
+    missing = [path for path in files if path not in lines]
+    if missing:
+        sys.exit(f"{PARSERS}: fuzz_{name} does not link {' '.join(missing)}")
+    return sum(lines[path]['covered'] for path in files), sum(lines[path]['count'] for path in files)
 
 
 def main():
