@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kinds and their places in the paths. */
+#include "api/columns.h"
 #include "api/messages.h"
 
 #include "base/str.h"
@@ -35,6 +36,7 @@ static const struct api_kind kinds[] = {
 	 .namespaced = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
 	 .message = &api_m_config_map,
+	 .columns = api_columns_config_map,
 	 .check_update = api_hook_data_update},
 	{.group = "",
 	 .version = "v1",
@@ -49,6 +51,7 @@ static const struct api_kind kinds[] = {
 	 .namespaced = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
 	 .message = &api_m_event,
+	 .columns = api_columns_event,
 	 .field_labels = WORDS("involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
 			       "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion",
 			       "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type")},
@@ -77,6 +80,7 @@ static const struct api_kind kinds[] = {
 	 .verbs = WORDS("create", "delete", "get", "list", "patch", "update", "watch"),
 	 .name_check = API_CHECK_LABEL,
 	 .message = &api_m_namespace,
+	 .columns = api_columns_namespace,
 	 .field_labels = WORDS("status.phase")},
 	{.group = "",
 	 .version = "v1",
@@ -90,6 +94,7 @@ static const struct api_kind kinds[] = {
 	 .verbs = ALL_VERBS,
 	 .name_check = API_CHECK_SUBDOMAIN,
 	 .message = &api_m_node,
+	 .columns = api_columns_node,
 	 .field_labels = WORDS("spec.unschedulable")},
 	{.group = "",
 	 .version = "v1",
@@ -105,6 +110,7 @@ static const struct api_kind kinds[] = {
 	 .has_generation = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
 	 .message = &api_m_pod,
+	 .columns = api_columns_pod,
 	 .check_update = api_hook_pod_update,
 	 .field_labels = WORDS("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
 			       "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName")},
@@ -120,7 +126,8 @@ static const struct api_kind kinds[] = {
 	 .verbs = ALL_VERBS,
 	 .namespaced = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
-	 .message = &api_m_resource_quota},
+	 .message = &api_m_resource_quota,
+	 .columns = api_columns_resource_quota},
 	{.group = "",
 	 .version = "v1",
 	 .kind = "Secret",
@@ -134,6 +141,7 @@ static const struct api_kind kinds[] = {
 	 .namespaced = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
 	 .message = &api_m_secret,
+	 .columns = api_columns_secret,
 	 .check_update = api_hook_data_update,
 	 .field_labels = WORDS("type")},
 	{.group = "",
@@ -149,6 +157,7 @@ static const struct api_kind kinds[] = {
 	 .namespaced = true,
 	 .name_check = API_CHECK_LABEL_1035,
 	 .message = &api_m_service,
+	 .columns = api_columns_service,
 	 .field_labels = WORDS("spec.clusterIP", "spec.type")},
 	{.group = "",
 	 .version = "v1",
@@ -162,7 +171,8 @@ static const struct api_kind kinds[] = {
 	 .verbs = ALL_VERBS,
 	 .namespaced = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
-	 .message = &api_m_service_account},
+	 .message = &api_m_service_account,
+	 .columns = api_columns_service_account},
 	{.group = "authentication.k8s.io",
 	 .version = "v1",
 	 .kind = "SelfSubjectReview",
@@ -195,7 +205,8 @@ static const struct api_kind kinds[] = {
 	 .verbs = ALL_VERBS,
 	 .namespaced = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
-	 .message = &api_m_lease},
+	 .message = &api_m_lease,
+	 .columns = api_columns_lease},
 	{.group = "trust.bulkhead.dev",
 	 .version = "v1",
 	 .kind = "TrustDomain",
@@ -208,7 +219,8 @@ static const struct api_kind kinds[] = {
 	 .verbs = ALL_VERBS,
 	 .has_generation = true,
 	 .name_check = API_CHECK_SUBDOMAIN,
-	 .message = &api_m_trust_domain},
+	 .message = &api_m_trust_domain,
+	 .columns = api_columns_trust_domain},
 };
 
 /* Kinds of bodies that have no place of their own. */
