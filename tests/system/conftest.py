@@ -5,11 +5,9 @@ import os
 import pathlib
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 
 import pytest
 
@@ -42,17 +40,8 @@ def programs(build):
 @pytest.fixture
 def root():
     """A folder for --root, removed afterwards together with what is mounted below it."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix='bulkhead-test-', dir='/var/tmp'))
-    # The unprivileged daemons must be able to reach their folders below it.
-    folder.chmod(0o755)
-    yield folder
-    with open('/proc/self/mountinfo', encoding='utf-8') as lines:
-        below = [line.split()[4] for line in lines if line.split()[4].startswith(f'{folder}/')]
-    for mount in reversed(below):
-        subprocess.run(['umount', '-l', mount], check=False)
-    for loop in cells.loops_below(str(folder)):
-        subprocess.run(['losetup', '-d', loop], check=False)
-    shutil.rmtree(folder)
+    with installation.temporary_root() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole Bulkhead in a cell, driven by its own command line and by kubectl."""
+import contextlib
 import json
 import os
 import pathlib
@@ -7,7 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+
+import cell as cells
 
 TOP = pathlib.Path(__file__).parent.parent.parent
 
@@ -29,6 +33,24 @@ def find_kubectls():
     packaged = subprocess.check_output([TOP / 'tools/debian-package', 'kubernetes-client'], text=True)
     found['1.20'] = packaged.strip() + '/usr/bin/kubectl'
     return dict(sorted(found.items(), key=lambda entry: int(entry[0].split('.')[1])))
+
+
+@contextlib.contextmanager
+def temporary_root():
+    """A folder for --root, removed afterwards together with what is mounted below it."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='bulkhead-test-', dir='/var/tmp'))
+    # The unprivileged daemons must be able to reach their folders below it.
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        with open('/proc/self/mountinfo', encoding='utf-8') as lines:
+            below = [line.split()[4] for line in lines if line.split()[4].startswith(f'{folder}/')]
+        for mount in reversed(below):
+            subprocess.run(['umount', '-l', mount], check=False)
+        for loop in cells.loops_below(str(folder)):
+            subprocess.run(['losetup', '-d', loop], check=False)
+        shutil.rmtree(folder)
 
 
 def checked(program, words, done):
