@@ -54,7 +54,7 @@ void image_store_close(struct image_store *store);
 /* A held image. Read it freely; it does not change. */
 struct image {
 	struct digest digest;       /* what was asked for */
-	char root[96];              /* folder of the files, relative to the store's folder: "sha256-HEX/rootfs" */
+	char root[160];             /* folder of the files, relative to the store's folder: "sha256-HEX/rootfs" */
 	struct image_config config; /* entrypoint, environment, user */
 	uint64_t bytes;             /* of the files, as unpacked */
 	uint64_t entries;
