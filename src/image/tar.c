@@ -272,8 +272,9 @@ static int read_entry_header(struct tar *tar, struct header *header, struct err 
 		if (!data)
 			return 1;
 		r = read_extension(tar, header, data, err);
-		if (r == 0)
-			r = tar_extended_take(&tar->extended, header->type, err);
+		if (r < 0)
+			return r;
+		r = tar_extended_take(&tar->extended, header->type, err);
 		if (r < 0)
 			return err_prefix(err, "entry %llu", (unsigned long long)tar->entries);
 		extended = header->type != 'g';
