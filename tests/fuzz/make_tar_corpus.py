@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the corpus of fuzz_tar: good archives of every format and each kind of bad one. usage: make_tar_corpus.py DIR"""
+"""Writes the corpus of fuzz_tar: good archives of every format, each kind of bad one. usage: make_tar_corpus.py DIR"""
 import gzip
 import io
 import os
@@ -11,8 +11,19 @@ import tarfile
 POSIX, GNU = b'ustar\x0000', b'ustar  \x00'
 
 
-def header(name=b'f', kind=b'0', target=b'', size=0, mode=b'644', uid=b'0', gid=b'0', mtime=b'1', magic=POSIX, prefix=b'',
-           size_field=None, spoil=False):
+def header(
+    name=b'f',
+    kind=b'0',
+    target=b'',
+    size=0,
+    mode=b'644',
+    uid=b'0',
+    gid=b'0',
+    mtime=b'1',
+    magic=POSIX,
+    prefix=b'',
+    size_field=None,
+     spoil=False):
     """One header block, its fields as told, right or wrong."""
     block = bytearray(512)
 
@@ -99,7 +110,8 @@ def bad_names():
     yield 'name-deep', extension(b'x', record(b'path', b'a/' * 129)) + file(kind=b'5') + END
     yield 'name-long-part', extension(b'x', record(b'path', b'n' * 256)) + file() + END
     yield 'name-long', extension(b'x', record(b'path', b'n/' * 2048)) + file() + END
-    for kind, target in ((b'1', b'/etc/shadow'), (b'1', b'../x'), (b'1', b'./'), (b'1', b''), (b'2', b''), (b'2', b'../../x')):
+    for kind, target in ((b'1', b'/etc/shadow'), (b'1', b'../x'), (b'1', b'./'),
+                         (b'1', b''), (b'2', b''), (b'2', b'../../x')):
         yield 'link-%s-%s' % (kind.decode(), target.decode().replace('/', '_') or 'empty'), file(b'a/l', kind=kind, target=target) + END
 
 
