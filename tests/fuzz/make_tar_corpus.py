@@ -23,7 +23,8 @@ def header(
     magic=POSIX,
     prefix=b'',
     size_field=None,
-     spoil=False):
+    spoil=False,
+):
     """One header block, its fields as told, right or wrong."""
     block = bytearray(512)
 
@@ -76,7 +77,7 @@ def written_by_tarfile(form):
             info = tarfile.TarInfo(name)
             info.type = kind
             info.mtime = 1.5 if form == tarfile.PAX_FORMAT else 1
-            info.linkname = 'etc/' + 't' * 120 if kind == tarfile.SYMTYPE else 'etc/x' if kind == tarfile.LNKTYPE else ''
+            info.linkname = {tarfile.SYMTYPE: 'etc/' + 't' * 120, tarfile.LNKTYPE: 'etc/x'}.get(kind, '')
             data = b'data' if kind == tarfile.REGTYPE else b''
             info.size = len(data)
             if form == tarfile.PAX_FORMAT and data:
@@ -95,7 +96,8 @@ def good():
     yield 'good-symlinks', file(b'd/l', kind=b'2', target=b'../x/./y//z') + file(b'm', kind=b'2', target=b'/abs') + END
     yield 'good-old-time', extension(b'x', record(b'mtime', b'-1.5')) + file() + END
     yield 'good-numbers', extension(b'x', b''.join(record(k, v) for k, v in (
-        (b'size', b'3'), (b'uid', b'9'), (b'gid', b'8'), (b'mtime', b'17.123456789123')))) + header() + padded(b'abc') + END
+        (b'size', b'3'), (b'uid', b'9'), (b'gid', b'8'), (b'mtime', b'17.123456789123')))) + \
+        header() + padded(b'abc') + END
     small = file(b'a', b'x' * 2000) + END
     yield 'good-gzip', gzip.compress(small, mtime=0)
     yield 'good-gzip-members', gzip.compress(small[:700], mtime=0) + gzip.compress(small[700:], mtime=0)
@@ -103,16 +105,20 @@ def good():
 
 
 def bad_names():
-    for name, kind in ((b'/etc/passwd', b'0'), (b'../x', b'0'), (b'a/../../x', b'0'), (b'a/..', b'5'), (b'a//b', b'0'), (b'a/./b', b'0'),
-                       (b'.//e', b'0'), (b'a/', b'0'), (b'./', b'2'), (b'', b'0'), (b'null', b'3'), (b'sda', b'4'), (b'p', b'6'),
+    for name, kind in ((b'/etc/passwd', b'0'), (b'../x', b'0'), (b'a/../../x', b'0'), (b'a/..', b'5'),
+                       (b'a//b', b'0'), (b'a/./b', b'0'),
+                       (b'.//e', b'0'), (b'a/', b'0'), (b'./', b'2'), (b'', b'0'),
+                       (b'null', b'3'), (b'sda', b'4'), (b'p', b'6'),
                        (b's', b'S'), (b'v', b'V')):
-        yield 'name-%s-%s' % (kind.decode(), name.decode().replace('/', '_') or 'empty'), file(name, kind=kind, target=b'x') + END
+        label = name.decode().replace('/', '_') or 'empty'
+        yield 'name-%s-%s' % (kind.decode(), label), file(name, kind=kind, target=b'x') + END
     yield 'name-deep', extension(b'x', record(b'path', b'a/' * 129)) + file(kind=b'5') + END
     yield 'name-long-part', extension(b'x', record(b'path', b'n' * 256)) + file() + END
     yield 'name-long', extension(b'x', record(b'path', b'n/' * 2048)) + file() + END
     for kind, target in ((b'1', b'/etc/shadow'), (b'1', b'../x'), (b'1', b'./'),
                          (b'1', b''), (b'2', b''), (b'2', b'../../x')):
-        yield 'link-%s-%s' % (kind.decode(), target.decode().replace('/', '_') or 'empty'), file(b'a/l', kind=kind, target=target) + END
+        label = target.decode().replace('/', '_') or 'empty'
+        yield 'link-%s-%s' % (kind.decode(), label), file(b'a/l', kind=kind, target=target) + END
 
 
 def bad_numbers():
@@ -129,9 +135,12 @@ def bad_numbers():
 
 
 def bad_extensions():
-    for name, data in (('no-length', b'path=x\n'), ('length', b'99 path=x\n'), ('no-key', b'9 path x\n'), ('empty-key', b'5 =b\n'),
-                       ('empty', record(b'path', b'')), ('twice', record(b'path', b'x') * 2), ('size', record(b'size', b'x')),
-                       ('size-twice', record(b'size', b'1') * 2), ('uid', record(b'uid', b'-1')), ('time', record(b'mtime', b'1.x')),
+    for name, data in (('no-length', b'path=x\n'), ('length', b'99 path=x\n'), ('no-key', b'9 path x\n'),
+                       ('empty-key', b'5 =b\n'),
+                       ('empty', record(b'path', b'')), ('twice', record(b'path', b'x') * 2),
+                       ('size', record(b'size', b'x')),
+                       ('size-twice', record(b'size', b'1') * 2), ('uid', record(b'uid', b'-1')),
+                       ('time', record(b'mtime', b'1.x')),
                        ('time-twice', record(b'mtime', b'1') * 2), ('time-large', record(b'mtime', b'999999999999')),
                        ('sparse', record(b'GNU.sparse.major', b'1')), ('xattr', record(b'SCHILY.xattr.', b'')),
                        ('xattrs', record(b'SCHILY.xattr.user.a', b'') * 33), ('nul', record(b'path', b'a\0b'))):
