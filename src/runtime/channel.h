@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What parent, child and `start` tell each other: whole packets of one shape over SOCK_SEQPACKET. */
+#ifndef RUNTIME_CHANNEL_H
+#define RUNTIME_CHANNEL_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum channel_kind {
+	CHANNEL_PID,        /* stage to parent: the container's process is `value` */
+	CHANNEL_NAMESPACES, /* child to parent: alive in its namespaces */
+	CHANNEL_GO,         /* parent to child: on */
+	CHANNEL_READY,      /* child to parent: all but the start is done */
+	CHANNEL_ERROR,      /* child to parent, or to `start`: err */
+};
+
+struct channel_packet {
+	enum channel_kind kind;
+	int32_t value;
+	struct err err;
+};
+
+/* A connected pair, close-on-exec. */
+int channel_pair(int ret_ends[2], struct err *err) MUST_CHECK;
+
+/* Sends; errors are negative errno. */
+int channel_send(int fd, enum channel_kind kind, int32_t value);
+int channel_send_error(int fd, const struct err *err);
+
+/*
+ * Receives a packet of the kind wanted. A packet with an error fills err and returns its code; the peer's end of life is
+ * -ECONNRESET.
+ */
+int channel_expect(int fd, enum channel_kind kind, int32_t *ret_value, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of the OCI runtimes: global options, a command, its options. */
+#ifndef RUNTIME_COMMANDS_H
+#define RUNTIME_COMMANDS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+#define COMMANDS_DEFAULT_ROOT "/run/bulkhead/runtime"
+
+struct commands_global {
+	const char *root;
+	const char *log;        /* file for errors besides standard error, NULL: none */
+	const char *log_format; /* "text" or "json" */
+	const char *cgroup_manager;
+	const char *rootless;
+	bool systemd_cgroup;
+	bool debug;
+};
+
+/* The whole program: parses, runs the command, reports an error. Returns the exit status. */
+int commands_main(int argc, char **argv);
+
+/* One command; argv[0] is its name. Returns 0 or an error; ret_exit is the exit status when it is 0. */
+typedef int (*commands_fn)(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+
+int commands_create(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_start(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_state(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_kill(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_delete(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_list(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_features(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "base/options.h"
+#include "base/str.h"
+#include "runtime/commands.h"
+#include "runtime/create.h"
+#include "runtime/signals.h"
+#include "sandbox/cgroup.h"
+
+CLEANUP_DEFINE(json, json_t *, json_decref)
+
+static void cleanup_state(struct state *state)
+{
+	state_done(state);
+}
+
+/* Parses a command that takes one container id and nothing else but its options. */
+static int parse(const char *program, const char *summary, const char *operands, int most,
+		 const struct option_row *rows, size_t count, int argc, char **argv, int *ret_first, struct err *err)
+{
+	const struct option_command command = {
+		.program = program,
+		.operands = operands,
+		.summary = summary,
+		.rows = rows,
+		.row_count = count,
+		.least_operands = most ? 1 : 0,
+		.most_operands = most,
+	};
+
+	return options_parse(&command, argc, argv, ret_first, err);
+}
+
+static int open_container(const struct commands_global *global, const char *id, bool *ret_broken,
+			  struct state *ret_state, struct err *err)
+{
+	CLEANUP_CLOSE int root = -1;
+	int r = state_check_id(id, err);
+
+	*ret_state = (struct state){.root = -1, .dir = -1};
+	if (r == 0)
+		r = state_open_root(global->root, false, &root, NULL);
+	if (r == -ENOENT)
+		return err_set(err, ERR_NOT_FOUND, "container '%s' does not exist", id);
+	if (r < 0)
+		return err->code ? r : err_sys(err, r, "cannot open '%s'", global->root);
+	return state_load(ret_state, root, id, ret_broken, err);
+}
+
+static int create_from(const struct commands_global *global, const char *program, const char *summary, int argc,
+		       char **argv, bool *detach, struct state *ret_state, struct err *err)
+{
+	struct create_options options = {0};
+	const char *preserve = "0";
+	bool no_pivot = false, no_new_keyring = false, keep = false;
+	const struct option_row rows[] = {
+		{"bundle", 'b', "DIR", "folder of config.json (the present one)", &options.bundle, NULL},
+		{"pid-file", 0, "FILE", "write the process id there", &options.pid_file, NULL},
+		{"console-socket", 0, "SOCKET", "send the terminal there", &options.console_socket, NULL},
+		{"preserve-fds", 0, "N", "keep descriptors 3 to 2+N", &preserve, NULL},
+		{"no-pivot", 0, NULL, "refused: the root is always pivoted to", NULL, &no_pivot},
+		{"no-new-keyring", 0, NULL, "accepted and ignored", NULL, &no_new_keyring},
+		{"keep", 0, NULL, "accepted and ignored", NULL, &keep},
+		{"detach", 'd', NULL, "do not wait for the end", NULL, detach},
+	};
+	CLEANUP_CLOSE int root = -1;
+	uint64_t count;
+	int first, r;
+
+	r = parse(program, summary, "ID", 1, rows, detach ? ARRAY_SIZE(rows) : ARRAY_SIZE(rows) - 1, argc, argv, &first,
+		  err);
+	if (r)
+		return r;
+	if (no_pivot)
+		return err_set(err, ERR_INVALID, "--no-pivot is not supported");
+	if (str_parse_u64(preserve, 1024, &count) < 0)
+		return err_set(err, ERR_INVALID, "--preserve-fds: '%.32s' is no number up to 1024", preserve);
+	options.preserve_fds = (int)count;
+	options.id = argv[first];
+	r = state_check_id(options.id, err);
+	if (r == 0)
+		r = state_open_root(global->root, true, &root, err);
+	return r == 0 ? create_container(root, &options, ret_state, err) : r;
+}
+
+int commands_create(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
+{
+	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+
+	return create_from(global, "bulkhead-runtime create", "Makes a container that waits to be started.", argc, argv,
+			   NULL, &state, err);
+}
+
+int commands_start(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
+{
+	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	int first;
+	int r = parse("bulkhead-runtime start", "Has a created container execute its program.", "ID", 1, NULL, 0, argc,
+		      argv, &first, err);
+
+	if (r == 0)
+		r = open_container(global, argv[first], NULL, &state, err);
+	return r == 0 ? create_start(&state, err) : r;
+}
+
+static enum state_status full_status(const struct state *state)
+{
+	enum state_status status = state_status_of(state);
+	struct cgroup cgroup;
+	struct err ignored;
+
+	if (status != STATE_RUNNING || cgroup_init(&cgroup, state->cgroup, &ignored) < 0)
+		return status;
+	if (cgroup_open(&cgroup, &ignored) == 0 && cgroup_is_frozen(&cgroup))
+		status = STATE_PAUSED;
+	cgroup_done(&cgroup);
+	return status;
+}
+
+static int print_json(const json_t *json, struct err *err)
+{
+	CLEANUP_FREE char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+
+	if (!text)
+		return err_set(err, -ENOMEM, "no memory");
+	return puts(text) < 0 || fflush(stdout) != 0 ? err_sys(err, -EIO, "cannot print") : 0;
+}
+
+int commands_state(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
+{
+	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP(cleanup_json) json_t *json = NULL;
+	int first;
+	int r = parse("bulkhead-runtime state", "Prints the state of a container.", "ID", 1, NULL, 0, argc, argv,
+		      &first, err);
+
+	if (r == 0)
+		r = open_container(global, argv[first], NULL, &state, err);
+	if (r)
+		return r;
+	json = state_to_json(&state, full_status(&state));
+	return print_json(json, err);
+}
+
+static int signal_all(const struct state *state, int number, struct err *err)
+{
+	struct cgroup cgroup;
+	int r = cgroup_init(&cgroup, state->cgroup, err);
+
+	if (r == 0)
+		r = cgroup_open(&cgroup, err);
+	if (r == 0)
+		r = cgroup_kill(&cgroup, number, err);
+	cgroup_done(&cgroup);
+	return r;
+}
+
+int commands_kill(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
+{
+	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	bool all = false;
+	const struct option_row rows[] = {{"all", 'a', NULL, "signal every process of the container", NULL, &all}};
+	enum state_status status;
+	int first, number = SIGTERM;
+	int r = parse("bulkhead-runtime kill", "Sends a signal to a container.", "ID [SIGNAL]", 2, rows,
+		      ARRAY_SIZE(rows), argc, argv, &first, err);
+
+	if (r == 0 && first + 1 < argc)
+		r = signals_parse(argv[first + 1], &number, err);
+	if (r == 0)
+		r = open_container(global, argv[first], NULL, &state, err);
+	if (r)
+		return r;
+	status = full_status(&state);
+	if (all)
+		return signal_all(&state, number, err);
+	if (status == STATE_STOPPED || status == STATE_CREATING)
+		return err_set(err, ERR_INVALID, "container '%s' cannot be signalled: it is %s", state.id,
+			       state_status_name(status));
+	if (kill(state.pid, number) < 0)
+		return err_sys(err, -errno, "container '%s': cannot send signal %d", state.id, number);
+	/* A frozen process takes no signal, not even this one, before it is thawed. */
+	return status == STATE_PAUSED && number == SIGKILL ? signal_all(&state, number, err) : 0;
+}
+
+int commands_delete(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
+{
+	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	bool force = false, broken = false;
+	const struct option_row rows[] = {
+		{"force", 'f', NULL, "also when it runs; no error when there is none", NULL, &force}};
+	enum state_status status;
+	int first;
+	int r = parse("bulkhead-runtime delete", "Removes a stopped container.", "ID", 1, rows, ARRAY_SIZE(rows), argc,
+		      argv, &first, err);
+
+	if (r)
+		return r;
+	r = open_container(global, argv[first], &broken, &state, err);
+	if (r == ERR_NOT_FOUND && force)
+		return 0;
+	if (r < 0)
+		return r;
+	status = full_status(&state);
+	if (!force && (status == STATE_RUNNING || status == STATE_PAUSED))
+		return err_set(err, ERR_INVALID, "container '%s' cannot be deleted: it is %s", state.id,
+			       state_status_name(status));
+	return create_destroy(&state, err);
+}
+
+/* Passes signals on until the container's process ends; its exit status becomes ours. */
+static int wait_for(const struct state *state, int *ret_exit, struct err *err)
+{
+	struct signalfd_siginfo info;
+	CLEANUP_CLOSE int fd = -1;
+	sigset_t all;
+	int status;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	fd = signalfd(-1, &all, SFD_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, -errno, "cannot wait for signals");
+	while (true) {
+		if (waitpid(state->pid, &status, WNOHANG) == state->pid)
+			break;
+		if (read(fd, &info, sizeof(info)) != sizeof(info))
+			return err_sys(err, -errno, "cannot wait for signals");
+		if (info.ssi_signo != SIGCHLD)
+			(void)kill(state->pid, (int)info.ssi_signo);
+	}
+	*ret_exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return 0;
+}
+
+int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
+{
+	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	struct err ignored;
+	bool detach = false;
+	int r = create_from(global, "bulkhead-runtime run", "Creates, starts, waits for and deletes a container.", argc,
+			    argv, &detach, &state, err);
+
+	if (r)
+		return r;
+	r = create_start(&state, err);
+	if (r < 0) {
+		(void)!create_destroy(&state, &ignored);
+		return r;
+	}
+	if (detach)
+		return 0;
+	/* Others must be able to signal and look while it runs. */
+	state_unlock(&state);
+	r = wait_for(&state, ret_exit, err);
+	if (r == 0)
+		r = state_lock(&state, err);
+	if (r == ERR_NOT_FOUND)
+		return 0;
+	return r == 0 ? create_destroy(&state, err) : r;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/container.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "sandbox/sysctls.h"
+
+static const struct namespaces_map everything = {.lines = {{0, 0, UINT32_MAX}}, .count = 1};
+
+void container_init(struct container *container, const struct spec *spec, struct state *state)
+{
+	*container = (struct container){.spec = spec,
+					.state = state,
+					.bundle = -1,
+					.root = -1,
+					.dev = -1,
+					.listener = -1,
+					.channel = -1,
+					.console = -1};
+	for (size_t i = 0; i < SPEC_NS_TYPES; i++)
+		container->join[i] = -1;
+}
+
+static void close_if_open(int fd)
+{
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+void container_done(struct container *container)
+{
+	for (size_t i = 0; i < SPEC_NS_TYPES; i++)
+		close_if_open(container->join[i]);
+	for (size_t i = 0; i < container->mount_count; i++)
+		close_if_open(container->mounts[i].fd);
+	free(container->mounts);
+	close_if_open(container->root);
+	close_if_open(container->dev);
+	close_if_open(container->listener);
+	close_if_open(container->channel);
+	close_if_open(container->console);
+	close_if_open(container->bundle);
+	cgroup_done(&container->cgroup);
+}
+
+static int open_joined(struct container *container, struct err *err)
+{
+	for (size_t i = 0; i < SPEC_NS_TYPES; i++) {
+		const struct spec_namespace *namespace = &container->spec->linux_.namespaces[i];
+		int r;
+
+		container->own[i] = namespace->wanted;
+		if (!namespace->path)
+			continue;
+		r = namespaces_open((enum spec_namespace_type)i, namespace->path, &container->join[i], err);
+		if (r < 0)
+			return err_prefix(err, "config.json: linux.namespaces");
+	}
+	if (!container->own[SPEC_NS_MOUNT] || container->join[SPEC_NS_MOUNT] >= 0)
+		return err_set(err, ERR_INVALID, "config.json: linux.namespaces: a new mount namespace is needed");
+	return 0;
+}
+
+static int open_user(struct container *container, struct err *err)
+{
+	const struct spec_linux *spec = &container->spec->linux_;
+	int r;
+
+	if (!container->own[SPEC_NS_USER]) {
+		if (spec->uid_maps.count || spec->gid_maps.count)
+			return err_set(err, ERR_INVALID, "config.json: linux.uidMappings: there is no user namespace");
+		container->uids = container->gids = everything;
+		return 0;
+	}
+	if (container->join[SPEC_NS_USER] < 0) {
+		r = namespaces_make_user(&spec->uid_maps, &spec->gid_maps, &container->join[SPEC_NS_USER], err);
+		if (r < 0)
+			return r;
+	}
+	return namespaces_read_maps(container->join[SPEC_NS_USER], &container->uids, &container->gids, err);
+}
+
+static int check_names(const struct container *container, struct err *err)
+{
+	const struct spec *spec = container->spec;
+
+	/* In a joined namespace the name belongs to whoever made it. */
+	if (spec->hostname && spec->hostname[0] && !container->own[SPEC_NS_UTS])
+		return err_set(err, ERR_INVALID, "config.json: hostname: needs a uts namespace");
+	if (spec->domainname && spec->domainname[0] && !container->own[SPEC_NS_UTS])
+		return err_set(err, ERR_INVALID, "config.json: domainname: needs a uts namespace");
+	return sysctls_check(&spec->linux_.sysctl, container->own, "config.json: linux.sysctl", err);
+}
+
+static int check_user(const struct container *container, struct err *err)
+{
+	const struct spec_user *user = &container->spec->process.user;
+	uint32_t outside;
+
+	if (namespaces_map_id(&container->uids, user->uid, &outside) < 0)
+		return err_set(err, ERR_INVALID,
+			       "config.json: process.user.uid: %u is not mapped in the user namespace", user->uid);
+	if (namespaces_map_id(&container->gids, user->gid, &outside) < 0)
+		return err_set(err, ERR_INVALID,
+			       "config.json: process.user.gid: %u is not mapped in the user namespace", user->gid);
+	return 0;
+}
+
+int container_open_namespaces(struct container *container, struct err *err)
+{
+	int r = open_joined(container, err);
+
+	if (r == 0)
+		r = check_names(container, err);
+	if (r == 0)
+		r = open_user(container, err);
+	return r == 0 ? check_user(container, err) : r;
+}

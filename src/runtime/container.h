@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A container on its way from config.json to a process that waits to be started. */
+#ifndef RUNTIME_CONTAINER_H
+#define RUNTIME_CONTAINER_H
+
+#include "oci/spec.h"
+#include "runtime/state.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/mountfd.h"
+#include "sandbox/namespaces.h"
+
+struct container_mount {
+	const struct spec_mount *spec;
+	struct mountfd_options options;
+	int fd;       /* a mount the parent prepared; -1: the child makes it in its own namespaces */
+	bool file;    /* fd is of anything but a folder */
+	bool skipped; /* /dev: always the runtime's own */
+};
+
+struct container {
+	const struct spec *spec;
+	struct state *state;
+	int bundle;
+	struct cgroup cgroup;
+	int join[SPEC_NS_TYPES];    /* namespaces to join, -1: none */
+	bool own[SPEC_NS_TYPES];    /* not shared with the host */
+	struct namespaces_map uids; /* of the user namespace; one line of everything without one */
+	struct namespaces_map gids;
+	int root; /* detached mount of the root */
+	int dev;  /* detached tmpfs for /dev */
+	struct container_mount *mounts;
+	size_t mount_count;
+	int listener; /* where the created container waits for `start` */
+	int channel;  /* to the child, or in the child to the parent */
+	int console;  /* the socket of --console-socket, -1: none */
+	int preserve_fds;
+	pid_t pid;
+};
+
+/* An empty container: every descriptor -1. */
+void container_init(struct container *container, const struct spec *spec, struct state *state);
+void container_done(struct container *container);
+
+/* Opens the namespaces to join, makes the user namespace, reads its maps and checks what the namespaces allow. */
+int container_open_namespaces(struct container *container, struct err *err) MUST_CHECK;
+
+/* Parent: clones the root and the sources of bind mounts, maps owners, fills /dev. All by descriptor from here on. */
+int container_open_mounts(struct container *container, struct err *err) MUST_CHECK;
+
+/* Parent: a detached tmpfs with the device nodes every container has and those of linux.devices. */
+int container_make_dev(struct container *container, struct err *err) MUST_CHECK;
+
+/* Child: attaches root and mounts, in its own mount namespace; the old root is still there below. */
+int container_attach_mounts(struct container *container, struct err *err) MUST_CHECK;
+
+/* Child: makes the root the only one, then masks, write-protects and writes the sysctls. */
+int container_seal_root(struct container *container, struct err *err) MUST_CHECK;
+
+/* Child, in the sealed root: Landlock from the mounts. */
+int container_confine(const struct container *container, struct err *err) MUST_CHECK;
+
+/* The child's whole life, from before the namespaces to the container's program. */
+_Noreturn void container_stage(struct container *container);
+
+#endif

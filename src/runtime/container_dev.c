@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/str.h"
+#include "runtime/container.h"
+#include "sandbox/inroot.h"
+
+static const struct spec_device standard[] = {
+	{"/dev/null", 'c', 1, 3, 0666, 0, 0},    {"/dev/zero", 'c', 1, 5, 0666, 0, 0},
+	{"/dev/full", 'c', 1, 7, 0666, 0, 0},    {"/dev/random", 'c', 1, 8, 0666, 0, 0},
+	{"/dev/urandom", 'c', 1, 9, 0666, 0, 0}, {"/dev/tty", 'c', 5, 0, 0666, 0, 0},
+};
+
+static const struct {
+	const char *name;
+	const char *target;
+} links[] = {
+	{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
+	{"stderr", "/proc/self/fd/2"}, {"ptmx", "pts/ptmx"},
+};
+
+static const char *const folders[] = {"pts", "shm", "mqueue"};
+
+static int give(struct container *container, int dir, const char *name, uint32_t uid, uint32_t gid)
+{
+	uint32_t outside_uid, outside_gid;
+	int r = namespaces_map_id(&container->uids, uid, &outside_uid);
+
+	if (r == 0)
+		r = namespaces_map_id(&container->gids, gid, &outside_gid);
+	if (r == 0 &&
+	    fchownat(dir, name, outside_uid, outside_gid, AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH)) < 0)
+		r = -errno;
+	return r;
+}
+
+/* The folder a device goes into, made on the way; only folders of this very file system. */
+static int open_folder_of(struct container *container, const char *path, int *ret_fd, const char **ret_name)
+{
+	char copy[256], *save = NULL;
+	const char *slash = strrchr(path, '/');
+	int at = fcntl(container->dev, F_DUPFD_CLOEXEC, 3), r;
+
+	if (at < 0)
+		return -errno;
+	*ret_name = slash + 1;
+	r = (size_t)(slash - path) < sizeof(copy) ? 0 : -ENAMETOOLONG;
+	if (r == 0)
+		(void)snprintf(copy, sizeof(copy), "%.*s", (int)(slash - path), path);
+	for (char *part = r < 0 ? NULL : strtok_r(copy, "/", &save); r == 0 && part;
+	     part = strtok_r(NULL, "/", &save)) {
+		int next;
+
+		if (mkdirat(at, part, 0755) == 0)
+			r = give(container, at, part, 0, 0);
+		else if (errno != EEXIST)
+			r = -errno;
+		next = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0 && r == 0)
+			r = -errno;
+		if (r == 0) {
+			(void)close(at);
+			at = next;
+		} else if (next >= 0) {
+			(void)close(next);
+		}
+	}
+	if (r == 0)
+		*ret_fd = at;
+	else
+		(void)close(at);
+	return r;
+}
+
+static int make_device(struct container *container, const struct spec_device *device)
+{
+	mode_t type = device->type == 'c' ? S_IFCHR : device->type == 'b' ? S_IFBLK : S_IFIFO;
+	CLEANUP_CLOSE int folder = -1;
+	const char *name;
+	int r = open_folder_of(container, device->path + strlen("/dev"), &folder, &name);
+
+	if (r < 0)
+		return r;
+	if (!name[0] || str_eq(name, ".") || str_eq(name, ".."))
+		return -EINVAL;
+	if (mknodat(folder, name, type | device->mode, makedev(device->major, device->minor)) < 0)
+		return -errno;
+	/* The mode asked for, whatever the umask. */
+	if (fchmodat(folder, name, device->mode, 0) < 0)
+		return -errno;
+	return give(container, folder, name, device->uid, device->gid);
+}
+
+static bool is_standard(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(standard); i++)
+		if (str_eq(standard[i].path, path))
+			return true;
+	return false;
+}
+
+static int make_devices(struct container *container, struct err *err)
+{
+	const struct spec_devices *devices = &container->spec->linux_.devices;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(standard); i++) {
+		r = make_device(container, &standard[i]);
+		if (r < 0)
+			return err_sys(err, r, "cannot make device '%s'", standard[i].path);
+	}
+	for (size_t i = 0; i < devices->count; i++) {
+		const char *path = devices->items[i].path;
+
+		if (is_standard(path))
+			continue;
+		if (!str_starts(path, "/dev/") || strstr(path, "/../") || strstr(path, "//"))
+			return err_set(err, ERR_INVALID,
+				       "config.json: linux.devices[%zu].path: '%.64s' is not below /dev", i, path);
+		r = make_device(container, &devices->items[i]);
+		if (r < 0)
+			return err_sys(err, r, "config.json: linux.devices[%zu]: cannot make '%.64s'", i, path);
+	}
+	return 0;
+}
+
+static int make_links(struct container *container)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(links); i++)
+		if (symlinkat(links[i].target, container->dev, links[i].name) < 0)
+			r = -errno;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++) {
+		if (mkdirat(container->dev, folders[i], 0755) < 0)
+			r = -errno;
+		else
+			r = give(container, container->dev, folders[i], 0, 0);
+	}
+	return r;
+}
+
+/* Of a /dev mount in config.json only the size and the attributes count. */
+static const struct container_mount *dev_mount(const struct container *container)
+{
+	for (size_t i = 0; i < container->mount_count; i++)
+		if (container->mounts[i].skipped)
+			return &container->mounts[i];
+	return NULL;
+}
+
+int container_make_dev(struct container *container, struct err *err)
+{
+	const char *data[] = {"mode=0755", "size=65536k"};
+	const struct container_mount *asked = dev_mount(container);
+	int r;
+
+	for (size_t i = 0; asked && i < asked->options.data_count; i++)
+		if (str_starts(asked->options.data[i], "size="))
+			data[1] = asked->options.data[i];
+	r = mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &container->dev, err);
+	if (r == 0)
+		r = give(container, container->dev, "", 0, 0);
+	if (r == -ERANGE)
+		return err_set(err, ERR_INVALID, "config.json: linux.uidMappings: id 0 is not mapped");
+	if (r == 0)
+		r = make_devices(container, err);
+	else if (err && err->code == 0)
+		return err_sys(err, r, "cannot fill /dev");
+	if (r == 0) {
+		r = make_links(container);
+		if (r < 0)
+			return err_sys(err, r, "cannot fill /dev");
+	}
+	return r;
+}

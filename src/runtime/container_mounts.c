@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "base/str.h"
+#include "runtime/container.h"
+#include "sandbox/inroot.h"
+#include "sandbox/landlock.h"
+#include "sandbox/sysctls.h"
+
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+
+#define IDMAP_ANNOTATION "dev.bulkhead.root.idmap"
+
+static bool is_bind(const struct container_mount *mount)
+{
+	return mount->options.bind || (mount->spec->type && str_eq(mount->spec->type, "bind"));
+}
+
+static const char *type_of(const struct container_mount *mount)
+{
+	return mount->spec->type ? mount->spec->type : "";
+}
+
+/* The maps of a bind mount: its own, else those of the container. */
+static int idmap_bind(struct container *container, struct container_mount *mount, struct err *err)
+{
+	const struct spec_mount *spec = mount->spec;
+	CLEANUP_CLOSE int own = -1;
+	int namespace = container->join[SPEC_NS_USER], r;
+
+	if (spec->uid_maps.count || spec->gid_maps.count) {
+		r = namespaces_make_user(&spec->uid_maps, &spec->gid_maps, &own, err);
+		if (r < 0)
+			return r;
+		namespace = own;
+	}
+	if (namespace < 0)
+		return err_set(err, ERR_INVALID, "'idmap' needs a user namespace or uidMappings");
+	r = mountfd_idmap(mount->fd, mount->options.recursive, namespace);
+	return r < 0 ? err_sys(err, r, "cannot map the owners of '%s'", spec->source) : 0;
+}
+
+static int open_bind(struct container *container, struct container_mount *mount, struct err *err)
+{
+	const struct mountfd_options *options = &mount->options;
+	uint64_t set = options->set;
+	struct stat st;
+	int r;
+
+	if (!mount->spec->source || !mount->spec->source[0])
+		return err_set(err, ERR_INVALID, "a bind mount needs a source");
+	r = mountfd_clone(container->bundle, mount->spec->source, options->recursive, &mount->fd);
+	if (r < 0)
+		return err_sys(err, r, "cannot open source '%s'", mount->spec->source);
+	if (fstat(mount->fd, &st) < 0)
+		return err_sys(err, -errno, "cannot open source '%s'", mount->spec->source);
+	mount->file = !S_ISDIR(st.st_mode);
+	if (!mount->file && !(options->clear & MOUNT_ATTR_NODEV))
+		set |= MOUNT_ATTR_NODEV;
+	r = mountfd_set(mount->fd, true, set, options->clear & ~set,
+			options->propagation ? options->propagation : MS_PRIVATE);
+	if (r < 0)
+		return err_sys(err, r, "cannot set the options of '%s'", mount->spec->source);
+	if (options->idmap || mount->spec->uid_maps.count)
+		return idmap_bind(container, mount, err);
+	return 0;
+}
+
+static int open_mount(struct container *container, struct container_mount *mount, struct err *err)
+{
+	int r = mountfd_options_read(&mount->options, &mount->spec->options, err);
+
+	if (r < 0)
+		return r;
+	if (is_bind(mount))
+		return open_bind(container, mount, err);
+	if (str_eq(mount->spec->destination, "/dev")) {
+		if (!str_eq(type_of(mount), "tmpfs"))
+			return err_set(err, ERR_INVALID, "/dev must be a tmpfs");
+		mount->skipped = true;
+	}
+	return 0;
+}
+
+static bool wants_idmap(const struct container *container)
+{
+	const char *value = spec_annotation(container->spec, IDMAP_ANNOTATION);
+
+	return value && str_eq(value, "true");
+}
+
+static int open_root(struct container *container, struct err *err)
+{
+	const char *path = container->spec->root_path;
+	struct stat st;
+	int r;
+
+	if (!path)
+		return err_set(err, ERR_INVALID, "config.json: root: is missing");
+	r = mountfd_clone(container->bundle, path, !wants_idmap(container), &container->root);
+	if (r < 0)
+		return err_sys(err, r, "config.json: root.path: cannot open '%s'", path);
+	if (fstat(container->root, &st) < 0 || !S_ISDIR(st.st_mode))
+		return err_set(err, -ENOTDIR, "config.json: root.path: '%s' is not a folder", path);
+	r = mountfd_set(container->root, true, 0, 0, MS_PRIVATE);
+	if (r < 0)
+		return err_sys(err, r, "config.json: root.path: cannot make '%s' private", path);
+	if (!wants_idmap(container))
+		return 0;
+	if (container->join[SPEC_NS_USER] < 0)
+		return err_set(err, ERR_INVALID, "config.json: annotations.%s: there is no user namespace",
+			       IDMAP_ANNOTATION);
+	r = mountfd_idmap(container->root, false, container->join[SPEC_NS_USER]);
+	return r < 0 ? err_sys(err, r, "config.json: annotations.%s: cannot map the owners of '%s'", IDMAP_ANNOTATION,
+			       path)
+		     : 0;
+}
+
+int container_open_mounts(struct container *container, struct err *err)
+{
+	const struct spec_mounts *mounts = &container->spec->mounts;
+	int r = open_root(container, err);
+
+	if (r < 0)
+		return r;
+	container->mounts = calloc(mounts->count + 1, sizeof(*container->mounts));
+	if (!container->mounts)
+		return err_set(err, -ENOMEM, "no memory");
+	for (size_t i = 0; i < mounts->count; i++) {
+		container->mounts[i] = (struct container_mount){.spec = &mounts->items[i], .fd = -1};
+		container->mount_count = i + 1;
+		r = open_mount(container, &container->mounts[i], err);
+		if (r < 0)
+			return err_prefix(err, "config.json: mounts[%zu]", i);
+	}
+	return container_make_dev(container, err);
+}
+
+/* Kernel file systems must come to lie where they are named: not through a link the image brought. */
+static int open_target(struct container *container, const struct container_mount *mount, int *ret_fd, struct err *err)
+{
+	static const char *const kernel_types[] = {"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"};
+	const char *path = mount->spec->destination;
+	CLEANUP_CLOSE int fd = -1, plain = -1;
+	int r = inroot_open_target(container->root, path, mount->file, &fd, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(kernel_types); i++) {
+		if (!str_eq(kernel_types[i], type_of(mount)))
+			continue;
+		r = inroot_open_plain(container->root, path, O_PATH | O_DIRECTORY, false, &plain);
+		if (r < 0)
+			return err_sys(err, r, "mount target '%s' of type '%s' must not lead over a link", path,
+				       kernel_types[i]);
+		*ret_fd = take_fd(&plain);
+		return 0;
+	}
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* One version 1 hierarchy inside of the tmpfs at dir; read-only like everything of the kernel's control groups. */
+static int attach_legacy_group(int dir, const char *controllers, bool unified, struct err *err)
+{
+	char words[64], name[64], *save = NULL;
+	const char *data[8];
+	CLEANUP_CLOSE int fd = -1, target = -1;
+	size_t count = 0;
+	int r;
+
+	(void)snprintf(words, sizeof(words), "%s", controllers);
+	(void)snprintf(name, sizeof(name), "%s", unified ? "unified" : controllers);
+	if (str_starts(name, "name="))
+		memmove(name, name + strlen("name="), strlen(name) - strlen("name=") + 1);
+	for (char *word = strtok_r(words, ",", &save); word && count < ARRAY_SIZE(data) - 1;
+	     word = strtok_r(NULL, ",", &save))
+		data[count++] = word;
+	/* A named hierarchy has no controller, which the kernel wants to hear. */
+	if (!unified && str_starts(controllers, "name="))
+		data[count++] = "none";
+	r = mountfd_new(unified ? "cgroup2" : "cgroup", data, count,
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY, &fd, err);
+	if (r < 0)
+		return r;
+	if (mkdirat(dir, name, 0555) < 0)
+		return err_sys(err, -errno, "control group folder '%s'", name);
+	r = inroot_open_plain(dir, name, O_PATH | O_DIRECTORY, true, &target);
+	if (r == 0)
+		r = mountfd_attach(fd, target);
+	return r < 0 ? err_sys(err, r, "control group folder '%s'", name) : 0;
+}
+
+static int attach_legacy_groups(struct container *container, int target, struct err *err)
+{
+	static const char *const data[] = {"mode=0755", "size=64k"};
+	CLEANUP_CLOSE int fd = -1;
+	int r = mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+			    &fd, err);
+
+	if (r == 0) {
+		r = mountfd_attach(fd, target);
+		if (r < 0)
+			return err_sys(err, r, "cannot mount control groups");
+	}
+	for (size_t i = 0; r == 0 && i < container->cgroup.count; i++)
+		r = attach_legacy_group(fd, container->cgroup.hierarchies[i].controllers,
+					(int)i == container->cgroup.unified, err);
+	if (r == 0) {
+		r = mountfd_set(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
+		if (r < 0)
+			return err_sys(err, r, "cannot write-protect the control groups");
+	}
+	return r;
+}
+
+static int make_filesystem(const struct container_mount *mount, int *ret_fd, struct err *err)
+{
+	static const struct {
+		const char *type;
+		uint64_t attributes; /* always set, whatever the options say */
+	} rows[] = {
+		{"proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC},
+		{"sysfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY},
+		{"devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC},
+		{"mqueue", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC},
+		{"tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV},
+		{"cgroup2", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY},
+	};
+	const struct mountfd_options *options = &mount->options;
+	const char *type = str_eq(type_of(mount), "cgroup") ? "cgroup2" : type_of(mount);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (str_eq(rows[i].type, type))
+			return mountfd_new(type, options->data, options->data_count, rows[i].attributes | options->set,
+					   ret_fd, err);
+	return err_set(err, ERR_INVALID, "file system type '%.64s' is not supported", type);
+}
+
+static bool is_cgroup(const struct container_mount *mount)
+{
+	return str_eq(type_of(mount), "cgroup") || str_eq(type_of(mount), "cgroup2");
+}
+
+static int attach_mount(struct container *container, struct container_mount *mount, struct err *err)
+{
+	CLEANUP_CLOSE int target = -1, made = -1;
+	int r = open_target(container, mount, &target, err);
+
+	if (r < 0)
+		return r;
+	if (is_cgroup(mount) && !container->own[SPEC_NS_CGROUP])
+		return err_set(err, ERR_INVALID, "control groups can be shown only in a cgroup namespace of their own");
+	if (is_cgroup(mount) && !container->cgroup.only_unified)
+		return attach_legacy_groups(container, target, err);
+	if (mount->fd < 0) {
+		r = make_filesystem(mount, &made, err);
+		if (r < 0)
+			return r;
+	}
+	r = mountfd_attach(mount->fd < 0 ? made : mount->fd, target);
+	return r < 0 ? err_sys(err, r, "cannot mount on '%s'", mount->spec->destination) : 0;
+}
+
+static int attach_dev(struct container *container, struct err *err)
+{
+	CLEANUP_CLOSE int target = -1, plain = -1;
+	int r = inroot_open_target(container->root, "/dev", false, &target, err);
+
+	if (r < 0)
+		return r;
+	r = inroot_open_plain(container->root, "/dev", O_PATH | O_DIRECTORY, false, &plain);
+	if (r == 0)
+		r = mountfd_attach(container->dev, plain);
+	return r < 0 ? err_sys(err, r, "cannot mount /dev") : 0;
+}
+
+static int attach_root(struct container *container, struct err *err)
+{
+	CLEANUP_CLOSE int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	uint64_t propagation = container->spec->linux_.propagation == SPEC_PROPAGATION_SLAVE ? MS_SLAVE : MS_PRIVATE;
+	int r;
+
+	if (top < 0)
+		return err_sys(err, -errno, "cannot open the root");
+	r = mountfd_set(top, true, 0, 0, propagation);
+	if (r == 0)
+		r = mountfd_attach(container->root, top);
+	return r < 0 ? err_sys(err, r, "cannot attach the root") : 0;
+}
+
+int container_attach_mounts(struct container *container, struct err *err)
+{
+	int r = attach_root(container, err);
+
+	if (r == 0)
+		r = attach_dev(container, err);
+	for (size_t i = 0; r == 0 && i < container->mount_count; i++) {
+		if (container->mounts[i].skipped)
+			continue;
+		r = attach_mount(container, &container->mounts[i], err);
+		if (r < 0)
+			return err_prefix(err, "config.json: mounts[%zu]", i);
+	}
+	return r;
+}
+
+static int become_root(struct container *container, struct err *err)
+{
+	if (fchdir(container->root) < 0)
+		return err_sys(err, -errno, "cannot enter the root");
+	/* The old root ends up on top of the new one, from where it is taken away. */
+	if (syscall(SYS_pivot_root, ".", ".") < 0)
+		return err_sys(err, -errno, "cannot make it the root");
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_sys(err, -errno, "cannot leave the old root");
+	if (chdir("/") < 0)
+		return err_sys(err, -errno, "cannot enter the root");
+	return 0;
+}
+
+/* A path below /proc or /sys must be the kernel's own, or the protection would fall on something else. */
+static int check_filesystem(int fd, const char *path)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (str_starts(path, "/proc/") && fs.f_type != PROC_SUPER_MAGIC)
+		return -EMEDIUMTYPE;
+	if (str_starts(path, "/sys/") && fs.f_type != SYSFS_MAGIC && !str_starts(path, "/sys/fs/cgroup"))
+		return -EMEDIUMTYPE;
+	return 0;
+}
+
+static int open_protected(struct container *container, const char *path, int *ret_fd)
+{
+	int r = inroot_open(container->root, path, O_PATH, ret_fd);
+
+	return r < 0 ? r : check_filesystem(*ret_fd, path);
+}
+
+static int clone_null(struct container *container, int *ret_fd)
+{
+	struct stat st;
+	int r = mountfd_clone(container->dev, "null", false, ret_fd);
+
+	if (r < 0)
+		return r;
+	if (fstat(*ret_fd, &st) < 0)
+		return -errno;
+	return S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) ? 0 : -EMEDIUMTYPE;
+}
+
+static int mask_path(struct container *container, const char *path, int *empty, struct err *err)
+{
+	CLEANUP_CLOSE int target = -1, cover = -1;
+	struct stat st;
+	int r = open_protected(container, path, &target);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r == 0 && fstat(target, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(err, r, "cannot mask '%s'", path);
+	if (!S_ISDIR(st.st_mode)) {
+		r = clone_null(container, &cover);
+	} else if (*empty < 0) {
+		r = mountfd_new("tmpfs", NULL, 0,
+				MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, empty,
+				err);
+		if (r < 0)
+			return r;
+		cover = fcntl(*empty, F_DUPFD_CLOEXEC, 3);
+	} else {
+		r = mountfd_clone(*empty, "", false, &cover);
+	}
+	if (r == 0)
+		r = mountfd_attach(cover, target);
+	return r < 0 ? err_sys(err, r, "cannot mask '%s'", path) : 0;
+}
+
+static int protect_path(struct container *container, const char *path, struct err *err)
+{
+	CLEANUP_CLOSE int target = -1, copy = -1;
+	int r = open_protected(container, path, &target);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r == 0)
+		r = mountfd_clone(target, "", true, &copy);
+	if (r == 0)
+		r = mountfd_set(copy, true, MOUNT_ATTR_RDONLY, 0, 0);
+	if (r == 0)
+		r = mountfd_attach(copy, target);
+	return r < 0 ? err_sys(err, r, "cannot write-protect '%s'", path) : 0;
+}
+
+static int write_sysctls(struct container *container, struct err *err)
+{
+	CLEANUP_CLOSE int proc = -1;
+	struct statfs fs;
+	int r;
+
+	if (container->spec->linux_.sysctl.count == 0)
+		return 0;
+	r = inroot_open_plain(container->root, "/proc", O_PATH | O_DIRECTORY, false, &proc);
+	if (r == 0 && (fstatfs(proc, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC))
+		r = -EMEDIUMTYPE;
+	if (r < 0)
+		return err_sys(err, r, "config.json: linux.sysctl: no procfs at /proc");
+	return sysctls_write(proc, &container->spec->linux_.sysctl, "config.json: linux.sysctl", err);
+}
+
+int container_seal_root(struct container *container, struct err *err)
+{
+	const struct spec_linux *spec = &container->spec->linux_;
+	CLEANUP_CLOSE int empty = -1;
+	int r = become_root(container, err);
+
+	if (r == 0)
+		r = write_sysctls(container, err);
+	for (size_t i = 0; r == 0 && i < spec->masked_paths.count; i++)
+		r = mask_path(container, spec->masked_paths.items[i], &empty, err);
+	for (size_t i = 0; r == 0 && i < spec->readonly_paths.count; i++)
+		r = protect_path(container, spec->readonly_paths.items[i], err);
+	if (r == 0 && container->spec->root_readonly) {
+		r = mountfd_set(container->root, false, MOUNT_ATTR_RDONLY, 0, 0);
+		if (r < 0)
+			return err_sys(err, r, "cannot write-protect the root");
+	}
+	return r;
+}
+
+/* What the mount lets be done, as Landlock shall see it. */
+static struct landlock_mount describe(const struct container_mount *mount)
+{
+	bool kernel = str_eq(type_of(mount), "proc") || str_eq(type_of(mount), "sysfs") || is_cgroup(mount);
+	bool writable = !(mount->options.set & MOUNT_ATTR_RDONLY) && (!kernel || str_eq(type_of(mount), "proc"));
+	bool noexec = kernel || (mount->options.set & MOUNT_ATTR_NOEXEC);
+
+	return (struct landlock_mount){
+		.path = mount->spec->destination,
+		.writable = writable,
+		.executable = !noexec && (!writable || mount->options.exec_asked),
+		.devices = str_starts(mount->spec->destination, "/dev/") &&
+			   (mount->file || str_eq(type_of(mount), "devpts")),
+	};
+}
+
+int container_confine(const struct container *container, struct err *err)
+{
+	CLEANUP_FREE struct landlock_mount *mounts = calloc(container->mount_count + 1, sizeof(*mounts));
+	size_t count = 0;
+
+	if (!mounts)
+		return err_set(err, -ENOMEM, "landlock: no memory");
+	mounts[count++] = (struct landlock_mount){.path = "/dev", .writable = true, .devices = true};
+	for (size_t i = 0; i < container->mount_count; i++)
+		if (!container->mounts[i].skipped)
+			mounts[count++] = describe(&container->mounts[i]);
+	return landlock_confine(container->root, !container->spec->root_readonly, mounts, count, err);
+}

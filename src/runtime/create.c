@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/create.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/crashpoint.h"
+#include "base/fdio.h"
+#include "base/str.h"
+#include "runtime/channel.h"
+#include "runtime/container.h"
+#include "runtime/hook.h"
+
+static int read_spec(int bundle, int state_dir, struct spec *spec, struct err *err)
+{
+	CLEANUP_BUF struct buf text = buf_of(SPEC_BYTES_MAX);
+	int r = fdio_read_file(bundle, "config.json", &text, err);
+
+	if (r == 0)
+		r = spec_parse(spec, text.data, text.len, err);
+	if (r < 0)
+		return r;
+	if (!spec->process.present)
+		return err_set(err, ERR_INVALID, "config.json: process: is missing");
+	if (spec->process.terminal)
+		return err_set(err, ERR_INVALID, "config.json: process.terminal: is not supported yet");
+	/* Later commands go by what the container was made from, not by what the bundle has become. */
+	return fdio_replace_file(state_dir, "config.json", text.data, text.len, 0600, err);
+}
+
+static int name_cgroup(struct state *state, const struct spec *spec, struct err *err)
+{
+	const char *path = spec->linux_.cgroups_path;
+	int n;
+
+	if (path && path[0])
+		n = snprintf(state->cgroup, sizeof(state->cgroup), "%s", path);
+	else
+		n = snprintf(state->cgroup, sizeof(state->cgroup), "/bulkhead-%s", state->id);
+	return (size_t)n < sizeof(state->cgroup)
+		       ? 0
+		       : err_set(err, ERR_INVALID, "config.json: linux.cgroupsPath: is too long");
+}
+
+/* The address of the start socket through the folder's descriptor: its path may be longer than an address holds. */
+static int socket_address(const struct state *state, struct sockaddr_un *address)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	(void)snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", state->dir, STATE_SOCKET);
+	return 0;
+}
+
+static int make_listener(const struct state *state, int *ret_fd, struct err *err)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+
+	(void)socket_address(state, &address);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4) < 0)
+		return err_sys(err, -errno, "cannot make the start socket");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* Programs re-open their output as /dev/stdout: pipes must then belong to the user they run as. */
+static int give_pipes(const struct container *container, struct err *err)
+{
+	const struct spec_user *user = &container->spec->process.user;
+	uint32_t uid, gid;
+
+	if (namespaces_map_id(&container->uids, user->uid, &uid) < 0 ||
+	    namespaces_map_id(&container->gids, user->gid, &gid) < 0)
+		return err_set(err, ERR_INVALID, "config.json: process.user: is not mapped");
+	for (int fd = 0; fd <= 2; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != uid && fchown(fd, uid, gid) < 0)
+			return err_sys(err, -errno, "cannot hand over descriptor %d", fd);
+	}
+	return 0;
+}
+
+static int prepare(struct container *container, struct err *err)
+{
+	struct state *state = container->state;
+	int r = name_cgroup(state, container->spec, err);
+
+	/* On disk before anything else exists, so that `delete --force` knows what to look for after a crash. */
+	if (r == 0)
+		r = state_save(state, err);
+	if (r == 0)
+		r = cgroup_init(&container->cgroup, state->cgroup, err);
+	if (r == 0)
+		r = cgroup_make(&container->cgroup, err);
+	if (r == 0)
+		r = cgroup_limit(&container->cgroup, &container->spec->linux_.resources, err);
+	if (r == 0)
+		r = container_open_namespaces(container, err);
+	if (r == 0)
+		r = container_open_mounts(container, err);
+	if (r == 0)
+		r = give_pipes(container, err);
+	return r == 0 ? make_listener(state, &container->listener, err) : r;
+}
+
+/* Starts the stage and the container's process, up to where that lives in its namespaces. */
+static int spawn(struct container *container, struct err *err)
+{
+	int ends[2], status, r = channel_pair(ends, err);
+	pid_t stage;
+
+	if (r < 0)
+		return r;
+	stage = namespaces_clone(0, cgroup_unified_fd(&container->cgroup));
+	if (stage == 0) {
+		(void)close(ends[0]);
+		container->channel = ends[1];
+		container_stage(container);
+	}
+	(void)close(ends[1]);
+	container->channel = ends[0];
+	if (stage < 0)
+		return err_sys(err, stage, "cannot make a process");
+	r = channel_expect(container->channel, CHANNEL_PID, &container->pid, err);
+	while (waitpid(stage, &status, 0) < 0 && errno == EINTR)
+		;
+	if (r == 0)
+		r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err);
+	return r;
+}
+
+static int run_host_hooks(struct container *container, struct err *err)
+{
+	const struct spec_hook_list *hooks = container->spec->hooks;
+	int r = hook_run(&hooks[SPEC_PRESTART], "prestart", container->state, STATE_CREATED, err);
+
+	return r == 0 ? hook_run(&hooks[SPEC_CREATE_RUNTIME], "createRuntime", container->state, STATE_CREATED, err)
+		      : r;
+}
+
+static int write_pid_file(const char *path, pid_t pid, struct err *err)
+{
+	char text[16];
+
+	if (!path)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%d", (int)pid);
+	return fdio_replace_file(AT_FDCWD, path, text, strlen(text), 0644, err);
+}
+
+static int bring_up(struct container *container, const struct create_options *options, struct err *err)
+{
+	struct state *state = container->state;
+	int r = spawn(container, err);
+
+	if (r < 0)
+		return r;
+	state->pid = container->pid;
+	r = state_process_start(state->pid, &state->start_time);
+	if (r < 0)
+		return err_sys(err, r, "the container's process is gone");
+	r = state_save(state, err);
+	if (r == 0)
+		r = run_host_hooks(container, err);
+	if (r == 0 && channel_send(container->channel, CHANNEL_GO, 0) < 0)
+		r = err_set(err, -ECONNRESET, "the container's process ended before it was ready");
+	if (r == 0)
+		r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
+	crashpoint("runtime-root-ready");
+	if (r == 0)
+		r = write_pid_file(options->pid_file, container->pid, err);
+	if (r == 0 && channel_send(container->channel, CHANNEL_GO, 0) < 0)
+		r = err_set(err, -ECONNRESET, "the container's process ended before it was ready");
+	return r;
+}
+
+static int open_bundle(struct container *container, const char *path, struct err *err)
+{
+	const char *at = path ? path : ".";
+	char *real = realpath(at, NULL);
+	int r = real ? str_copy(container->state->bundle, sizeof(container->state->bundle), real) : -errno;
+
+	free(real);
+	if (r < 0)
+		return err_sys(err, r, "bundle '%s'", at);
+	return fdio_open_dir(AT_FDCWD, container->state->bundle, &container->bundle, err);
+}
+
+static void undo(struct state *state, pid_t pid)
+{
+	struct err ignored;
+
+	if (pid > 0) {
+		(void)kill(pid, SIGKILL);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	(void)!create_destroy(state, &ignored);
+}
+
+int create_container(int root, const struct create_options *options, struct state *ret_state, struct err *err)
+{
+	CLEANUP_SPEC struct spec spec = {0};
+	struct container container;
+	int r = state_new(ret_state, root, options->id, err);
+
+	if (r < 0) {
+		state_done(ret_state);
+		return r;
+	}
+	container_init(&container, &spec, ret_state);
+	container.preserve_fds = options->preserve_fds;
+	r = open_bundle(&container, options->bundle, err);
+	if (r == 0)
+		r = read_spec(container.bundle, ret_state->dir, &spec, err);
+	if (r == 0 && json_is_object(json_object_get(spec.json, "annotations")))
+		ret_state->annotations = json_incref(json_object_get(spec.json, "annotations"));
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = err_sys(err, -errno, "cannot become non-dumpable");
+	if (r == 0)
+		r = prepare(&container, err);
+	if (r == 0)
+		r = bring_up(&container, options, err);
+	if (r < 0)
+		undo(ret_state, container.pid);
+	container_done(&container);
+	if (r < 0)
+		state_done(ret_state);
+	return r;
+}
+
+static int ask_to_start(const struct state *state, struct err *err)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address;
+	int r;
+
+	(void)socket_address(state, &address);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return err_sys(err, -errno, "container '%s': cannot reach its process", state->id);
+	if (channel_send(fd, CHANNEL_GO, 0) < 0)
+		return err_sys(err, -EPIPE, "container '%s': cannot reach its process", state->id);
+	crashpoint("runtime-start");
+	r = channel_expect(fd, CHANNEL_READY, NULL, err);
+	/* The program replaced the process, and that closed the connection. */
+	if (r == -ECONNRESET)
+		return 0;
+	return r < 0 ? err_prefix(err, "container '%s'", state->id) : 0;
+}
+
+int create_start(struct state *state, struct err *err)
+{
+	CLEANUP_SPEC struct spec spec = {0};
+	enum state_status status = state_status_of(state);
+	struct err hook_error;
+	int r;
+
+	if (status != STATE_CREATED)
+		return err_set(err, ERR_INVALID, "container '%s' cannot be started: it is %s", state->id,
+			       state_status_name(status));
+	r = ask_to_start(state, err);
+	if (unlinkat(state->dir, STATE_SOCKET, 0) < 0 && errno != ENOENT && r == 0)
+		r = err_sys(err, -errno, "container '%s': cannot note the start", state->id);
+	if (r < 0)
+		return r;
+	/* The specification wants errors of these hooks to be passed over. */
+	if (state_load_spec(state, &spec, &hook_error) == 0)
+		(void)!hook_run(&spec.hooks[SPEC_POSTSTART], "poststart", state, STATE_RUNNING, &hook_error);
+	return 0;
+}
+
+static void wait_for_end(pid_t pid)
+{
+	CLEANUP_CLOSE int pidfd = pidfd_open(pid, 0);
+	struct pollfd wait = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd >= 0)
+		(void)poll(&wait, 1, 5000);
+}
+
+static int destroy_processes(struct state *state, struct err *err)
+{
+	enum state_status status = state_status_of(state);
+	struct cgroup cgroup;
+	int r;
+
+	if (status == STATE_CREATED || status == STATE_RUNNING)
+		(void)kill(state->pid, SIGKILL);
+	if (!state->cgroup[0])
+		return 0;
+	r = cgroup_init(&cgroup, state->cgroup, err);
+	if (r == 0)
+		r = cgroup_open(&cgroup, err);
+	if (r == 0)
+		r = cgroup_kill(&cgroup, SIGKILL, err);
+	if (r == 0 && (status == STATE_CREATED || status == STATE_RUNNING))
+		wait_for_end(state->pid);
+	if (r == 0)
+		r = cgroup_remove(&cgroup, err);
+	cgroup_done(&cgroup);
+	return r;
+}
+
+int create_destroy(struct state *state, struct err *err)
+{
+	CLEANUP_SPEC struct spec spec = {0};
+	struct err ignored;
+	int r = destroy_processes(state, err);
+
+	if (r < 0)
+		return r;
+	crashpoint("runtime-delete");
+	if (state->pid && state_load_spec(state, &spec, &ignored) == 0)
+		(void)!hook_run(&spec.hooks[SPEC_POSTSTOP], "poststop", state, STATE_STOPPED, &ignored);
+	return state_remove(state, err);
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/fdio.h"
+#include "base/str.h"
+#include "sandbox/capability.h"
+
+static struct capability_sets sets_of(const struct spec_process *process)
+{
+	const struct capability_sets asked = {
+		.bounding = process->capabilities[SPEC_BOUNDING],
+		.permitted = process->capabilities[SPEC_PERMITTED],
+		.effective = process->capabilities[SPEC_EFFECTIVE],
+		.ambient = process->capabilities[SPEC_AMBIENT],
+	};
+
+	return capability_compute(&asked);
+}
+
+/* Only the machine's own root raises a hard limit: done before the user namespace is entered. */
+static int raise_limits(const struct spec_rlimits *limits, struct err *err)
+{
+	for (size_t i = 0; i < limits->count; i++) {
+		const struct spec_rlimit *limit = &limits->items[i];
+		struct rlimit now;
+
+		if (getrlimit((__rlimit_resource_t)limit->resource, &now) < 0)
+			return err_sys(err, -errno, "config.json: process.rlimits[%zu]: %s", i, limit->name);
+		if (limit->hard <= now.rlim_max)
+			continue;
+		now.rlim_max = limit->hard;
+		if (setrlimit((__rlimit_resource_t)limit->resource, &now) < 0)
+			return err_sys(err, -errno, "config.json: process.rlimits[%zu]: cannot raise %s to %llu", i,
+				       limit->name, (unsigned long long)limit->hard);
+	}
+	return 0;
+}
+
+static int set_oom_score(const struct spec_process *process, struct err *err)
+{
+	char value[16];
+	int fd, r;
+
+	if (!process->has_oom_score_adj)
+		return 0;
+	(void)snprintf(value, sizeof(value), "%d", process->oom_score_adj);
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, -errno, "config.json: process.oomScoreAdj");
+	r = fdio_write_all(fd, value, strlen(value));
+	(void)close(fd);
+	if (r < 0) {
+		(void)err_sys(err, r, "config.json: process.oomScoreAdj: cannot set %s", value);
+		return err_hint(err, "lowering the score needs CAP_SYS_RESOURCE on the host");
+	}
+	return 0;
+}
+
+int launch_prepare(const struct spec_process *process, struct err *err)
+{
+	int r = raise_limits(&process->rlimits, err);
+
+	return r == 0 ? set_oom_score(process, err) : r;
+}
+
+int launch_compile_filter(const struct spec *spec, const struct spec_process *process,
+			  struct seccomp_program *ret_filter, struct err *err)
+{
+	int r;
+
+	if (!spec->linux_.seccomp.present)
+		return seccomp_default(sets_of(process).bounding, ret_filter, err);
+	r = seccomp_compile(&spec->linux_.seccomp, ret_filter, err);
+	return r < 0 ? err_prefix(err, "config.json") : 0;
+}
+
+/* Makes the missing folders of a path in the root, which is the process's own. */
+static int make_folders(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return 0;
+	return fdio_mkdir_all(AT_FDCWD, path, 0755, NULL);
+}
+
+int launch_enter_cwd(const struct spec_process *process, struct err *err)
+{
+	char where[4096];
+	int r = chdir(process->cwd) < 0 ? -errno : 0;
+
+	if (r == -ENOENT) {
+		r = make_folders(process->cwd);
+		if (r == 0 && chdir(process->cwd) < 0)
+			r = -errno;
+	}
+	if (r < 0)
+		return err_sys(err, r, "config.json: process.cwd: cannot enter '%s'", process->cwd);
+	/* A folder outside of the root has no path from here: the kernel says so with "(unreachable)" or an error. */
+	if (!getcwd(where, sizeof(where)) || where[0] != '/')
+		return err_set(err, -EXDEV, "config.json: process.cwd: '%s' is outside of the root", process->cwd);
+	return 0;
+}
+
+static int lower_limits(const struct spec_rlimits *limits, struct err *err)
+{
+	for (size_t i = 0; i < limits->count; i++) {
+		const struct rlimit limit = {.rlim_cur = limits->items[i].soft, .rlim_max = limits->items[i].hard};
+
+		if (setrlimit((__rlimit_resource_t)limits->items[i].resource, &limit) < 0)
+			return err_sys(err, -errno, "config.json: process.rlimits[%zu]: %s", i, limits->items[i].name);
+	}
+	return 0;
+}
+
+static int become_user(const struct spec_user *user, struct err *err)
+{
+	if (setgroups(user->additional.count, user->additional.items) < 0)
+		return err_sys(err, -errno, "config.json: process.user.additionalGids");
+	if (setresgid(user->gid, user->gid, user->gid) < 0)
+		return err_sys(err, -errno, "config.json: process.user.gid: cannot become %u", user->gid);
+	if (setresuid(user->uid, user->uid, user->uid) < 0)
+		return err_sys(err, -errno, "config.json: process.user.uid: cannot become %u", user->uid);
+	return 0;
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		(void)signal(number, SIG_DFL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static const char *path_of(char *const *env)
+{
+	for (size_t i = 0; env[i]; i++)
+		if (str_starts(env[i], "PATH="))
+			return env[i] + strlen("PATH=");
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+/* Tries each folder of PATH; a file that is there but may not be executed counts over one that is not there. */
+static int execute_by_path(char *const *argv, char *const *envp)
+{
+	const char *at = path_of(envp);
+	int worst = -ENOENT;
+
+	while (true) {
+		size_t len = strcspn(at, ":");
+		char candidate[4096];
+
+		if (snprintf(candidate, sizeof(candidate), "%.*s/%s", len ? (int)len : 1, len ? at : ".", argv[0]) <
+		    (int)sizeof(candidate)) {
+			(void)execve(candidate, argv, envp);
+			if (errno != ENOENT && errno != ENOTDIR)
+				worst = -errno;
+		}
+		if (!at[len])
+			return worst;
+		at += len + 1;
+	}
+}
+
+static int execute(const struct spec_process *process, struct err *err)
+{
+	static char *const empty[] = {NULL};
+	char *const *argv = (char *const *)process->args.items;
+	char *const *envp = process->env.items ? (char *const *)process->env.items : empty;
+	int r;
+
+	if (strchr(argv[0], '/')) {
+		(void)execve(argv[0], argv, envp);
+		r = -errno;
+	} else {
+		r = execute_by_path(argv, envp);
+	}
+	return err_sys(err, r, "config.json: process.args[0]: cannot execute '%s'", argv[0]);
+}
+
+int launch_execute(const struct launch *launch, struct err *err)
+{
+	const struct spec_process *process = launch->process;
+	const struct capability_sets sets = sets_of(process);
+	int r;
+
+	(void)umask(process->user.has_umask ? process->user.umask : 0022);
+	r = capability_prepare(&sets, err);
+	if (r == 0)
+		r = become_user(&process->user, err);
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = err_sys(err, -errno, "cannot become non-dumpable");
+	if (r == 0)
+		r = capability_apply(&sets, process->user.uid, err);
+	if (r == 0)
+		r = lower_limits(&process->rlimits, err);
+	if (r < 0)
+		return r;
+	if (close_range(3 + (unsigned int)launch->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		return err_sys(err, -errno, "cannot close descriptors");
+	reset_signals();
+	r = seccomp_install(launch->filter, err);
+	return r < 0 ? r : execute(process, err);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The last steps of every process that enters a container, in an order that counts: confine, drop, filter, execute. */
+#ifndef RUNTIME_LAUNCH_H
+#define RUNTIME_LAUNCH_H
+
+#include "base/err.h"
+#include "oci/spec.h"
+#include "sandbox/seccomp.h"
+
+struct launch {
+	const struct spec_process *process;
+	const struct seccomp_program *filter;
+	int preserve_fds; /* descriptors 3… that stay open */
+};
+
+/* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of the calling process. */
+int launch_prepare(const struct spec_process *process, struct err *err) MUST_CHECK;
+
+/* Compiles the filter of a spec, or the built-in one. The caller frees it. */
+int launch_compile_filter(const struct spec *spec, const struct spec_process *process,
+			  struct seccomp_program *ret_filter, struct err *err) MUST_CHECK;
+
+/* Enters the working folder (made when missing) and checks that it lies inside the root. */
+int launch_enter_cwd(const struct spec_process *process, struct err *err) MUST_CHECK;
+
+/* Becomes the program. Returns only on error. Landlock, if any, is in force already. */
+int launch_execute(const struct launch *launch, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the runtime remembers of a container: a folder below --root, named by the id, 0700, with state.json (replaced as
+ * a whole), the config.json it was made from, and the socket that a created container waits at.
+ */
+#ifndef RUNTIME_STATE_H
+#define RUNTIME_STATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "oci/spec.h"
+
+#define STATE_ID_MAX 255
+#define STATE_SOCKET "start"
+
+enum state_status { STATE_CREATING, STATE_CREATED, STATE_RUNNING, STATE_PAUSED, STATE_STOPPED };
+
+struct state {
+	int root; /* the folder of all containers */
+	int dir;  /* this container's folder */
+	char id[STATE_ID_MAX + 1];
+	pid_t pid;           /* 0 until there is a process */
+	uint64_t start_time; /* of the process, in clock ticks since boot: pids are used again */
+	char bundle[4096];
+	char cgroup[1100];
+	char created[32];
+	json_t *annotations; /* object or NULL; owned */
+};
+
+/* The word of the specification ("running"). */
+const char *state_status_name(enum state_status status);
+
+/* Opens (make: makes) the folder of all containers. */
+int state_open_root(const char *path, bool make, int *ret_fd, struct err *err) MUST_CHECK;
+
+/* Refuses ids that are no plain file name. */
+int state_check_id(const char *id, struct err *err) MUST_CHECK;
+
+/* Makes a new container's folder, locked. ERR_EXISTS when the id is taken. The caller ends with state_done. */
+int state_new(struct state *state, int root, const char *id, struct err *err) MUST_CHECK;
+
+/*
+ * Opens a container's folder and locks it against other commands, then reads state.json. ERR_NOT_FOUND when there is no
+ * such container. `broken` (may be NULL) takes a folder whose creator died: pid is 0 then; without it that is an error.
+ */
+int state_load(struct state *state, int root, const char *id, bool *ret_broken, struct err *err) MUST_CHECK;
+
+/* As state_load without waiting for the lock: for looking only. */
+int state_peek(struct state *state, int root, const char *id, struct err *err) MUST_CHECK;
+
+/* Lets other commands at the container, and takes it back; ERR_NOT_FOUND when one of them deleted it. */
+void state_unlock(struct state *state);
+int state_lock(struct state *state, struct err *err) MUST_CHECK;
+
+/* Writes state.json. */
+int state_save(const struct state *state, struct err *err) MUST_CHECK;
+
+/* Closes it; the folder stays. */
+void state_done(struct state *state);
+
+/* Removes the folder with all that is in it. */
+int state_remove(struct state *state, struct err *err) MUST_CHECK;
+
+/* Whether the container's first process lives, and what state that makes. Paused is for the caller to find. */
+enum state_status state_status_of(const struct state *state);
+
+/* The start time of a process in clock ticks; -ESRCH when it is gone or a zombie. */
+int state_process_start(pid_t pid, uint64_t *ret_start) MUST_CHECK;
+
+/* The state as the specification prints it. The caller owns the object; NULL without memory. */
+json_t *state_to_json(const struct state *state, enum state_status status);
+
+/* Reads the config.json kept at create. The caller ends with spec_done. */
+int state_load_spec(const struct state *state, struct spec *ret_spec, struct err *err) MUST_CHECK;
+
+#endif

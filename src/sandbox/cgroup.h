@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control groups behind one interface: version 1 hierarchies, version 2, and both side by side (hybrid). One container
+ * has one group of the same relative path in every hierarchy of the machine.
+ */
+#ifndef SANDBOX_CGROUP_H
+#define SANDBOX_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "oci/spec.h"
+
+#define CGROUP_HIERARCHIES_MAX 24
+#define CGROUP_PATH_MAX 1100
+
+struct cgroup_hierarchy {
+	char controllers[64]; /* "cpu,cpuacct", "name=systemd"; empty for version 2 */
+	int mount;            /* O_PATH of where it is mounted */
+	int group;            /* the container's group, -1 when there is none */
+};
+
+struct cgroup {
+	char path[CGROUP_PATH_MAX]; /* relative to each hierarchy's root, without a leading slash */
+	struct cgroup_hierarchy hierarchies[CGROUP_HIERARCHIES_MAX];
+	size_t count;
+	int unified;       /* index of the version 2 hierarchy, -1 when there is none */
+	bool only_unified; /* no version 1 controller is mounted */
+};
+
+/* Finds the machine's hierarchies from /proc/self/mountinfo. path as in config.json. The caller ends with cgroup_done. */
+int cgroup_init(struct cgroup *cgroup, const char *path, struct err *err) MUST_CHECK;
+void cgroup_done(struct cgroup *cgroup);
+
+/* Makes the group in every hierarchy with what is missing above it. ERR_EXISTS when processes are in it already. */
+int cgroup_make(struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
+/* Opens the group where it exists; hierarchies without it keep -1. */
+int cgroup_open(struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
+/* Writes the limits. Errors name the JSON field and the group's file. */
+int cgroup_limit(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err) MUST_CHECK;
+
+/*
+ * Moves the calling, single-threaded process into the version 1 groups (cheap: it writes 0 to `tasks`); the version 2
+ * group is entered by CLONE_INTO_CGROUP with cgroup_unified_fd.
+ */
+int cgroup_enter_legacy(const struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
+/* The descriptor for CLONE_INTO_CGROUP, -1 when there is no version 2 hierarchy. */
+int cgroup_unified_fd(const struct cgroup *cgroup);
+
+/* Sends a signal to every process in the group; thaws it first for SIGKILL. */
+int cgroup_kill(struct cgroup *cgroup, int signal, struct err *err) MUST_CHECK;
+
+/* Lists the processes of the group. The caller frees *ret_pids. */
+int cgroup_pids(struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_count, struct err *err) MUST_CHECK;
+
+/* Stops or resumes all processes of the group and waits until that is so. */
+int cgroup_freeze(struct cgroup *cgroup, bool frozen, struct err *err) MUST_CHECK;
+
+/* Whether the group is frozen. */
+bool cgroup_is_frozen(struct cgroup *cgroup);
+
+/* How many processes of the group the kernel killed for memory; 0 when unknown. */
+uint64_t cgroup_oom_kills(struct cgroup *cgroup);
+
+/* Removes the group, waiting up to two seconds for dying processes to leave. Groups below it go too. */
+int cgroup_remove(struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
+#endif

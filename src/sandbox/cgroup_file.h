@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of cgroup.c and cgroup_limit.c: the kernel's files of a control group. */
+#ifndef SANDBOX_CGROUP_FILE_H
+#define SANDBOX_CGROUP_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+struct cgroup;
+
+/* Reads a file whole without its last newline. Negative errno; -EFBIG when it does not fit. */
+int cgroup_file_read(int group, const char *file, char *to, size_t size) MUST_CHECK;
+
+/* Writes a value in one write. Negative errno; may be ignored where the kernel is only asked for a favour. */
+int cgroup_file_write(int group, const char *file, const char *value);
+
+/* Whether a comma-separated list has the word. */
+bool cgroup_file_has_word(const char *list, const char *word);
+
+/* The number behind "name " at the start of a line; 0 when there is none. */
+uint64_t cgroup_file_counter(const char *text, const char *name);
+
+/* The group in the version 1 hierarchy of a controller, -1 when it has none. */
+int cgroup_controller_fd(const struct cgroup *cgroup, const char *controller);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/landlock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/str.h"
+#include "sandbox/inroot.h"
+
+/* What the build machine's header may lack, by the ABI that brought it. */
+#define FS_TRUNCATE (1ull << 14)  /* 3 */
+#define FS_IOCTL_DEV (1ull << 15) /* 5 */
+#define SCOPE_ABSTRACT_UNIX 1ull  /* 6 */
+#define SCOPE_SIGNAL 2ull         /* 6 */
+
+struct ruleset_attr {
+	uint64_t handled_fs;
+	uint64_t handled_net;
+	uint64_t scoped;
+};
+
+#define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_WRITE                                                                                          \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
+	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |       \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER | FS_TRUNCATE)
+#define FS_NEVER (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
+#define FS_OF_FILES                                                                                                \
+	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | \
+	 FS_IOCTL_DEV)
+
+struct domain {
+	int ruleset;
+	int root;
+	uint64_t handled;
+	const struct landlock_mount *mounts;
+	size_t count;
+	struct err *err;
+};
+
+int landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	return abi < 0 ? 0 : (int)abi;
+}
+
+/* Each ABI's additions are cut when the kernel does not have them. */
+static int make_ruleset(int abi, uint64_t *ret_handled)
+{
+	struct ruleset_attr attr = {.handled_fs = FS_READ | FS_WRITE | FS_NEVER | FS_IOCTL_DEV |
+						  LANDLOCK_ACCESS_FS_EXECUTE};
+	size_t size = sizeof(attr);
+	long fd;
+
+	if (abi < 2)
+		attr.handled_fs &= ~LANDLOCK_ACCESS_FS_REFER;
+	if (abi < 3)
+		attr.handled_fs &= ~FS_TRUNCATE;
+	if (abi < 5)
+		attr.handled_fs &= ~FS_IOCTL_DEV;
+	if (abi < 6)
+		size = sizeof(attr.handled_fs);
+	else
+		attr.scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+	fd = syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+	*ret_handled = attr.handled_fs;
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int grant_fd(struct domain *domain, int fd, uint64_t rights)
+{
+	struct landlock_path_beneath_attr rule = {.parent_fd = fd};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISLNK(st.st_mode))
+		return 0;
+	if (!S_ISDIR(st.st_mode))
+		rights &= FS_OF_FILES;
+	rule.allowed_access = rights & domain->handled;
+	if (!rule.allowed_access)
+		return 0;
+	return syscall(SYS_landlock_add_rule, domain->ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0 ? -errno : 0;
+}
+
+static int grant_path(struct domain *domain, const char *path, uint64_t rights)
+{
+	CLEANUP_CLOSE int fd = -1;
+	int r = inroot_open(domain->root, path, O_PATH, &fd);
+
+	if (r == 0)
+		r = grant_fd(domain, fd, rights);
+	return r < 0 ? err_sys(domain->err, r, "landlock: '%s'", path) : 0;
+}
+
+/* Whether path is the mount's own, or lies above it. */
+static bool leads_to(const char *path, const char *mount)
+{
+	size_t len = strlen(path);
+
+	if (len == 1)
+		return true;
+	return strncmp(path, mount, len) == 0 && (mount[len] == '/' || mount[len] == '\0');
+}
+
+static bool holds_unexecutable(const struct domain *domain, const char *path)
+{
+	for (size_t i = 0; i < domain->count; i++)
+		if (!domain->mounts[i].executable && leads_to(path, domain->mounts[i].path))
+			return true;
+	return false;
+}
+
+static bool is_unexecutable(const struct domain *domain, const char *path)
+{
+	for (size_t i = 0; i < domain->count; i++)
+		if (!domain->mounts[i].executable && str_eq(path, domain->mounts[i].path))
+			return true;
+	return false;
+}
+
+static int grant_execute_below(struct domain *domain, const char *path, int depth);
+
+/* A rule counts for all that lies below, so execution is granted on the largest trees that hold nothing writable. */
+static int grant_execute(struct domain *domain, const char *path, int depth)
+{
+	if (is_unexecutable(domain, path))
+		return 0;
+	if (!holds_unexecutable(domain, path))
+		return grant_path(domain, path, LANDLOCK_ACCESS_FS_EXECUTE);
+	return grant_execute_below(domain, path, depth);
+}
+
+static int grant_execute_below(struct domain *domain, const char *path, int depth)
+{
+	CLEANUP_CLOSE int fd = -1;
+	struct dirent *entry;
+	DIR *entries;
+	int r = inroot_open(domain->root, path, O_RDONLY | O_DIRECTORY, &fd);
+
+	/* What the container's root user may not list, its programs will not be executed from. */
+	if (r < 0 || depth > 32)
+		return 0;
+	entries = fdopendir(fd);
+	if (!entries)
+		return err_sys(domain->err, -ENOMEM, "landlock: '%s'", path);
+	fd = -1;
+	while (r == 0 && (entry = readdir(entries))) {
+		char child[4096];
+
+		if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, "..") || entry->d_type == DT_LNK)
+			continue;
+		if (snprintf(child, sizeof(child), "%s/%s", path[1] ? path : "", entry->d_name) < (int)sizeof(child))
+			r = grant_execute(domain, child, depth + 1);
+	}
+	(void)closedir(entries);
+	return r;
+}
+
+static int grant_mounts(struct domain *domain)
+{
+	for (size_t i = 0; i < domain->count; i++) {
+		const struct landlock_mount *mount = &domain->mounts[i];
+		uint64_t rights = FS_READ;
+		int r;
+
+		if (mount->writable)
+			rights |= FS_WRITE;
+		if (mount->executable)
+			rights |= LANDLOCK_ACCESS_FS_EXECUTE;
+		if (mount->devices)
+			rights |= FS_IOCTL_DEV;
+		r = grant_path(domain, mount->path, rights);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int fill(struct domain *domain, bool root_writable)
+{
+	int r;
+
+	if (root_writable)
+		r = grant_path(domain, "/", FS_READ | FS_WRITE | LANDLOCK_ACCESS_FS_EXECUTE);
+	else
+		r = grant_path(domain, "/", FS_READ);
+	if (r == 0 && !root_writable)
+		r = grant_execute(domain, "/", 0);
+	return r == 0 ? grant_mounts(domain) : r;
+}
+
+int landlock_confine(int root, bool root_writable, const struct landlock_mount *mounts, size_t count, struct err *err)
+{
+	struct domain domain = {.root = root, .mounts = mounts, .count = count, .err = err};
+	CLEANUP_CLOSE int ruleset = -1;
+	int abi = landlock_abi(), r;
+
+	if (abi == 0)
+		return 0;
+	ruleset = make_ruleset(abi, &domain.handled);
+	if (ruleset < 0)
+		return err_sys(err, ruleset, "landlock: cannot make a ruleset");
+	domain.ruleset = ruleset;
+	r = fill(&domain, root_writable);
+	if (r < 0)
+		return r;
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		return err_sys(err, -errno, "landlock: cannot confine");
+	return 0;
+}

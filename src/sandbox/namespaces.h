@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Namespaces: joined by descriptor, made by clone3, user namespaces with their id maps. */
+#ifndef SANDBOX_NAMESPACES_H
+#define SANDBOX_NAMESPACES_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "oci/spec.h"
+
+#define NAMESPACES_MAPS_MAX 340
+
+/* An id map of a user namespace, as the machine's own ids. */
+struct namespaces_map {
+	struct spec_idmap lines[NAMESPACES_MAPS_MAX];
+	size_t count;
+};
+
+/* The CLONE_NEW* flag of a namespace. */
+uint64_t namespaces_flag(enum spec_namespace_type type);
+
+/* Opens a namespace by path and checks that it is one of this type. The error names type and path. */
+int namespaces_open(enum spec_namespace_type type, const char *path, int *ret_fd, struct err *err) MUST_CHECK;
+
+/* Makes a user namespace with these maps; nothing lives in it. */
+int namespaces_make_user(const struct spec_idmaps *uids, const struct spec_idmaps *gids, int *ret_fd,
+			 struct err *err) MUST_CHECK;
+
+/* Reads the maps of a user namespace. */
+int namespaces_read_maps(int user_namespace, struct namespaces_map *uids, struct namespaces_map *gids,
+			 struct err *err) MUST_CHECK;
+
+/* The machine's id for one inside; -ERANGE when it is not mapped. */
+int namespaces_map_id(const struct namespaces_map *map, uint32_t inside, uint32_t *ret_outside) MUST_CHECK;
+
+/*
+ * clone3 with fork's semantics: returns in both, 0 in the child. cgroup: a version 2 group to be born in, or -1.
+ * Negative errno.
+ */
+pid_t namespaces_clone(uint64_t flags, int cgroup);
+
+#endif
