@@ -359,7 +359,7 @@ static int read_message(struct wire *wire, const struct api_message *message, st
 static int read_envelope(struct wire *wire, const struct api_kind *kind, struct span span, json_t *object)
 {
 	struct item outer[4] = {0}, type[4] = {0};
-	json_t *text;
+	json_t *text = NULL;
 	int r = read_triple(wire, span, outer);
 
 	if (r == 0)
