@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/str.h"
 #include "http/server_internal.h"
@@ -153,6 +154,11 @@ void http_resume(struct http_request *request)
 	assert(request->park == PARK_SUSPENDED || request->park == PARK_ASKED);
 	request->park = PARK_RESUMED;
 	(void)pthread_mutex_unlock(&request->park_lock);
+}
+
+void http_cut(struct http_request *request)
+{
+	(void)shutdown(request->connection->fd, SHUT_RDWR);
 }
 
 /* Suspends a request that asked for it; true while it rests. Runs resumed when that was due. */

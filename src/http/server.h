@@ -92,6 +92,10 @@ void http_pause(struct http_request *request);
 void http_park(struct http_request *request, void (*resumed)(struct http_request *request, void *user), void *user);
 void http_resume(struct http_request *request);
 
+/* Cuts the connection of a request whose body or answer nobody wants any more, from any thread. The request ends soon, and
+ * what http_set_data was given is released; until then the pointer is valid, so the caller and release share a lock. */
+void http_cut(struct http_request *request);
+
 /* --- the answer: exactly one of these --- */
 /* Adds a header to the coming answer. Name and value are copied; an empty value or one with control bytes is refused (-EINVAL). */
 int http_add_header(struct http_request *request, const char *name, const char *value) MUST_CHECK;
