@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cism/admission.h"
+
+#include <errno.h>
+
+#include "base/str.h"
+#include "policy/domain.h"
+
+#define ON(operation) (1U << (operation))
+#define ON_CREATE ON(ADMISSION_CREATE)
+#define ON_WRITE (ON_CREATE | ON(ADMISSION_UPDATE))
+#define ON_ALL (ON_WRITE | ON(ADMISSION_UPDATE_STATUS))
+
+static int namespace_is_active(struct admission *admission, struct err *err);
+static int namespace_status(struct admission *admission, struct err *err);
+static int instance_speaks_of_itself(struct admission *admission, struct err *err);
+
+/* In this order; resource NULL: every kind. */
+static const struct {
+	const char *group;
+	const char *resource;
+	unsigned operations;
+	int (*link)(struct admission *admission, struct err *err);
+} chain[] = {
+	{NULL, NULL, ON_CREATE, namespace_is_active},
+	{NULL, NULL, ON_ALL, instance_speaks_of_itself},
+	{"", "namespaces", ON_CREATE, namespace_status},
+	{"", "namespaces", ON_WRITE, admission_namespace_domain},
+	{"", "pods", ON_CREATE, admission_pod_placement},
+	{"", "pods", ON_WRITE, admission_pod_host},
+	{"", "pods", ON_CREATE, admission_pod_defaults},
+	{"", "pods", ON_WRITE, admission_pod_domain},
+	{"", "pods", ON(ADMISSION_UPDATE), admission_pod_fixed},
+	{"trust.bulkhead.dev", "trustdomains", ON_WRITE, admission_domain_rules},
+};
+
+int admission_run(struct admission *admission, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(chain); i++) {
+		int r;
+
+		if (!(chain[i].operations & ON(admission->operation)))
+			continue;
+		if (chain[i].resource && (!str_eq(chain[i].resource, admission->kind->resource) ||
+					  !str_eq(chain[i].group, admission->kind->group)))
+			continue;
+		r = chain[i].link(admission, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Nothing new comes into a namespace that is not there or that goes; the write holds only while that stays so. */
+static int namespace_is_active(struct admission *admission, struct err *err)
+{
+	CLEANUP_OBJECT struct object namespace = {0};
+	const char *name = api_string(admission->object, "metadata.namespace");
+	char key[STORE_KEY_MAX + 1];
+	int r;
+
+	if (!admission->kind->namespaced)
+		return 0;
+	r = records_get(admission->call->cism->store, records_namespaces(), NULL, name, &namespace, err);
+	if (r == 0)
+		r = records_key(records_namespaces(), NULL, name, key, err);
+	if (r < 0)
+		return r;
+	if (api_string(namespace.json, "metadata.deletionTimestamp"))
+		return err_set(err, ERR_DENIED,
+			       "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
+			       admission->kind->resource, api_string(admission->object, "metadata.name"), name);
+	/* Events come in numbers and die with the namespace anyway. */
+	if (admission->kind != records_events())
+		change_compare(admission->change, key, namespace.revision);
+	return 0;
+}
+
+static int namespace_status(struct admission *admission, struct err *err)
+{
+	json_t *labels = api_value(admission->object, "metadata.labels");
+
+	if (!labels && api_set(admission->object, "metadata.labels", json_object()) < 0)
+		return err_sys(err, -ENOMEM, "cannot complete the namespace");
+	labels = api_value(admission->object, "metadata.labels");
+	if (json_object_set_new(labels, "kubernetes.io/metadata.name", json_string(api_string(admission->object, "metadata.name"))) < 0 ||
+	    api_set(admission->object, "status", json_pack("{s:s}", "phase", "Active")) < 0)
+		return err_sys(err, -ENOMEM, "cannot complete the namespace");
+	return 0;
+}
+
+static bool is_own(struct admission *admission, const char *instance)
+{
+	const json_t *object = admission->object;
+	CLEANUP_OBJECT struct object pod = {0};
+	const char *kind, *name, *node;
+
+	if (admission->kind == records_leases())
+		return str_eq(api_string(object, "metadata.name"), instance);
+	kind = api_string(object, "involvedObject.kind");
+	name = api_string(object, "involvedObject.name");
+	if (!kind || !name)
+		return false;
+	if (str_eq(kind, "Node"))
+		return str_eq(name, instance);
+	if (!str_eq(kind, "Pod") || records_get(admission->call->cism->store, records_pods(), api_string(object, "metadata.namespace"),
+						name, &pod, NULL) < 0)
+		return false;
+	node = api_string(pod.json, "spec.nodeName");
+	return node && str_eq(node, instance);
+}
+
+/* An instance writes its own lease, and events about itself and its pods. */
+static int instance_speaks_of_itself(struct admission *admission, struct err *err)
+{
+	const char *instance = authorizer_instance(&admission->call->user);
+
+	if (!instance || (admission->kind != records_leases() && admission->kind != records_events()) || is_own(admission, instance))
+		return 0;
+	return err_set(err, ERR_DENIED, "%s \"%s\" is forbidden: it is not about instance \"%s\" or a pod of it",
+		       admission->kind->resource, api_string(admission->object, "metadata.name"), instance);
+}
+
+/* --- facts --- */
+
+int admission_facts_read(struct store *store, const char *namespace, struct admission_facts *ret_facts, struct err *err)
+{
+	struct admission_facts facts = {0};
+	int r = records_get(store, records_namespaces(), NULL, namespace, &facts.namespace, err);
+
+	if (r < 0)
+		return r;
+	facts.domain_name = api_label(facts.namespace.json, POLICY_LABEL_DOMAIN);
+	if (facts.domain_name && !facts.domain_name[0])
+		facts.domain_name = NULL;
+	if (facts.domain_name) {
+		r = records_get(store, records_domains(), NULL, facts.domain_name, &facts.domain, err);
+		if (r < 0 && r != ERR_NOT_FOUND) {
+			admission_facts_done(&facts);
+			return r;
+		}
+	}
+	*ret_facts = facts;
+	return 0;
+}
+
+void admission_facts_done(struct admission_facts *facts)
+{
+	records_done(&facts->namespace);
+	records_done(&facts->domain);
+}

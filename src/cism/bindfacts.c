@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cism/bindfacts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "cism/domains_read.h"
+#include "cism/podfacts.h"
+
+static const char *text_or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* --- reading --- */
+
+/* A node counts with its place only while its object says the same as the topology: the commit compares the object. */
+static bool agrees(const json_t *node, const struct topology_instance *mapping)
+{
+	const char *server = api_label(node, POLICY_LABEL_SERVER);
+	const char *epoch = api_annotation(node, POLICY_ANNOTATION_EPOCH);
+	char expected[24];
+
+	(void)snprintf(expected, sizeof(expected), "%" PRIu64, mapping->epoch);
+	return server && epoch && str_eq(server, mapping->server) && str_eq(epoch, expected);
+}
+
+static int read_nodes(struct cism *cism, struct bindfacts *facts, struct err *err)
+{
+	struct records_query query = {.kind = records_nodes()};
+	int r = records_list(cism->store, &query, &facts->nodes, err);
+
+	if (r < 0)
+		return r;
+	facts->mappings = calloc(facts->nodes.count + 1, sizeof(*facts->mappings));
+	facts->places = calloc(facts->nodes.count + 1, sizeof(*facts->places));
+	if (!facts->mappings || !facts->places)
+		return err_sys(err, -ENOMEM, "cannot read the nodes");
+	for (size_t i = 0; i < facts->nodes.count; i++) {
+		const json_t *node = facts->nodes.items[i];
+
+		facts->places[i].object = node;
+		if (cism_topology_find(cism, text_or_empty(api_string(node, "metadata.name")), &facts->mappings[i]) == 0 &&
+		    agrees(node, &facts->mappings[i]))
+			facts->places[i].mapping = &facts->mappings[i];
+	}
+	return 0;
+}
+
+static void add_charge(struct bindfacts *facts, const struct ledger_holder *holder, const char *server)
+{
+	facts->charges[facts->charge_count++] = (struct policy_holder){
+		.pod = {.uid = holder->uid, .namespace = holder->namespace, .name = holder->name, .domain = holder->domain,
+			.subfunction = holder->subfunction},
+		.instance = holder->instance,
+		.server = server,
+	};
+}
+
+/* Where the mapping says an instance is now; NULL when it says nothing. */
+static const char *server_now(const struct bindfacts *facts, const char *instance)
+{
+	for (size_t i = 0; i < facts->nodes.count; i++)
+		if (facts->places[i].mapping && str_eq(facts->places[i].mapping->name, instance))
+			return facts->places[i].mapping->server;
+	return NULL;
+}
+
+/* A pod whose instance moved counts where it was charged and where the instance is now. */
+static int read_charges(struct cism *cism, struct bindfacts *facts, struct err *err)
+{
+	int r = ledger_read(cism->store, &facts->ledger, err);
+
+	if (r < 0)
+		return r;
+	facts->charges = calloc(2 * facts->ledger.holder_count + 1, sizeof(*facts->charges));
+	if (!facts->charges)
+		return err_sys(err, -ENOMEM, "cannot read the ledger");
+	for (size_t i = 0; i < facts->ledger.holder_count; i++) {
+		const struct ledger_holder *holder = &facts->ledger.holders[i];
+		const char *now = server_now(facts, holder->instance);
+
+		add_charge(facts, holder, holder->server);
+		if (now && !str_eq(now, holder->server))
+			add_charge(facts, holder, now);
+	}
+	return 0;
+}
+
+static void describe_pod(struct bindfacts *facts)
+{
+	struct err err = {0};
+
+	facts->who.uid = text_or_empty(api_string(facts->pod.json, "metadata.uid"));
+	facts->who.namespace = text_or_empty(api_string(facts->pod.json, "metadata.namespace"));
+	facts->who.name = text_or_empty(api_string(facts->pod.json, "metadata.name"));
+	facts->who.domain = facts->admission.domain_name;
+	if (facts->domain && (podfacts_allowed(facts->pod.json, facts->domain, &err) < 0 ||
+			      podfacts_subfunction(facts->pod.json, facts->domain, &facts->who.subfunction, &err) < 0))
+		(void)snprintf(facts->refusal, sizeof(facts->refusal), "%s", err.msg);
+	else if (podfacts_requests(facts->pod.json, &facts->cpu_milli, &facts->memory_bytes, &err) < 0)
+		(void)snprintf(facts->refusal, sizeof(facts->refusal), "%s", err.msg);
+}
+
+int bindfacts_read(struct cism *cism, const char *namespace, const char *name, struct bindfacts *ret_facts, struct err *err)
+{
+	struct bindfacts facts = {0};
+	int r;
+
+	r = records_get(cism->store, records_pods(), namespace, name, &facts.pod, err);
+	if (r < 0)
+		return r;
+	facts.settled = api_string(facts.pod.json, "spec.nodeName") || api_string(facts.pod.json, "metadata.deletionTimestamp");
+	if (!facts.settled) {
+		r = domains_read(cism->store, &facts.domains, &facts.rules, err);
+		if (r == 0)
+			r = admission_facts_read(cism->store, namespace, &facts.admission, err);
+		if (r == 0)
+			r = read_nodes(cism, &facts, err);
+		if (r == 0)
+			r = read_charges(cism, &facts, err);
+	}
+	if (r < 0) {
+		bindfacts_done(&facts);
+		return r;
+	}
+	if (facts.admission.domain_name)
+		facts.domain = policy_domains_find(&facts.domains, facts.admission.domain_name);
+	if (!facts.settled)
+		describe_pod(&facts);
+	*ret_facts = facts;
+	return 0;
+}
+
+void bindfacts_done(struct bindfacts *facts)
+{
+	records_done(&facts->pod);
+	admission_facts_done(&facts->admission);
+	policy_domains_done(&facts->domains);
+	records_list_done(&facts->nodes);
+	ledger_done(&facts->ledger);
+	free(facts->mappings);
+	free(facts->places);
+	free(facts->charges);
+	free(facts->verdicts);
+}
+
+/* --- judging --- */
+
+size_t bindfacts_judge(struct bindfacts *facts, const char *instance, char sentence[static 1024])
+{
+	struct placement_facts known = {
+		.pod = facts->pod.json, .who = facts->who, .cpu_milli = facts->cpu_milli, .memory_bytes = facts->memory_bytes,
+		.domains = &facts->domains, .holders = facts->ledger.holders, .holder_count = facts->ledger.holder_count,
+		.charges = facts->charges, .charge_count = facts->charge_count, .nodes = facts->places, .node_count = facts->nodes.count,
+	};
+	size_t chosen;
+
+	free(facts->verdicts);
+	facts->verdict_count = 0;
+	facts->verdicts = calloc(facts->nodes.count + 1, sizeof(*facts->verdicts));
+	if (facts->refusal[0] || !facts->verdicts) {
+		(void)snprintf(sentence, 1024, "%s", facts->verdicts ? facts->refusal : "out of memory");
+		return 0;
+	}
+	for (size_t i = 0; i < facts->nodes.count; i++) {
+		const char *name = api_string(facts->places[i].object, "metadata.name");
+
+		if (!instance || (name && str_eq(name, instance)))
+			placement_judge(&known, &facts->places[i], &facts->verdicts[facts->verdict_count++]);
+	}
+	chosen = placement_choose(facts->verdicts, facts->verdict_count);
+	if (chosen == facts->verdict_count)
+		placement_explain(facts->verdicts, facts->verdict_count, sentence);
+	return chosen;
+}
+
+uint64_t bindfacts_node_revision(const struct bindfacts *facts, const char *instance)
+{
+	for (size_t i = 0; i < facts->nodes.count; i++) {
+		uint64_t revision = 0;
+
+		if (!str_eq(text_or_empty(api_string(facts->nodes.items[i], "metadata.name")), instance))
+			continue;
+		if (str_parse_u64(text_or_empty(api_string(facts->nodes.items[i], "metadata.resourceVersion")), UINT64_MAX, &revision) == 0)
+			return revision;
+	}
+	return 0; /* "must not exist": such a bind never holds */
+}
+
+void bindfacts_compare_moved(const struct bindfacts *facts, const char *server, struct change *change)
+{
+	for (size_t i = 0; i < facts->ledger.range.count; i++) {
+		const struct store_entry *entry = &facts->ledger.range.entries[i];
+		bool moved_here = false;
+
+		for (size_t j = 0; j < facts->ledger.holder_count; j++) {
+			const struct ledger_holder *holder = &facts->ledger.holders[j];
+			const char *now = server_now(facts, holder->instance);
+
+			moved_here |= now && str_eq(now, server) && !str_eq(holder->server, server) && str_ends(entry->key, holder->server);
+		}
+		if (moved_here)
+			change_compare(change, entry->key, entry->mod_revision);
+	}
+}
+
+json_t *bindfacts_report(const struct bindfacts *facts, const char *outcome, const char *sentence, const char *instance)
+{
+	char stamp[CLOCK_STAMP_SIZE];
+	json_t *places = json_array();
+
+	for (size_t i = 0; i < facts->verdict_count; i++) {
+		const struct placement_verdict *verdict = &facts->verdicts[i];
+
+		if (json_array_append_new(places, json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s}", "instance", verdict->instance, "server",
+							    verdict->mapping ? verdict->mapping->server : "", "allowed", verdict->allowed,
+							    "reason", verdict->reason, "rule", verdict->rule, "object", verdict->object,
+							    "otherDomain", verdict->other_domain, "message", verdict->sentence)) < 0) {
+			json_decref(places);
+			return NULL;
+		}
+	}
+	clock_format(stamp, clock_wall_ms());
+	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "kind", "Decision", "apiVersion",
+			 "trust.bulkhead.dev/v1", "metadata", "name", facts->who.name, "namespace", facts->who.namespace, "uid",
+			 facts->who.uid, "time", stamp, "outcome", outcome, "message", sentence, "domain",
+			 text_or_empty(facts->who.domain), "subFunction", text_or_empty(facts->who.subfunction), "instance",
+			 text_or_empty(instance), "instances", places);
+}

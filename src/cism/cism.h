@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The service as a whole: what its parts share. Everything in it is made before the first request and outlives the last. */
+#ifndef CISM_CISM_H
+#define CISM_CISM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cism/cism_config.h"
+#include "cism/topology.h"
+#include "crypto/key.h"
+#include "store/store.h"
+
+struct watches;
+struct relays;
+struct placer;
+struct keeper;
+
+struct cism {
+	struct cism_config config;
+	struct store *store;
+	int etc; /* folder of topology.json, open since before the privileges went */
+
+	char *ca;                 /* PEM of the cluster's CA */
+	char *server_certificate; /* TLS towards clients */
+	char *server_key;
+	char *client_certificate; /* TLS towards registries */
+	char *client_key;
+	char *binding_certificate; /* signs tickets; the key never reaches the store */
+	struct crypto_key *binding_key;
+
+	pthread_mutex_t topology_lock;
+	struct topology topology; /* under the lock */
+
+	struct watches *watches;
+	struct relays *relays;
+	struct placer *placer;
+	struct keeper *keeper;
+
+	atomic_uint_fast64_t requests;  /* answered, for /metrics */
+	atomic_uint_fast64_t decisions; /* placement decisions taken */
+	atomic_uint_fast64_t binds;     /* committed */
+};
+
+/* Copies the row of an instance; ERR_NOT_FOUND when the topology does not know it: an unknown server is no server. */
+int cism_topology_find(struct cism *cism, const char *instance, struct topology_instance *ret_instance) MUST_CHECK;
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The placement ledger: for each physical server the pods it is charged with, from the commit of the decision until the
+ * instance confirms the stop (PLC-6). Deleting an API object releases nothing.
+ *   /ledger/servers/SERVER     {"holders":[{uid,namespace,name,domain,subFunction,instance,epoch,cpuMilli,memoryBytes}]}
+ *   /ledger/pods/UID           {"server","instance","namespace","name"}
+ *   /ledger/namespaces/NS      {"holders":N}
+ * All three change in the transaction that binds or releases.
+ */
+#ifndef CISM_LEDGER_H
+#define CISM_LEDGER_H
+
+#include "cism/change.h"
+#include "policy/separation.h"
+
+struct ledger_holder {
+	const char *uid, *namespace, *name, *domain, *subfunction, *instance, *server;
+	uint64_t epoch;
+	int64_t cpu_milli, memory_bytes;
+};
+
+/* All server records as of one revision; the holders borrow from it. */
+struct ledger {
+	struct store_range range;
+	json_t **records;              /* one an entry of range */
+	struct ledger_holder *holders; /* of all servers */
+	size_t holder_count;
+};
+int ledger_read(struct store *store, struct ledger *ret_ledger, struct err *err) MUST_CHECK;
+void ledger_done(struct ledger *ledger);
+#define CLEANUP_LEDGER __attribute__((cleanup(ledger_done)))
+
+/* The revision of a server's record, 0 when it has none: what a bind compares. */
+uint64_t ledger_revision(const struct ledger *ledger, const char *server);
+
+/*
+ * Adds the charge to a change: the server's record must still be as read in ledger, the uid must hold nothing, and the
+ * namespace's count goes up.
+ */
+int ledger_hold(const struct ledger *ledger, struct store *store, const struct ledger_holder *holder, struct change *change,
+		struct err *err) MUST_CHECK;
+
+/*
+ * Adds the release of a uid that instance holds to a change, with what it compares. ERR_NOT_FOUND when the uid holds
+ * nothing, ERR_DENIED when it holds on another instance.
+ */
+int ledger_release(struct store *store, const char *instance, const char *uid, struct change *change, struct err *err) MUST_CHECK;
+
+/* Whether the uid holds a place, and where (an object with server, instance, namespace, name; NULL when it does not). */
+int ledger_find(struct store *store, const char *uid, json_t **ret_place, struct err *err) MUST_CHECK;
+
+/* How many holders a namespace has, and the revision of that count to compare. */
+int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision, struct err *err) MUST_CHECK;
+/* The key of that count. */
+void ledger_namespace_key(const char *namespace, char key[static STORE_KEY_MAX + 1]);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a pod may run and where it should: facts in, a verdict for each instance out. Pure. Separation is policy/'s word;
+ * here are readiness, node selector, taints and resources, and the choice: stack on what the same domain uses already.
+ */
+#ifndef CISM_PLACEMENT_H
+#define CISM_PLACEMENT_H
+
+#include <jansson.h>
+
+#include "cism/ledger.h"
+#include "cism/topology.h"
+#include "policy/separation.h"
+
+struct placement_node {
+	const json_t *object;                    /* the Node */
+	const struct topology_instance *mapping; /* NULL: the topology does not know it */
+};
+
+struct placement_facts {
+	const json_t *pod;
+	struct policy_pod who;
+	int64_t cpu_milli, memory_bytes; /* what it requests */
+	const struct policy_domains *domains;
+	const struct ledger_holder *holders; /* of all servers */
+	size_t holder_count;
+	const struct policy_holder *charges; /* the same as policy/ sees them, moved instances counted twice */
+	size_t charge_count;
+	const struct placement_node *nodes;
+	size_t node_count;
+};
+
+struct placement_verdict {
+	const char *instance; /* borrowed from the node */
+	const struct topology_instance *mapping;
+	bool allowed;
+	char reason[32]; /* a word for scripts: "Separation", "NotReady", "Resources" … */
+	char rule[320];
+	char object[320];
+	char other_domain[254];
+	char sentence[POLICY_SENTENCE_MAX];
+	int64_t score; /* larger is better, among the allowed */
+};
+
+/* Decides for one node. */
+void placement_judge(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *ret_verdict);
+
+/* The best of the allowed verdicts, or count when none is. Ties go to the lesser name. */
+size_t placement_choose(const struct placement_verdict *verdicts, size_t count);
+
+/* Why none is: the one sentence for people. */
+void placement_explain(const struct placement_verdict *verdicts, size_t count, char to[static POLICY_SENTENCE_MAX]);
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cism/serve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cism/binder.h"
+#include "cism/call.h"
+#include "cism/instances.h"
+#include "cism/relays.h"
+#include "cism/reviews.h"
+#include "cism/verbs.h"
+#include "cism/watches.h"
+
+/* What is answered by a function of its own instead of the generic verb. */
+static const struct {
+	const char *resource;
+	const char *subresource;
+	enum routing_verb verb;
+	void (*answer)(struct call *call);
+} special_rows[] = {
+	{"pods", "binding", ROUTING_CREATE, binder_answer},
+	{"pods", "eviction", ROUTING_CREATE, verbs_evict},
+	{"pods", "log", ROUTING_GET, relays_log},
+	{"pods", "ticket", ROUTING_GET, instances_ticket},
+	{"nodes", "stopped", ROUTING_CREATE, instances_stopped},
+	{"nodes", "holders", ROUTING_GET, instances_holders},
+	{"nodes", "streams", ROUTING_GET, relays_poll},
+	{"selfsubjectaccessreviews", "", ROUTING_CREATE, reviews_access},
+	{"selfsubjectrulesreviews", "", ROUTING_CREATE, reviews_rules},
+	{"selfsubjectreviews", "", ROUTING_CREATE, reviews_subject},
+};
+
+static void (*const verb_functions[])(struct call *call) = {
+	[ROUTING_GET] = verbs_get,
+	[ROUTING_LIST] = verbs_list,
+	[ROUTING_WATCH] = watches_begin,
+	[ROUTING_CREATE] = verbs_create,
+	[ROUTING_UPDATE] = verbs_update,
+	[ROUTING_PATCH] = verbs_patch,
+	[ROUTING_DELETE] = verbs_delete,
+	[ROUTING_DELETE_COLLECTION] = verbs_delete_collection,
+};
+
+static void release_call(void *data)
+{
+	struct call *call = data;
+
+	if (call->ended)
+		call->ended(call->ended_user);
+	buf_done(&call->warnings);
+	free(call);
+}
+
+static struct call *call_of(struct http_request *request, struct cism *cism)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	const struct http_peer *peer = http_peer_of(request);
+
+	if (!call)
+		return NULL;
+	call->cism = cism;
+	call->request = request;
+	call->warnings = buf_of(8192);
+	call->user.name = peer->common_name;
+	for (size_t i = 0; i < peer->organization_count && i < AUTHORIZER_GROUPS_MAX; i++)
+		call->user.groups[call->user.group_count++] = peer->organizations[i];
+	call_uid(call->audit_id);
+	http_set_data(request, call, release_call);
+	return call;
+}
+
+/* --- documents --- */
+
+static void answer_version(struct call *call)
+{
+	CLEANUP_JSON json_t *version =
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "major", "1", "minor", "33", "gitVersion",
+			  "v1.33.0+bulkhead-" BULKHEAD_VERSION, "gitCommit", "", "gitTreeState", "clean", "buildDate",
+			  "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform", "linux/amd64");
+
+	call_answer_json(call, 200, version);
+}
+
+static void answer_metrics(struct call *call)
+{
+	char text[512];
+	int len = snprintf(text, sizeof(text),
+			   "# TYPE bulkhead_requests_total counter\nbulkhead_requests_total %" PRIuFAST64 "\n"
+			   "# TYPE bulkhead_placement_decisions_total counter\nbulkhead_placement_decisions_total %" PRIuFAST64 "\n"
+			   "# TYPE bulkhead_binds_total counter\nbulkhead_binds_total %" PRIuFAST64 "\n"
+			   "# TYPE bulkhead_store_revision gauge\nbulkhead_store_revision %" PRIu64 "\n",
+			   atomic_load(&call->cism->requests), atomic_load(&call->cism->decisions), atomic_load(&call->cism->binds),
+			   store_revision(call->cism->store));
+
+	call_answer(call, 200, "text/plain; version=0.0.4", text, (size_t)len);
+}
+
+static void answer_document(struct call *call)
+{
+	CLEANUP_BUF struct buf document = buf_of((size_t)16 * 1024 * 1024);
+	const char *path = http_path(call->request);
+	const char *accept = http_header(call->request, "Accept");
+	const char *type = NULL;
+	struct err err = {0};
+	int r = -ENOENT;
+
+	if (call->routing.class == ROUTING_DISCOVERY)
+		r = api_discovery(path, accept, &document, &type, &err);
+	else if (call->routing.class == ROUTING_OPENAPI_V2)
+		r = api_openapi_v2(accept, &document, &type, &err);
+	else if (call->routing.class == ROUTING_OPENAPI_V3)
+		r = api_openapi_v3(path, &document, &type, &err);
+	if (r < 0)
+		call_answer_error(call, &err);
+	else
+		call_answer(call, 200, type, document.data, document.len);
+}
+
+/* --- resources --- */
+
+static bool takes_body(enum routing_verb verb)
+{
+	return !routing_reads(verb);
+}
+
+static void dispatch(struct call *call)
+{
+	const struct routing *routing = &call->routing;
+	struct err err = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(special_rows); i++)
+		if (special_rows[i].verb == routing->verb && str_eq(special_rows[i].subresource, routing->subresource) &&
+		    str_eq(special_rows[i].resource, routing->kind->resource)) {
+			special_rows[i].answer(call);
+			return;
+		}
+	if (routing->subresource[0] &&
+	    (!str_eq(routing->subresource, "status") || routing->verb == ROUTING_CREATE || routing->verb == ROUTING_WATCH)) {
+		(void)err_set(&err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
+		call_answer_error(call, &err);
+		return;
+	}
+	if (!routing->kind->list_kind) { /* a body without a place of its own */
+		(void)err_set(&err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
+		call_answer_error(call, &err);
+		return;
+	}
+	verb_functions[routing->verb](call);
+}
+
+static bool has_verb(const struct api_kind *kind, const char *verb)
+{
+	for (const char *const *known = kind->verbs; known && *known; known++)
+		if (str_eq(*known, verb))
+			return true;
+	return false;
+}
+
+static void on_body(struct http_request *request, const char *body, size_t len, void *user)
+{
+	struct call *call = http_data(request);
+
+	(void)user;
+	call->body = body;
+	call->body_len = len;
+	dispatch(call);
+}
+
+static void answer_resource(struct call *call)
+{
+	const struct routing *routing = &call->routing;
+	struct err err = {0};
+	int r = 0;
+
+	if (!routing->subresource[0] && !has_verb(routing->kind, routing_verb_name(routing->verb)))
+		r = err_set(&err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
+	if (r == 0)
+		r = call_options(call, &err);
+	if (r < 0)
+		call_answer_error(call, &err);
+	else if (routing->verb == ROUTING_CREATE && str_eq(routing->subresource, "streams"))
+		relays_answer(call);
+	else if (takes_body(routing->verb))
+		http_want_body(call->request, on_body);
+	else
+		dispatch(call);
+}
+
+/* --- from the request line to the answer --- */
+
+static int authorize(struct call *call, struct err *err)
+{
+	const struct routing *routing = &call->routing;
+	struct authorizer_question question = {.verb = routing_verb_name(routing->verb), .group = "", .resource = "", .subresource = "",
+					       .namespace = routing->namespace, .name = routing->name};
+
+	if (routing->class == ROUTING_PROBE || routing->class == ROUTING_VERSION)
+		return 0;
+	if (routing->class == ROUTING_RESOURCE) {
+		question.group = routing->kind->group;
+		question.resource = routing->kind->resource;
+		question.subresource = routing->subresource;
+		question.field_selector = http_query(call->request, "fieldSelector");
+		/* A watch on one object is a watch confined by its name. */
+	} else if (routing->class == ROUTING_DECISION) {
+		question.group = "trust.bulkhead.dev";
+		question.resource = "decisions";
+	} else {
+		question.path = http_path(call->request);
+	}
+	return authorizer_decide(&call->user, &question, call->cism->store, err);
+}
+
+static void answer(struct call *call)
+{
+	switch (call->routing.class) {
+	case ROUTING_PROBE:
+		call_answer(call, 200, "text/plain; charset=utf-8", "ok", 2);
+		break;
+	case ROUTING_VERSION:
+		answer_version(call);
+		break;
+	case ROUTING_DISCOVERY:
+	case ROUTING_OPENAPI_V2:
+	case ROUTING_OPENAPI_V3:
+		answer_document(call);
+		break;
+	case ROUTING_METRICS:
+		answer_metrics(call);
+		break;
+	case ROUTING_DECISION:
+		instances_decision(call);
+		break;
+	case ROUTING_RESOURCE:
+		answer_resource(call);
+		break;
+	}
+}
+
+/* Notes an instance that shows itself, so that what is signed for it names its certificate. */
+static void note_instance(struct call *call)
+{
+	const char *instance = authorizer_instance(&call->user);
+
+	if (instance && call->routing.class == ROUTING_RESOURCE)
+		instances_seen(call->cism, instance, http_peer_of(call->request)->certificate_sha256);
+}
+
+void serve_handle(struct http_request *request, void *user)
+{
+	struct call *call = call_of(request, user);
+	const char *watch = http_query(request, "watch");
+	struct err err = {0};
+	int r;
+
+	if (!call)
+		return; /* answered with 500 by the server */
+	r = routing_parse(http_method(request), http_path(request), watch && (str_eq(watch, "true") || str_eq(watch, "1")),
+			  &call->routing, &err);
+	if (r < 0 && !call->user.name[0])
+		r = err_set(&err, ERR_UNKNOWN_PEER, "Unauthorized");
+	if (r == 0)
+		r = authorize(call, &err);
+	if (r < 0) {
+		call_answer_error(call, &err);
+		return;
+	}
+	note_instance(call);
+	answer(call);
+}

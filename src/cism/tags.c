@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cism/tags.h"
+
+#include <stdio.h>
+
+#include "base/str.h"
+#include "http/client.h"
+#include "oci/reference.h"
+
+#define ASK_MS 5000
+
+static const char *const headers[] = {
+	"Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
+	"application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json",
+	NULL,
+};
+
+static int write_image(const struct reference *reference, const struct digest *digest, char to[static TAGS_IMAGE_SIZE], struct err *err)
+{
+	char text[DIGEST_TEXT_SIZE];
+	int len;
+
+	digest_format(digest, text);
+	len = snprintf(to, TAGS_IMAGE_SIZE, "%s/%s@%s", reference->host, reference->repository, text);
+	if (len < 0 || len >= TAGS_IMAGE_SIZE)
+		return err_set(err, ERR_INVALID, "name is too long");
+	return 0;
+}
+
+static int ask(struct cism *cism, const struct cism_config_registry *registry, const struct reference *reference,
+	       struct digest *ret_digest, struct err *err)
+{
+	struct http_client_config config = {
+		.ca = registry->ca ? registry->ca : cism->ca,
+		.certificate = cism->client_certificate,
+		.key = cism->client_key,
+		.connect_ms = ASK_MS,
+		.stall_ms = ASK_MS,
+	};
+	CLEANUP(cleanup_http_client) struct http_client *client = NULL;
+	CLEANUP_HTTP_REPLY struct http_reply reply = {0};
+	struct http_call call = {.method = "HEAD", .headers = headers, .timeout_ms = ASK_MS};
+	char url[TAGS_IMAGE_SIZE + 64];
+	char text[DIGEST_TEXT_SIZE];
+	int r;
+
+	(void)snprintf(url, sizeof(url), "https://%s/v2/%s/manifests/%s", reference->host, reference->repository,
+		       reference->tag[0] ? reference->tag : "latest");
+	call.url = url;
+	r = http_client_new(&config, &client, err);
+	if (r == 0)
+		r = http_client_call(client, &call, &reply, err);
+	if (r < 0)
+		return r;
+	if (reply.status == 404)
+		return err_set(err, ERR_NOT_FOUND, "registry '%s' does not have it", reference->host);
+	if (reply.status != 200)
+		return err_set(err, err_from_http_status(reply.status), "registry '%s' answered with status %d", reference->host,
+			       reply.status);
+	if (http_reply_header(&reply, "Docker-Content-Digest", text, sizeof(text)) < 0)
+		return err_set(err, ERR_UNAVAILABLE, "registry '%s' did not say its digest", reference->host);
+	return digest_parse(text, ret_digest, err);
+}
+
+static int resolve(struct cism *cism, const char *image, char to[static TAGS_IMAGE_SIZE], struct err *err)
+{
+	const struct cism_config_registry *registry;
+	struct reference reference;
+	struct digest digest;
+	int r;
+
+	r = reference_parse(image, &reference, err);
+	if (r < 0)
+		return r;
+	registry = cism_config_registry(&cism->config, reference.host);
+	if (!registry) {
+		r = err_set(err, ERR_DENIED, "registry '%s' is not among those the CISM may contact", reference.host);
+		return err_hint(err, "name it under \"registries\" in cism.json"), r;
+	}
+	if (reference.has_digest)
+		return write_image(&reference, &reference.digest, to, err);
+	r = ask(cism, registry, &reference, &digest, err);
+	return r < 0 ? r : write_image(&reference, &digest, to, err);
+}
+
+int tags_resolve(struct cism *cism, const char *image, char to[static TAGS_IMAGE_SIZE], struct err *err)
+{
+	int r = resolve(cism, image, to, err);
+
+	if (r < 0)
+		return err_prefix(err, "image '%.200s'", image), r;
+	return 0;
+}
