@@ -68,7 +68,8 @@ static int namespace_is_active(struct admission *admission, struct err *err)
 		return r;
 	if (api_string(namespace.json, "metadata.deletionTimestamp"))
 		return err_set(err, ERR_DENIED,
-			       "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
+			       "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is "
+			       "being terminated",
 			       admission->kind->resource, api_string(admission->object, "metadata.name"), name);
 	/* Events come in numbers and die with the namespace anyway. */
 	if (admission->kind != records_events())
@@ -83,7 +84,8 @@ static int namespace_status(struct admission *admission, struct err *err)
 	if (!labels && api_set(admission->object, "metadata.labels", json_object()) < 0)
 		return err_sys(err, -ENOMEM, "cannot complete the namespace");
 	labels = api_value(admission->object, "metadata.labels");
-	if (json_object_set_new(labels, "kubernetes.io/metadata.name", json_string(api_string(admission->object, "metadata.name"))) < 0 ||
+	if (json_object_set_new(labels, "kubernetes.io/metadata.name",
+				json_string(api_string(admission->object, "metadata.name"))) < 0 ||
 	    api_set(admission->object, "status", json_pack("{s:s}", "phase", "Active")) < 0)
 		return err_sys(err, -ENOMEM, "cannot complete the namespace");
 	return 0;
@@ -103,8 +105,8 @@ static bool is_own(struct admission *admission, const char *instance)
 		return false;
 	if (str_eq(kind, "Node"))
 		return str_eq(name, instance);
-	if (!str_eq(kind, "Pod") || records_get(admission->call->cism->store, records_pods(), api_string(object, "metadata.namespace"),
-						name, &pod, NULL) < 0)
+	if (!str_eq(kind, "Pod") || records_get(admission->call->cism->store, records_pods(),
+						api_string(object, "metadata.namespace"), name, &pod, NULL) < 0)
 		return false;
 	node = api_string(pod.json, "spec.nodeName");
 	return node && str_eq(node, instance);
@@ -115,7 +117,8 @@ static int instance_speaks_of_itself(struct admission *admission, struct err *er
 {
 	const char *instance = authorizer_instance(&admission->call->user);
 
-	if (!instance || (admission->kind != records_leases() && admission->kind != records_events()) || is_own(admission, instance))
+	if (!instance || (admission->kind != records_leases() && admission->kind != records_events()) ||
+	    is_own(admission, instance))
 		return 0;
 	return err_set(err, ERR_DENIED, "%s \"%s\" is forbidden: it is not about instance \"%s\" or a pod of it",
 		       admission->kind->resource, api_string(admission->object, "metadata.name"), instance);

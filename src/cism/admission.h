@@ -14,8 +14,8 @@ struct admission {
 	struct call *call;
 	const struct api_kind *kind;
 	enum admission_operation operation;
-	json_t *object;      /* as it is to be stored; may be completed */
-	const json_t *old;   /* NULL for a creation */
+	json_t *object;        /* as it is to be stored; may be completed */
+	const json_t *old;     /* NULL for a creation */
 	struct change *change; /* gets the compares of what was read */
 };
 
@@ -37,7 +37,8 @@ struct admission_facts {
 	struct object domain; /* the TrustDomain object; json NULL when it has none, or names one that does not exist */
 	const char *domain_name; /* NULL when the namespace has none */
 };
-int admission_facts_read(struct store *store, const char *namespace, struct admission_facts *ret_facts, struct err *err) MUST_CHECK;
+int admission_facts_read(struct store *store, const char *namespace, struct admission_facts *ret_facts,
+			 struct err *err) MUST_CHECK;
 void admission_facts_done(struct admission_facts *facts);
 #define CLEANUP_ADMISSION_FACTS __attribute__((cleanup(admission_facts_done)))
 

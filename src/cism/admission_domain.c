@@ -88,8 +88,9 @@ int admission_namespace_domain(struct admission *admission, struct err *err)
 	if (same(now, before))
 		return 0;
 	if (!authorizer_is_master(&admission->call->user))
-		return err_set(err, ERR_DENIED, "namespaces \"%s\" is forbidden: metadata.labels[" POLICY_LABEL_DOMAIN
-						"]: only the platform's administrators set it",
+		return err_set(err, ERR_DENIED,
+			       "namespaces \"%s\" is forbidden: metadata.labels[" POLICY_LABEL_DOMAIN
+			       "]: only the platform's administrators set it",
 			       name);
 	r = ledger_namespace(admission->call->cism->store, name, &count, &revision, err);
 	if (r < 0)
@@ -98,7 +99,8 @@ int admission_namespace_domain(struct admission *admission, struct err *err)
 	change_compare(admission->change, key, revision);
 	if (count > 0)
 		return err_set(err, ERR_INVALID,
-			       "metadata.labels[" POLICY_LABEL_DOMAIN "]: Invalid value: \"%s\": may not change while %llu pods of the "
+			       "metadata.labels[" POLICY_LABEL_DOMAIN
+			       "]: Invalid value: \"%s\": may not change while %llu pods of the "
 			       "namespace may be running",
 			       now ? now : "", (unsigned long long)count);
 	return now && now[0] ? check_domain(admission, now, err) : 0;

@@ -13,7 +13,8 @@
 
 static int refuse(const struct admission *admission, struct err *err, const char *path, const char *why)
 {
-	return err_set(err, ERR_DENIED, "pods \"%s\" is forbidden: %s: %s", api_string(admission->object, "metadata.name"), path, why);
+	return err_set(err, ERR_DENIED, "pods \"%s\" is forbidden: %s: %s",
+		       api_string(admission->object, "metadata.name"), path, why);
 }
 
 /* Where a pod runs is decided by the CISM alone. */
@@ -23,7 +24,8 @@ int admission_pod_placement(struct admission *admission, struct err *err)
 
 	if (node && node[0])
 		return refuse(admission, err, "spec.nodeName", "only a binding sets it; leave it out");
-	return api_set(admission->object, "status", json_pack("{s:s, s:s}", "phase", "Pending", "qosClass", "Burstable"));
+	return api_set(admission->object, "status",
+		       json_pack("{s:s, s:s}", "phase", "Pending", "qosClass", "Burstable"));
 }
 
 /* --- what reaches into the host --- */
@@ -55,7 +57,8 @@ static int container_host(const struct admission *admission, const json_t *conta
 		if (api_integer(port, "hostPort", 0) == 0)
 			continue;
 		(void)snprintf(at, sizeof(at), "%s.ports[%zu].hostPort", path, i);
-		return refuse(admission, err, at, "ports of the host are not given to pods; declare an interface in the TrustDomain");
+		return refuse(admission, err, at,
+			      "ports of the host are not given to pods; declare an interface in the TrustDomain");
 	}
 	return 0;
 }
@@ -144,7 +147,8 @@ int admission_pod_domain(struct admission *admission, struct err *err)
 	const char *name = api_string(admission->object, "metadata.name");
 	int r;
 
-	r = admission_facts_read(admission->call->cism->store, api_string(admission->object, "metadata.namespace"), &facts, err);
+	r = admission_facts_read(admission->call->cism->store, api_string(admission->object, "metadata.namespace"),
+				 &facts, err);
 	if (r < 0 || !facts.domain.json)
 		return r; /* it stays Pending, with the reason; the bind asks again */
 	r = policy_domain_parse(facts.domain.json, &domain, err);
@@ -170,14 +174,17 @@ int admission_pod_fixed(struct admission *admission, struct err *err)
 	if (!old)
 		return 0;
 	if (!node || !str_eq(node, old))
-		return refuse(admission, err, "spec.nodeName", "a bound pod stays where it is; delete and create it again");
-	while ((container = podfacts_next(admission->object, &walk)) && (before = podfacts_next(admission->old, &old_walk))) {
+		return refuse(admission, err, "spec.nodeName",
+			      "a bound pod stays where it is; delete and create it again");
+	while ((container = podfacts_next(admission->object, &walk)) &&
+	       (before = podfacts_next(admission->old, &old_walk))) {
 		const char *image = api_string(container, "image");
 
 		if (!image || str_eq(image, api_string(before, "image")))
 			continue;
 		(void)snprintf(at, sizeof(at), "%s.image", walk.path);
-		return refuse(admission, err, at, "the ticket of a bound pod names its images; delete and create it again");
+		return refuse(admission, err, at,
+			      "the ticket of a bound pod names its images; delete and create it again");
 	}
 	return 0;
 }

@@ -68,7 +68,8 @@ bool authorizer_is_master(const struct authorizer_user *user)
 
 const char *authorizer_instance(const struct authorizer_user *user)
 {
-	if (!str_starts(user->name, NODE_PREFIX) || !user->name[strlen(NODE_PREFIX)] || !has_group(user, "system:nodes"))
+	if (!str_starts(user->name, NODE_PREFIX) || !user->name[strlen(NODE_PREFIX)] ||
+	    !has_group(user, "system:nodes"))
 		return NULL;
 	return user->name + strlen(NODE_PREFIX);
 }
@@ -92,7 +93,8 @@ static bool volume_names(const json_t *pod, const char *resource, const char *na
 	size_t i;
 
 	json_array_foreach(api_value(pod, "spec.volumes"), i, volume) {
-		const char *named = secret ? api_string(volume, "secret.secretName") : api_string(volume, "configMap.name");
+		const char *named = secret ? api_string(volume, "secret.secretName")
+					   : api_string(volume, "configMap.name");
 
 		if (named && str_eq(named, name))
 			return true;
@@ -170,7 +172,8 @@ static int named_by_a_pod(struct store *store, const char *instance, const struc
 	return 0;
 }
 
-static int holds(enum condition condition, const char *instance, const struct authorizer_question *question, struct store *store)
+static int holds(enum condition condition, const char *instance, const struct authorizer_question *question,
+		 struct store *store)
 {
 	char selector[300];
 
@@ -197,7 +200,8 @@ static int holds(enum condition condition, const char *instance, const struct au
 static int instance_may(const char *instance, const struct authorizer_question *question, struct store *store)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(instance_rows); i++) {
-		if (!in_list(instance_rows[i].verbs, question->verb) || !str_eq(instance_rows[i].group, question->group) ||
+		if (!in_list(instance_rows[i].verbs, question->verb) ||
+		    !str_eq(instance_rows[i].group, question->group) ||
 		    !str_eq(instance_rows[i].resource, question->resource) ||
 		    !str_eq(instance_rows[i].subresource, question->subresource))
 			continue;
@@ -214,7 +218,8 @@ static bool everybody_may(const struct authorizer_question *question)
 	for (size_t i = 0; question->path && i < ARRAY_SIZE(open_paths); i++) {
 		size_t len = strlen(open_paths[i]);
 
-		if (strncmp(question->path, open_paths[i], len) == 0 && (!question->path[len] || question->path[len] == '/'))
+		if (strncmp(question->path, open_paths[i], len) == 0 &&
+		    (!question->path[len] || question->path[len] == '/'))
 			return str_eq(question->verb, "get");
 	}
 	for (size_t i = 0; !question->path && i < ARRAY_SIZE(common_rows); i++)
@@ -231,20 +236,22 @@ static int refuse(const struct authorizer_user *user, const struct authorizer_qu
 	char scope[100] = " at the cluster scope";
 
 	if (question->path)
-		return err_set(err, ERR_DENIED, "forbidden: User \"%s\" cannot %s path \"%s\"", user->name, question->verb, question->path);
+		return err_set(err, ERR_DENIED, "forbidden: User \"%s\" cannot %s path \"%s\"", user->name,
+			       question->verb, question->path);
 	(void)snprintf(resource, sizeof(resource), "%s%s%s", question->resource, question->subresource[0] ? "/" : "",
 		       question->subresource);
 	if (question->name[0])
 		(void)snprintf(named, sizeof(named), " \"%s\"", question->name);
 	if (question->namespace[0])
 		(void)snprintf(scope, sizeof(scope), " in the namespace \"%s\"", question->namespace);
-	return err_set(err, ERR_DENIED, "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s\" in API group \"%s\"%s",
-		       question->resource, question->group[0] ? "." : "", question->group, named, user->name, question->verb, resource,
-		       question->group, scope);
+	return err_set(err, ERR_DENIED,
+		       "%s%s%s%s is forbidden: User \"%s\" cannot %s resource \"%s\" in API group \"%s\"%s",
+		       question->resource, question->group[0] ? "." : "", question->group, named, user->name,
+		       question->verb, resource, question->group, scope);
 }
 
-int authorizer_decide(const struct authorizer_user *user, const struct authorizer_question *question, struct store *store,
-		      struct err *err)
+int authorizer_decide(const struct authorizer_user *user, const struct authorizer_question *question,
+		      struct store *store, struct err *err)
 {
 	const char *instance = authorizer_instance(user);
 	int r = 0;

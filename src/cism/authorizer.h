@@ -23,11 +23,11 @@ struct authorizer_question {
 	const char *verb; /* "get" …; unknown verbs are for masters alone */
 	const char *group;
 	const char *resource;
-	const char *subresource; /* "" */
-	const char *namespace;   /* "": all */
-	const char *name;        /* "" */
+	const char *subresource;    /* "" */
+	const char *namespace;      /* "": all */
+	const char *name;           /* "" */
 	const char *field_selector; /* of a list or watch; NULL */
-	const char *path;        /* not about a resource: a path; otherwise NULL */
+	const char *path;           /* not about a resource: a path; otherwise NULL */
 };
 
 /* Whether the user is one of the platform's own administrators. */
@@ -37,7 +37,7 @@ bool authorizer_is_master(const struct authorizer_user *user);
 const char *authorizer_instance(const struct authorizer_user *user);
 
 /* 0, or ERR_DENIED in Kubernetes' words, or ERR_UNKNOWN_PEER for a peer without identity, or what the store answered. */
-int authorizer_decide(const struct authorizer_user *user, const struct authorizer_question *question, struct store *store,
-		      struct err *err) MUST_CHECK;
+int authorizer_decide(const struct authorizer_user *user, const struct authorizer_question *question,
+		      struct store *store, struct err *err) MUST_CHECK;
 
 #endif

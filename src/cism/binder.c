@@ -51,7 +51,8 @@ static int add_pull(struct policy_ticket *ticket, const char *image)
 }
 
 /* Puts the digests into the final pod and, by container, into *digests. */
-static int resolve_images(struct cism *cism, json_t *final, struct policy_ticket *ticket, json_t *digests, struct err *err)
+static int resolve_images(struct cism *cism, json_t *final, struct policy_ticket *ticket, json_t *digests,
+			  struct err *err)
 {
 	struct podfacts_walk walk = {0};
 	json_t *container;
@@ -69,7 +70,8 @@ static int resolve_images(struct cism *cism, json_t *final, struct policy_ticket
 		r = tags_resolve(cism, image ? image : "", resolved, err);
 		if (r < 0)
 			return r;
-		if (add_pull(ticket, resolved) < 0 || json_object_set_new(container, "image", json_string(resolved)) < 0 ||
+		if (add_pull(ticket, resolved) < 0 ||
+		    json_object_set_new(container, "image", json_string(resolved)) < 0 ||
 		    json_object_set_new(digests, api_string(container, "name"), json_string(resolved)) < 0)
 			return err_sys(err, -ENOMEM, "cannot resolve the images");
 	}
@@ -86,14 +88,15 @@ static json_t *final_pod(const json_t *pod, const char *instance)
 
 	if (spec)
 		(void)json_object_set_new(spec, "nodeName", json_string(instance));
-	return json_pack("{s:s, s:s, s:{s:O, s:O, s:O, s:O*, s:O*}, s:o}", "apiVersion", "v1", "kind", "Pod", "metadata", "name",
-			 json_object_get(metadata, "name"), "namespace", json_object_get(metadata, "namespace"), "uid",
-			 json_object_get(metadata, "uid"), "labels", json_object_get(metadata, "labels"), "annotations",
-			 json_object_get(metadata, "annotations"), "spec", spec);
+	return json_pack("{s:s, s:s, s:{s:O, s:O, s:O, s:O*, s:O*}, s:o}", "apiVersion", "v1", "kind", "Pod",
+			 "metadata", "name", json_object_get(metadata, "name"), "namespace",
+			 json_object_get(metadata, "namespace"), "uid", json_object_get(metadata, "uid"), "labels",
+			 json_object_get(metadata, "labels"), "annotations", json_object_get(metadata, "annotations"),
+			 "spec", spec);
 }
 
-static int make_ticket(struct cism *cism, const struct bindfacts *facts, const struct placement_verdict *chosen, const json_t *final,
-		       struct binding *to, struct err *err)
+static int make_ticket(struct cism *cism, const struct bindfacts *facts, const struct placement_verdict *chosen,
+		       const json_t *final, struct binding *to, struct err *err)
 {
 	struct policy_ticket *ticket = &to->ticket;
 	char certificate[65];
@@ -120,12 +123,15 @@ static int make_ticket(struct cism *cism, const struct bindfacts *facts, const s
 
 /* --- the stored pod --- */
 
-static int make_pod(const struct bindfacts *facts, const char *instance, const json_t *digests, struct binding *to, struct err *err)
+static int make_pod(const struct bindfacts *facts, const char *instance, const json_t *digests, struct binding *to,
+		    struct err *err)
 {
 	CLEANUP_FREE char *text = api_format(digests);
 
 	to->pod = json_deep_copy(facts->pod.json);
-	if (!to->pod || !text || (!api_value(to->pod, "metadata.annotations") && api_set(to->pod, "metadata.annotations", json_object()) < 0) ||
+	if (!to->pod || !text ||
+	    (!api_value(to->pod, "metadata.annotations") &&
+	     api_set(to->pod, "metadata.annotations", json_object()) < 0) ||
 	    json_object_set_new(api_value(to->pod, "metadata.annotations"), DIGESTS, json_string(text)) < 0 ||
 	    api_set(to->pod, "spec.nodeName", json_string(instance)) < 0 ||
 	    conditions_set(to->pod, "PodScheduled", "True", NULL, NULL) < 0)
@@ -133,8 +139,8 @@ static int make_pod(const struct bindfacts *facts, const char *instance, const j
 	return 0;
 }
 
-static int prepare(struct cism *cism, const struct bindfacts *facts, const struct placement_verdict *chosen, struct binding *to,
-		   struct err *err)
+static int prepare(struct cism *cism, const struct bindfacts *facts, const struct placement_verdict *chosen,
+		   struct binding *to, struct err *err)
 {
 	CLEANUP_JSON json_t *final = final_pod(facts->pod.json, chosen->instance);
 	CLEANUP_JSON json_t *digests = json_object();
@@ -166,9 +172,15 @@ static int commit(struct cism *cism, const struct bindfacts *facts, const struct
 		  const struct binding *binding, const json_t *report, struct err *err)
 {
 	struct ledger_holder holder = {
-		.uid = facts->who.uid, .namespace = facts->who.namespace, .name = facts->who.name, .domain = facts->who.domain,
-		.subfunction = facts->who.subfunction ? facts->who.subfunction : "", .instance = chosen->instance,
-		.server = chosen->mapping->server, .epoch = chosen->mapping->epoch, .cpu_milli = facts->cpu_milli,
+		.uid = facts->who.uid,
+		.namespace = facts->who.namespace,
+		.name = facts->who.name,
+		.domain = facts->who.domain,
+		.subfunction = facts->who.subfunction ? facts->who.subfunction : "",
+		.instance = chosen->instance,
+		.server = chosen->mapping->server,
+		.epoch = chosen->mapping->epoch,
+		.cpu_milli = facts->cpu_milli,
 		.memory_bytes = facts->memory_bytes,
 	};
 	CLEANUP_CHANGE struct change change;
@@ -200,12 +212,12 @@ static int commit(struct cism *cism, const struct bindfacts *facts, const struct
 
 static bool asks_again_soon(int code)
 {
-	return code == ERR_UNAVAILABLE || code == -ETIMEDOUT || code == ERR_BUSY || code == ERR_NOT_FOUND || code == ERR_UNKNOWN_PEER ||
-	       code == ERR_DENIED || code == ERR_INVALID || code == ERR_SYNTAX;
+	return code == ERR_UNAVAILABLE || code == -ETIMEDOUT || code == ERR_BUSY || code == ERR_NOT_FOUND ||
+	       code == ERR_UNKNOWN_PEER || code == ERR_DENIED || code == ERR_INVALID || code == ERR_SYNTAX;
 }
 
-static int bind_to(struct cism *cism, struct bindfacts *facts, const struct placement_verdict *chosen, enum binder_outcome *ret_outcome,
-		   char sentence[static 1024], struct err *err)
+static int bind_to(struct cism *cism, struct bindfacts *facts, const struct placement_verdict *chosen,
+		   enum binder_outcome *ret_outcome, char sentence[static 1024], struct err *err)
 {
 	__attribute__((cleanup(binding_done))) struct binding binding = {.envelope = buf_of(STORE_VALUE_MAX)};
 	CLEANUP_JSON json_t *report = NULL;
@@ -306,8 +318,8 @@ static int read_target(struct call *call, json_t **ret_binding, const char **ret
 
 	if (!kind)
 		return err_set(err, ERR_NOT_FOUND, "the server could not find the requested resource");
-	r = api_decode(kind, type ? type : "application/json", call->body, call->body_len, call->strictness, ret_binding,
-		       &call->warnings, err);
+	r = api_decode(kind, type ? type : "application/json", call->body, call->body_len, call->strictness,
+		       ret_binding, &call->warnings, err);
 	if (r < 0)
 		return r;
 	name = api_string(*ret_binding, "target.name");
@@ -320,7 +332,8 @@ static int read_target(struct call *call, json_t **ret_binding, const char **ret
 void binder_answer(struct call *call)
 {
 	CLEANUP_JSON json_t *binding = NULL;
-	CLEANUP_JSON json_t *success = json_pack("{s:s, s:s, s:{}, s:s}", "kind", "Status", "apiVersion", "v1", "metadata", "status", "Success");
+	CLEANUP_JSON json_t *success = json_pack("{s:s, s:s, s:{}, s:s}", "kind", "Status", "apiVersion", "v1",
+						 "metadata", "status", "Success");
 	enum binder_outcome outcome = BINDER_REFUSED;
 	const char *instance = NULL;
 	char sentence[1024] = "";
@@ -329,10 +342,12 @@ void binder_answer(struct call *call)
 
 	r = read_target(call, &binding, &instance, &err);
 	if (r == 0)
-		r = binder_decide(call->cism, call->routing.namespace, call->routing.name, instance, &outcome, sentence, &err);
+		r = binder_decide(call->cism, call->routing.namespace, call->routing.name, instance, &outcome, sentence,
+				  &err);
 	if (r == 0 && outcome != BINDER_BOUND)
-		r = err_set(&err, outcome == BINDER_GONE ? ERR_CONFLICT : ERR_DENIED, "pod '%s/%s' is not bound to '%s': %s",
-			    call->routing.namespace, call->routing.name, instance, sentence);
+		r = err_set(&err, outcome == BINDER_GONE ? ERR_CONFLICT : ERR_DENIED,
+			    "pod '%s/%s' is not bound to '%s': %s", call->routing.namespace, call->routing.name,
+			    instance, sentence);
 	if (r < 0)
 		call_answer_error(call, &err);
 	else

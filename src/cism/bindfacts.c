@@ -43,7 +43,8 @@ static int read_nodes(struct cism *cism, struct bindfacts *facts, struct err *er
 		const json_t *node = facts->nodes.items[i];
 
 		facts->places[i].object = node;
-		if (cism_topology_find(cism, text_or_empty(api_string(node, "metadata.name")), &facts->mappings[i]) == 0 &&
+		if (cism_topology_find(cism, text_or_empty(api_string(node, "metadata.name")), &facts->mappings[i]) ==
+			    0 &&
 		    agrees(node, &facts->mappings[i]))
 			facts->places[i].mapping = &facts->mappings[i];
 	}
@@ -53,7 +54,10 @@ static int read_nodes(struct cism *cism, struct bindfacts *facts, struct err *er
 static void add_charge(struct bindfacts *facts, const struct ledger_holder *holder, const char *server)
 {
 	facts->charges[facts->charge_count++] = (struct policy_holder){
-		.pod = {.uid = holder->uid, .namespace = holder->namespace, .name = holder->name, .domain = holder->domain,
+		.pod = {.uid = holder->uid,
+			.namespace = holder->namespace,
+			.name = holder->name,
+			.domain = holder->domain,
 			.subfunction = holder->subfunction},
 		.instance = holder->instance,
 		.server = server,
@@ -105,7 +109,8 @@ static void describe_pod(struct bindfacts *facts)
 		(void)snprintf(facts->refusal, sizeof(facts->refusal), "%s", err.msg);
 }
 
-int bindfacts_read(struct cism *cism, const char *namespace, const char *name, struct bindfacts *ret_facts, struct err *err)
+int bindfacts_read(struct cism *cism, const char *namespace, const char *name, struct bindfacts *ret_facts,
+		   struct err *err)
 {
 	struct bindfacts facts = {0};
 	int r;
@@ -113,7 +118,8 @@ int bindfacts_read(struct cism *cism, const char *namespace, const char *name, s
 	r = records_get(cism->store, records_pods(), namespace, name, &facts.pod, err);
 	if (r < 0)
 		return r;
-	facts.settled = api_string(facts.pod.json, "spec.nodeName") || api_string(facts.pod.json, "metadata.deletionTimestamp");
+	facts.settled = api_string(facts.pod.json, "spec.nodeName") ||
+			api_string(facts.pod.json, "metadata.deletionTimestamp");
 	if (!facts.settled) {
 		r = domains_read(cism->store, &facts.domains, &facts.rules, err);
 		if (r == 0)
@@ -153,9 +159,17 @@ void bindfacts_done(struct bindfacts *facts)
 size_t bindfacts_judge(struct bindfacts *facts, const char *instance, char sentence[static 1024])
 {
 	struct placement_facts known = {
-		.pod = facts->pod.json, .who = facts->who, .cpu_milli = facts->cpu_milli, .memory_bytes = facts->memory_bytes,
-		.domains = &facts->domains, .holders = facts->ledger.holders, .holder_count = facts->ledger.holder_count,
-		.charges = facts->charges, .charge_count = facts->charge_count, .nodes = facts->places, .node_count = facts->nodes.count,
+		.pod = facts->pod.json,
+		.who = facts->who,
+		.cpu_milli = facts->cpu_milli,
+		.memory_bytes = facts->memory_bytes,
+		.domains = &facts->domains,
+		.holders = facts->ledger.holders,
+		.holder_count = facts->ledger.holder_count,
+		.charges = facts->charges,
+		.charge_count = facts->charge_count,
+		.nodes = facts->places,
+		.node_count = facts->nodes.count,
 	};
 	size_t chosen;
 
@@ -185,7 +199,8 @@ uint64_t bindfacts_node_revision(const struct bindfacts *facts, const char *inst
 
 		if (!str_eq(text_or_empty(api_string(facts->nodes.items[i], "metadata.name")), instance))
 			continue;
-		if (str_parse_u64(text_or_empty(api_string(facts->nodes.items[i], "metadata.resourceVersion")), UINT64_MAX, &revision) == 0)
+		if (str_parse_u64(text_or_empty(api_string(facts->nodes.items[i], "metadata.resourceVersion")),
+				  UINT64_MAX, &revision) == 0)
 			return revision;
 	}
 	return 0; /* "must not exist": such a bind never holds */
@@ -201,7 +216,8 @@ void bindfacts_compare_moved(const struct bindfacts *facts, const char *server, 
 			const struct ledger_holder *holder = &facts->ledger.holders[j];
 			const char *now = server_now(facts, holder->instance);
 
-			moved_here |= now && str_eq(now, server) && !str_eq(holder->server, server) && str_ends(entry->key, holder->server);
+			moved_here |= now && str_eq(now, server) && !str_eq(holder->server, server) &&
+				      str_ends(entry->key, holder->server);
 		}
 		if (moved_here)
 			change_compare(change, entry->key, entry->mod_revision);
@@ -216,18 +232,21 @@ json_t *bindfacts_report(const struct bindfacts *facts, const char *outcome, con
 	for (size_t i = 0; i < facts->verdict_count; i++) {
 		const struct placement_verdict *verdict = &facts->verdicts[i];
 
-		if (json_array_append_new(places, json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s}", "instance", verdict->instance, "server",
-							    verdict->mapping ? verdict->mapping->server : "", "allowed", verdict->allowed,
-							    "reason", verdict->reason, "rule", verdict->rule, "object", verdict->object,
-							    "otherDomain", verdict->other_domain, "message", verdict->sentence)) < 0) {
+		if (json_array_append_new(places, json_pack("{s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s}", "instance",
+							    verdict->instance, "server",
+							    verdict->mapping ? verdict->mapping->server : "", "allowed",
+							    verdict->allowed, "reason", verdict->reason, "rule",
+							    verdict->rule, "object", verdict->object, "otherDomain",
+							    verdict->other_domain, "message", verdict->sentence)) < 0) {
 			json_decref(places);
 			return NULL;
 		}
 	}
 	clock_format(stamp, clock_wall_ms());
-	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "kind", "Decision", "apiVersion",
-			 "trust.bulkhead.dev/v1", "metadata", "name", facts->who.name, "namespace", facts->who.namespace, "uid",
-			 facts->who.uid, "time", stamp, "outcome", outcome, "message", sentence, "domain",
-			 text_or_empty(facts->who.domain), "subFunction", text_or_empty(facts->who.subfunction), "instance",
-			 text_or_empty(instance), "instances", places);
+	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "kind", "Decision",
+			 "apiVersion", "trust.bulkhead.dev/v1", "metadata", "name", facts->who.name, "namespace",
+			 facts->who.namespace, "uid", facts->who.uid, "time", stamp, "outcome", outcome, "message",
+			 sentence, "domain", text_or_empty(facts->who.domain), "subFunction",
+			 text_or_empty(facts->who.subfunction), "instance", text_or_empty(instance), "instances",
+			 places);
 }

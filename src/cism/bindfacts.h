@@ -30,7 +30,8 @@ struct bindfacts {
 };
 
 /* ERR_NOT_FOUND when there is no such pod. */
-int bindfacts_read(struct cism *cism, const char *namespace, const char *name, struct bindfacts *ret_facts, struct err *err) MUST_CHECK;
+int bindfacts_read(struct cism *cism, const char *namespace, const char *name, struct bindfacts *ret_facts,
+		   struct err *err) MUST_CHECK;
 void bindfacts_done(struct bindfacts *facts);
 #define CLEANUP_BINDFACTS __attribute__((cleanup(bindfacts_done)))
 
@@ -43,6 +44,7 @@ uint64_t bindfacts_node_revision(const struct bindfacts *facts, const char *inst
 void bindfacts_compare_moved(const struct bindfacts *facts, const char *server, struct change *change);
 
 /* The decision as `why` shows it; instance NULL when there is none. A new reference; NULL without memory. */
-json_t *bindfacts_report(const struct bindfacts *facts, const char *outcome, const char *sentence, const char *instance);
+json_t *bindfacts_report(const struct bindfacts *facts, const char *outcome, const char *sentence,
+			 const char *instance);
 
 #endif

@@ -75,7 +75,8 @@ int call_options(struct call *call, struct err *err)
 	const char *manager = http_query(call->request, "fieldManager");
 
 	if (dry_run && !str_eq(dry_run, "All") && dry_run[0])
-		return err_set(err, ERR_INVALID, "dryRun: Unsupported value: \"%s\": supported values: \"All\"", dry_run);
+		return err_set(err, ERR_INVALID, "dryRun: Unsupported value: \"%s\": supported values: \"All\"",
+			       dry_run);
 	call->dry_run = dry_run && dry_run[0];
 	call->strictness = API_STRICT;
 	if (validation && str_eq(validation, "Warn"))
@@ -84,7 +85,9 @@ int call_options(struct call *call, struct err *err)
 		call->strictness = API_IGNORE;
 	else if (validation && validation[0] && !str_eq(validation, "Strict"))
 		return err_set(err, ERR_INVALID,
-			       "fieldValidation: Unsupported value: \"%s\": supported values: \"Ignore\", \"Strict\", \"Warn\"", validation);
+			       "fieldValidation: Unsupported value: \"%s\": supported values: \"Ignore\", \"Strict\", "
+			       "\"Warn\"",
+			       validation);
 	if (manager && strlen(manager) > 128)
 		return err_set(err, ERR_INVALID, "fieldManager: Too long: may not be more than 128 bytes");
 	call->manager = manager && manager[0] ? manager : "unknown";
@@ -103,9 +106,10 @@ static void audit(const struct call *call, int status)
 		return; /* heartbeats are no decision */
 	(void)snprintf(code, sizeof(code), "%d", status);
 	log_info("audit", "user", call->user.name, "verb", routing_verb_name(routing->verb), "resource",
-		 routing->kind ? routing->kind->resource : http_path(call->request), "subresource", routing->subresource, "namespace",
-		 routing->namespace, "name", routing->name, "address", http_peer_of(call->request)->address, "code", code, "decision",
-		 denied ? "deny" : "allow", "auditID", call->audit_id);
+		 routing->kind ? routing->kind->resource : http_path(call->request), "subresource",
+		 routing->subresource, "namespace", routing->namespace, "name", routing->name, "address",
+		 http_peer_of(call->request)->address, "code", code, "decision", denied ? "deny" : "allow", "auditID",
+		 call->audit_id);
 }
 
 /* A quoted string of HTTP: quotes and backslashes escaped, control bytes gone. */
@@ -168,7 +172,8 @@ int call_http_status(const struct err *err)
 
 json_t *call_status(const struct call *call, const struct err *err)
 {
-	return api_status(call_http_status(err), err, call->routing.kind, call->routing.name[0] ? call->routing.name : NULL);
+	return api_status(call_http_status(err), err, call->routing.kind,
+			  call->routing.name[0] ? call->routing.name : NULL);
 }
 
 void call_answer_error(struct call *call, const struct err *err)
@@ -217,8 +222,8 @@ void call_answer_object(struct call *call, int status, const struct api_kind *ki
 		call_answer_error(call, &err);
 		return;
 	}
-	if (form == CALL_FORM_TABLE && api_set(shown, "metadata.resourceVersion",
-					       json_string(api_string(object, "metadata.resourceVersion"))) < 0)
+	if (form == CALL_FORM_TABLE &&
+	    api_set(shown, "metadata.resourceVersion", json_string(api_string(object, "metadata.resourceVersion"))) < 0)
 		log_warn("table goes without its revision", "auditID", call->audit_id);
 	if (form == CALL_FORM_PARTIAL)
 		shown = call_partial(object);
@@ -230,7 +235,8 @@ static json_t *list_items(const struct object_list *list, bool partial)
 	json_t *items = json_array();
 
 	for (size_t i = 0; i < list->count; i++)
-		if (json_array_append_new(items, partial ? call_partial(list->items[i]) : json_incref(list->items[i])) < 0) {
+		if (json_array_append_new(items, partial ? call_partial(list->items[i]) : json_incref(list->items[i])) <
+		    0) {
 			json_decref(items);
 			return NULL;
 		}
@@ -241,9 +247,11 @@ static json_t *plain_list(const struct api_kind *kind, const struct object_list 
 {
 	char api_version[300];
 
-	(void)snprintf(api_version, sizeof(api_version), "%s%s%s", kind->group, kind->group[0] ? "/" : "", kind->version);
-	return json_pack("{s:s, s:s, s:{}, s:o}", "kind", partial ? "PartialObjectMetadataList" : kind->list_kind, "apiVersion",
-			 partial ? "meta.k8s.io/v1" : api_version, "metadata", "items", list_items(list, partial));
+	(void)snprintf(api_version, sizeof(api_version), "%s%s%s", kind->group, kind->group[0] ? "/" : "",
+		       kind->version);
+	return json_pack("{s:s, s:s, s:{}, s:o}", "kind", partial ? "PartialObjectMetadataList" : kind->list_kind,
+			 "apiVersion", partial ? "meta.k8s.io/v1" : api_version, "metadata", "items",
+			 list_items(list, partial));
 }
 
 void call_answer_list(struct call *call, const struct api_kind *kind, const struct object_list *list)
@@ -277,10 +285,11 @@ void call_answer_list(struct call *call, const struct api_kind *kind, const stru
 
 void call_answer_gone(struct call *call, const struct api_kind *kind, const json_t *object)
 {
-	CLEANUP_JSON json_t *status =
-		json_pack("{s:s, s:s, s:{}, s:s, s:{s:s*, s:s*, s:s, s:s*}}", "kind", "Status", "apiVersion", "v1", "metadata", "status",
-			  "Success", "details", "name", api_string(object, "metadata.name"), "group", kind->group[0] ? kind->group : NULL,
-			  "kind", kind->resource, "uid", api_string(object, "metadata.uid"));
+	CLEANUP_JSON json_t *status = json_pack("{s:s, s:s, s:{}, s:s, s:{s:s*, s:s*, s:s, s:s*}}", "kind", "Status",
+						"apiVersion", "v1", "metadata", "status", "Success", "details", "name",
+						api_string(object, "metadata.name"), "group",
+						kind->group[0] ? kind->group : NULL, "kind", kind->resource, "uid",
+						api_string(object, "metadata.uid"));
 
 	call_answer_json(call, 200, status);
 }

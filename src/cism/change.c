@@ -57,7 +57,8 @@ static void add(struct change *change, enum store_op_kind kind, const char *key,
 		free(value);
 		return;
 	}
-	change->ops[change->op_count++] = (struct store_op){.kind = kind, .key = copy, .value = value, .value_len = len};
+	change->ops[change->op_count++] =
+		(struct store_op){.kind = kind, .key = copy, .value = value, .value_len = len};
 }
 
 void change_put(struct change *change, const char *key, const json_t *value)
@@ -88,7 +89,8 @@ int change_commit(struct change *change, struct store *store, uint64_t *ret_revi
 
 	if (change->failed < 0)
 		return err_sys(err, change->failed, "cannot put a transaction together");
-	r = store_txn(store, change->compares, change->compare_count, change->ops, change->op_count, ret_revision, &index, err);
+	r = store_txn(store, change->compares, change->compare_count, change->ops, change->op_count, ret_revision,
+		      &index, err);
 	if (r == ERR_CONFLICT)
 		return err_set(err, r, "'%s' was changed by somebody else", change->compares[index].key);
 	return r;

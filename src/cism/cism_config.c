@@ -44,7 +44,9 @@ static int read_number(const json_t *root, const char *name, json_int_t least, j
 
 	*ret_value = value ? json_integer_value(value) : otherwise;
 	if (*ret_value < least || *ret_value > most)
-		return err_set(err, ERR_INVALID, "%s: %" JSON_INTEGER_FORMAT " is not in %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
+		return err_set(err, ERR_INVALID,
+			       "%s: %" JSON_INTEGER_FORMAT " is not in %" JSON_INTEGER_FORMAT
+			       " to %" JSON_INTEGER_FORMAT,
 			       name, *ret_value, least, most);
 	return 0;
 }

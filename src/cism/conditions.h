@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 
 /* Sets a condition (reason and message may be NULL). Returns 1 when something changed, 0 when it was so, -ENOMEM. */
-int conditions_set(json_t *object, const char *type, const char *status, const char *reason, const char *message) MUST_CHECK;
+int conditions_set(json_t *object, const char *type, const char *status, const char *reason,
+		   const char *message) MUST_CHECK;
 
 #endif

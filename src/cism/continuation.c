@@ -17,8 +17,8 @@ int continuation_format(uint64_t revision, const char *key, char to[static CONTI
 	return 0;
 }
 
-int continuation_parse(const char *token, const char *prefix, uint64_t *ret_revision, char key[static STORE_KEY_MAX + 1],
-		       struct err *err)
+int continuation_parse(const char *token, const char *prefix, uint64_t *ret_revision,
+		       char key[static STORE_KEY_MAX + 1], struct err *err)
 {
 	char text[STORE_KEY_MAX + 24];
 	size_t len = strlen(token) / 2;

@@ -10,6 +10,7 @@
 #define DOMAINS_READ_FINALIZER "trust.bulkhead.dev/in-use"
 
 /* One that cannot be parsed is left out: unknown to a decision, which then refuses. Owned by the caller. */
-int domains_read(struct store *store, struct policy_domains *ret_domains, uint64_t *ret_rules, struct err *err) MUST_CHECK;
+int domains_read(struct store *store, struct policy_domains *ret_domains, uint64_t *ret_rules,
+		 struct err *err) MUST_CHECK;
 
 #endif

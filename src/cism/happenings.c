@@ -34,19 +34,23 @@ static json_t *fresh(const json_t *about, const char *name, const char *namespac
 	char uid[37];
 
 	call_uid(uid);
-	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s, s:s*}, s:s, s:s, s:s, s:{s:s}, s:s, s:s, s:i, "
+	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s, s:s*}, s:s, s:s, s:s, "
+			 "s:{s:s}, s:s, s:s, s:i, "
 			 "s:s, s:s}",
-			 "kind", "Event", "apiVersion", "v1", "metadata", "name", name, "namespace", namespace, "uid", uid,
-			 "creationTimestamp", stamp, "involvedObject", "kind", text_or(api_string(about, "kind"), "Pod"), "apiVersion",
-			 text_or(api_string(about, "apiVersion"), "v1"), "name", text_or(api_string(about, "metadata.name"), ""), "uid",
+			 "kind", "Event", "apiVersion", "v1", "metadata", "name", name, "namespace", namespace, "uid",
+			 uid, "creationTimestamp", stamp, "involvedObject", "kind",
+			 text_or(api_string(about, "kind"), "Pod"), "apiVersion",
+			 text_or(api_string(about, "apiVersion"), "v1"), "name",
+			 text_or(api_string(about, "metadata.name"), ""), "uid",
 			 text_or(api_string(about, "metadata.uid"), ""), "namespace",
 			 text_or(api_string(about, "metadata.namespace"), ""), "resourceVersion",
-			 api_string(about, "metadata.resourceVersion"), "type", type, "reason", reason, "message", message, "source",
-			 "component", "bulkhead-cism", "firstTimestamp", stamp, "lastTimestamp", stamp, "count", 1, "reportingComponent",
-			 "bulkhead-cism", "reportingInstance", "");
+			 api_string(about, "metadata.resourceVersion"), "type", type, "reason", reason, "message",
+			 message, "source", "component", "bulkhead-cism", "firstTimestamp", stamp, "lastTimestamp",
+			 stamp, "count", 1, "reportingComponent", "bulkhead-cism", "reportingInstance", "");
 }
 
-static int record(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message, struct err *err)
+static int record(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message,
+		  struct err *err)
 {
 	CLEANUP_OBJECT struct object event = {0};
 	CLEANUP_CHANGE struct change change;
@@ -71,7 +75,8 @@ static int record(struct cism *cism, const json_t *about, const char *type, cons
 	return change_commit(&change, cism->store, &revision, err);
 }
 
-void happenings_record(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message)
+void happenings_record(struct cism *cism, const json_t *about, const char *type, const char *reason,
+		       const char *message)
 {
 	struct err err = {0};
 

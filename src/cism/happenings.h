@@ -8,6 +8,7 @@
 #include "cism/cism.h"
 
 /* Records an event about an object (a pod, a namespace, a node). Best effort: a failure is logged, never the caller's. */
-void happenings_record(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message);
+void happenings_record(struct cism *cism, const json_t *about, const char *type, const char *reason,
+		       const char *message);
 
 #endif

@@ -47,8 +47,8 @@ static bool is_uid(const char *text)
 }
 
 /* The Pod object goes with its holder when its deletion was asked for. */
-static int remove_pod(struct store *store, const char *namespace, const char *name, const char *uid, struct change *change,
-		      struct err *err)
+static int remove_pod(struct store *store, const char *namespace, const char *name, const char *uid,
+		      struct change *change, struct err *err)
 {
 	CLEANUP_OBJECT struct object pod = {0};
 	int r = records_get(store, records_pods(), namespace, name, &pod, err);

@@ -27,9 +27,10 @@ int janitor_first_namespaces(struct cism *cism, struct err *err)
 
 		call_uid(uid);
 		clock_format(now, clock_wall_ms());
-		namespace = json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:{s:s}}, s:{}, s:{s:s}}", "kind", "Namespace", "apiVersion", "v1",
-				      "metadata", "name", names[i], "uid", uid, "creationTimestamp", now, "labels",
-				      "kubernetes.io/metadata.name", names[i], "spec", "status", "phase", "Active");
+		namespace = json_pack("{s:s, s:s, s:{s:s, s:s, s:s, s:{s:s}}, s:{}, s:{s:s}}", "kind", "Namespace",
+				      "apiVersion", "v1", "metadata", "name", names[i], "uid", uid, "creationTimestamp",
+				      now, "labels", "kubernetes.io/metadata.name", names[i], "spec", "status", "phase",
+				      "Active");
 		change_init(&change);
 		records_put(&change, records_namespaces(), namespace, 0);
 		r = change_commit(&change, cism->store, &revision, err);
@@ -75,7 +76,8 @@ static int delete_content(struct cism *cism, const struct api_kind *kind, json_t
 		return 0;
 	clock_format(stamp, clock_wall_ms() + (kind == records_pods() ? GRACE_S * 1000 : 0));
 	if (api_set(object, "metadata.deletionTimestamp", json_string(stamp)) < 0 ||
-	    api_set(object, "metadata.deletionGracePeriodSeconds", json_integer(kind == records_pods() ? GRACE_S : 0)) < 0)
+	    api_set(object, "metadata.deletionGracePeriodSeconds", json_integer(kind == records_pods() ? GRACE_S : 0)) <
+		    0)
 		return err_sys(err, -ENOMEM, "cannot delete the contents");
 	records_put(&change, kind, object, revision);
 	return commit(&change, cism, err);

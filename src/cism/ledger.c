@@ -145,10 +145,10 @@ uint64_t ledger_revision(const struct ledger *ledger, const char *server)
 
 static json_t *row_of(const struct ledger_holder *holder)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "uid", holder->uid, "namespace", holder->namespace, "name",
-			 holder->name, "domain", holder->domain, "subFunction", holder->subfunction, "instance", holder->instance,
-			 "epoch", (json_int_t)holder->epoch, "cpuMilli", (json_int_t)holder->cpu_milli, "memoryBytes",
-			 (json_int_t)holder->memory_bytes);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "uid", holder->uid, "namespace",
+			 holder->namespace, "name", holder->name, "domain", holder->domain, "subFunction",
+			 holder->subfunction, "instance", holder->instance, "epoch", (json_int_t)holder->epoch,
+			 "cpuMilli", (json_int_t)holder->cpu_milli, "memoryBytes", (json_int_t)holder->memory_bytes);
 }
 
 /* Moves a namespace's count by one up or down. */
@@ -161,7 +161,8 @@ static int count_namespace(struct store *store, const char *namespace, int by, s
 	if (r < 0)
 		return r;
 	if (by < 0 && count == 0)
-		return err_set(err, ERR_CORRUPT, "ledger of namespace '%s' counts no holder where one leaves", namespace);
+		return err_set(err, ERR_CORRUPT, "ledger of namespace '%s' counts no holder where one leaves",
+			       namespace);
 	ledger_namespace_key(namespace, key);
 	change_compare(change, key, revision);
 	if (by < 0 && count == 1) {
@@ -174,13 +175,14 @@ static int count_namespace(struct store *store, const char *namespace, int by, s
 	return 0;
 }
 
-int ledger_hold(const struct ledger *ledger, struct store *store, const struct ledger_holder *holder, struct change *change,
-		struct err *err)
+int ledger_hold(const struct ledger *ledger, struct store *store, const struct ledger_holder *holder,
+		struct change *change, struct err *err)
 {
 	size_t i = index_of(ledger, holder->server);
-	CLEANUP_JSON json_t *record = i < ledger->range.count ? json_deep_copy(ledger->records[i]) : json_pack("{s:[]}", "holders");
-	CLEANUP_JSON json_t *place = json_pack("{s:s, s:s, s:s, s:s}", "server", holder->server, "instance", holder->instance,
-					       "namespace", holder->namespace, "name", holder->name);
+	CLEANUP_JSON json_t *record = i < ledger->range.count ? json_deep_copy(ledger->records[i])
+							      : json_pack("{s:[]}", "holders");
+	CLEANUP_JSON json_t *place = json_pack("{s:s, s:s, s:s, s:s}", "server", holder->server, "instance",
+					       holder->instance, "namespace", holder->namespace, "name", holder->name);
 	char key[STORE_KEY_MAX + 1];
 
 	if (!record || !place || json_array_append_new(json_object_get(record, "holders"), row_of(holder)) < 0)
@@ -206,7 +208,8 @@ static int remove_row(json_t *record, const char *uid)
 	return -1;
 }
 
-static int release_from_server(struct store *store, const char *server, const char *uid, struct change *change, struct err *err)
+static int release_from_server(struct store *store, const char *server, const char *uid, struct change *change,
+			       struct err *err)
 {
 	CLEANUP_JSON json_t *record = NULL;
 	char key[STORE_KEY_MAX + 1];
@@ -259,7 +262,8 @@ int ledger_find(struct store *store, const char *uid, json_t **ret_place, struct
 	return read_record(store, key, ret_place, &revision, err);
 }
 
-int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision, struct err *err)
+int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision,
+		     struct err *err)
 {
 	CLEANUP_JSON json_t *record = NULL;
 	char key[STORE_KEY_MAX + 1];

@@ -37,20 +37,22 @@ uint64_t ledger_revision(const struct ledger *ledger, const char *server);
  * Adds the charge to a change: the server's record must still be as read in ledger, the uid must hold nothing, and the
  * namespace's count goes up.
  */
-int ledger_hold(const struct ledger *ledger, struct store *store, const struct ledger_holder *holder, struct change *change,
-		struct err *err) MUST_CHECK;
+int ledger_hold(const struct ledger *ledger, struct store *store, const struct ledger_holder *holder,
+		struct change *change, struct err *err) MUST_CHECK;
 
 /*
  * Adds the release of a uid that instance holds to a change, with what it compares. ERR_NOT_FOUND when the uid holds
  * nothing, ERR_DENIED when it holds on another instance.
  */
-int ledger_release(struct store *store, const char *instance, const char *uid, struct change *change, struct err *err) MUST_CHECK;
+int ledger_release(struct store *store, const char *instance, const char *uid, struct change *change,
+		   struct err *err) MUST_CHECK;
 
 /* Whether the uid holds a place, and where (an object with server, instance, namespace, name; NULL when it does not). */
 int ledger_find(struct store *store, const char *uid, json_t **ret_place, struct err *err) MUST_CHECK;
 
 /* How many holders a namespace has, and the revision of that count to compare. */
-int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision, struct err *err) MUST_CHECK;
+int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision,
+		     struct err *err) MUST_CHECK;
 /* The key of that count. */
 void ledger_namespace_key(const char *namespace, char key[static STORE_KEY_MAX + 1]);
 

@@ -30,13 +30,15 @@ static int choose_container(const json_t *pod, const char *asked, const char **r
 			return 0;
 		}
 		if (str_starts(walk.path, "spec.containers")) {
-			(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", count ? " " : "", this_name);
+			(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s", count ? " " : "",
+				       this_name);
 			name = this_name;
 			count++;
 		}
 	}
 	if (asked)
-		return err_set(err, ERR_SYNTAX, "container %s is not valid for pod %s", asked, api_string(pod, "metadata.name"));
+		return err_set(err, ERR_SYNTAX, "container %s is not valid for pod %s", asked,
+			       api_string(pod, "metadata.name"));
 	if (count != 1)
 		return err_set(err, ERR_SYNTAX, "a container name must be specified for pod %s, choose one of: [%s]",
 			       api_string(pod, "metadata.name"), names);
@@ -92,19 +94,22 @@ static int read_since(const struct http_request *request, json_t *order, struct 
 	return 0;
 }
 
-int logorder_make(const struct http_request *request, const json_t *pod, const char *id, json_t **ret_order, struct err *err)
+int logorder_make(const struct http_request *request, const json_t *pod, const char *id, json_t **ret_order,
+		  struct err *err)
 {
 	const char *container = NULL;
 	json_t *order;
 	int r;
 
 	if (!api_string(pod, "spec.nodeName"))
-		return err_set(err, ERR_SYNTAX, "pod %s does not have a host assigned", api_string(pod, "metadata.name"));
+		return err_set(err, ERR_SYNTAX, "pod %s does not have a host assigned",
+			       api_string(pod, "metadata.name"));
 	r = choose_container(pod, http_query(request, "container"), &container, err);
 	if (r < 0)
 		return r;
-	order = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "kind", "Log", "namespace", api_string(pod, "metadata.namespace"),
-			  "pod", api_string(pod, "metadata.name"), "uid", api_string(pod, "metadata.uid"), "container", container);
+	order = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "kind", "Log", "namespace",
+			  api_string(pod, "metadata.namespace"), "pod", api_string(pod, "metadata.name"), "uid",
+			  api_string(pod, "metadata.uid"), "container", container);
 	r = order ? read_switches(request, order, err) : err_sys(err, -ENOMEM, "cannot ask for the log");
 	if (r == 0)
 		r = read_numbers(request, order, err);

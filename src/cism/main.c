@@ -55,7 +55,8 @@ int main(int argc, char **argv)
 	};
 	const struct option_command command = {
 		.program = "bulkhead-cism",
-		.summary = "The container infrastructure service management: the Kubernetes API, admission and placement.",
+		.summary =
+			"The container infrastructure service management: the Kubernetes API, admission and placement.",
 		.rows = rows,
 		.row_count = ARRAY_SIZE(rows),
 	};

@@ -55,9 +55,10 @@ static json_t *fresh(const char *name)
 
 	call_uid(uid);
 	clock_format(now, clock_wall_ms());
-	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:{}, s:{s:[{s:s, s:s, s:s, s:s, s:s}]}}", "kind", "Node", "apiVersion", "v1",
-			 "metadata", "name", name, "uid", uid, "creationTimestamp", now, "spec", "status", "conditions", "type", "Ready",
-			 "status", "Unknown", "reason", "NeverSeen", "message", "the instance was not heard of yet", "lastTransitionTime", now);
+	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:{}, s:{s:[{s:s, s:s, s:s, s:s, s:s}]}}", "kind", "Node",
+			 "apiVersion", "v1", "metadata", "name", name, "uid", uid, "creationTimestamp", now, "spec",
+			 "status", "conditions", "type", "Ready", "status", "Unknown", "reason", "NeverSeen", "message",
+			 "the instance was not heard of yet", "lastTransitionTime", now);
 }
 
 static int write_node(struct cism *cism, const json_t *node, uint64_t revision, struct err *err)

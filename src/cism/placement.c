@@ -36,7 +36,8 @@ static const char *condition_of(const json_t *node, const char *type)
 
 /* --- the filters: each says nothing, or why not --- */
 
-static bool by_separation(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *verdict)
+static bool by_separation(const struct placement_facts *facts, const struct placement_node *node,
+			  struct placement_verdict *verdict)
 {
 	struct policy_place place = {.instance = verdict->instance};
 	struct policy_decision decision;
@@ -54,7 +55,8 @@ static bool by_separation(const struct placement_facts *facts, const struct plac
 	return false;
 }
 
-static bool by_readiness(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *verdict)
+static bool by_readiness(const struct placement_facts *facts, const struct placement_node *node,
+			 struct placement_verdict *verdict)
 {
 	char object[300], sentence[400];
 
@@ -66,14 +68,16 @@ static bool by_readiness(const struct placement_facts *facts, const struct place
 		return false;
 	}
 	if (json_is_true(api_value(node->object, "spec.unschedulable"))) {
-		(void)snprintf(sentence, sizeof(sentence), "instance '%s' is cordoned (spec.unschedulable)", verdict->instance);
+		(void)snprintf(sentence, sizeof(sentence), "instance '%s' is cordoned (spec.unschedulable)",
+			       verdict->instance);
 		refuse(verdict, "Unschedulable", object, sentence);
 		return false;
 	}
 	return true;
 }
 
-static bool by_selector(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *verdict)
+static bool by_selector(const struct placement_facts *facts, const struct placement_node *node,
+			struct placement_verdict *verdict)
 {
 	const char *key;
 	json_t *wanted;
@@ -85,7 +89,8 @@ static bool by_selector(const struct placement_facts *facts, const struct placem
 			continue;
 		char sentence[POLICY_SENTENCE_MAX];
 
-		(void)snprintf(sentence, sizeof(sentence), "spec.nodeSelector asks for label '%.200s=%.200s', which instance '%s' does not have",
+		(void)snprintf(sentence, sizeof(sentence),
+			       "spec.nodeSelector asks for label '%.200s=%.200s', which instance '%s' does not have",
 			       key, json_is_string(wanted) ? json_string_value(wanted) : "", verdict->instance);
 		refuse(verdict, "NodeSelector", "Pod", sentence);
 		return false;
@@ -118,7 +123,8 @@ static bool tolerates(const json_t *pod, const json_t *taint)
 	return false;
 }
 
-static bool by_taints(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *verdict)
+static bool by_taints(const struct placement_facts *facts, const struct placement_node *node,
+		      struct placement_verdict *verdict)
 {
 	char object[300], sentence[600];
 	const json_t *taint;
@@ -127,10 +133,12 @@ static bool by_taints(const struct placement_facts *facts, const struct placemen
 	json_array_foreach(api_value(node->object, "spec.taints"), i, taint) {
 		const char *effect = api_string(taint, "effect");
 
-		if (!effect || str_eq(effect, "PreferNoSchedule") || !api_string(taint, "key") || tolerates(facts->pod, taint))
+		if (!effect || str_eq(effect, "PreferNoSchedule") || !api_string(taint, "key") ||
+		    tolerates(facts->pod, taint))
 			continue;
 		(void)snprintf(object, sizeof(object), "Node/%s", verdict->instance);
-		(void)snprintf(sentence, sizeof(sentence), "instance '%s' has the taint '%.200s:%s', which the pod does not tolerate",
+		(void)snprintf(sentence, sizeof(sentence),
+			       "instance '%s' has the taint '%.200s:%s', which the pod does not tolerate",
 			       verdict->instance, api_string(taint, "key"), effect);
 		refuse(verdict, "Taint", object, sentence);
 		return false;
@@ -149,7 +157,8 @@ static int64_t allocatable(const json_t *node, const char *path)
 	return milli;
 }
 
-static bool by_resources(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *verdict)
+static bool by_resources(const struct placement_facts *facts, const struct placement_node *node,
+			 struct placement_verdict *verdict)
 {
 	int64_t cpu = allocatable(node->object, "status.allocatable.cpu");
 	int64_t memory = allocatable(node->object, "status.allocatable.memory") / 1000;
@@ -167,8 +176,8 @@ static bool by_resources(const struct placement_facts *facts, const struct place
 		return true;
 	(void)snprintf(object, sizeof(object), "Node/%s", verdict->instance);
 	(void)snprintf(sentence, sizeof(sentence),
-		       "instance '%s' has too little left: cpu %" PRId64 "m of %" PRId64 "m asked, memory %" PRId64 " of %" PRId64
-		       " bytes asked, room for %" PRId64 " pods",
+		       "instance '%s' has too little left: cpu %" PRId64 "m of %" PRId64 "m asked, memory %" PRId64
+		       " of %" PRId64 " bytes asked, room for %" PRId64 " pods",
 		       verdict->instance, cpu, facts->cpu_milli, memory, facts->memory_bytes, pods < 0 ? 0 : pods);
 	refuse(verdict, "Resources", object, sentence);
 	return false;
@@ -193,7 +202,8 @@ static int64_t score_of(const struct placement_facts *facts, const struct placem
 	return score;
 }
 
-void placement_judge(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *ret_verdict)
+void placement_judge(const struct placement_facts *facts, const struct placement_node *node,
+		     struct placement_verdict *ret_verdict)
 {
 	static bool (*const filters[])(const struct placement_facts *facts, const struct placement_node *node,
 				       struct placement_verdict *verdict) = {
@@ -220,7 +230,8 @@ size_t placement_choose(const struct placement_verdict *verdicts, size_t count)
 		if (!verdicts[i].allowed)
 			continue;
 		if (best == count || verdicts[i].score > verdicts[best].score ||
-		    (verdicts[i].score == verdicts[best].score && strcmp(verdicts[i].instance, verdicts[best].instance) < 0))
+		    (verdicts[i].score == verdicts[best].score &&
+		     strcmp(verdicts[i].instance, verdicts[best].instance) < 0))
 			best = i;
 	}
 	return best;
@@ -248,5 +259,6 @@ void placement_explain(const struct placement_verdict *verdicts, size_t count, c
 	if (others == 0)
 		(void)snprintf(to, POLICY_SENTENCE_MAX, "%s", verdicts[best].sentence);
 	else
-		(void)snprintf(to, POLICY_SENTENCE_MAX, "%.900s (and %zu further instances cannot take it)", verdicts[best].sentence, others);
+		(void)snprintf(to, POLICY_SENTENCE_MAX, "%.900s (and %zu further instances cannot take it)",
+			       verdicts[best].sentence, others);
 }

@@ -43,7 +43,8 @@ struct placement_verdict {
 };
 
 /* Decides for one node. */
-void placement_judge(const struct placement_facts *facts, const struct placement_node *node, struct placement_verdict *ret_verdict);
+void placement_judge(const struct placement_facts *facts, const struct placement_node *node,
+		     struct placement_verdict *ret_verdict);
 
 /* The best of the allowed verdicts, or count when none is. Ties go to the lesser name. */
 size_t placement_choose(const struct placement_verdict *verdicts, size_t count);

@@ -13,8 +13,9 @@
 #define RETRY_S 3 /* when something outside did not answer */
 #define BATCH 1000
 
-static const char *const watched[] = {"/registry/core/pods/",	   "/registry/core/nodes/", "/registry/core/namespaces/",
-				      "/registry/trust.bulkhead.dev/", "/ledger/servers/",	    "/instances/"};
+static const char *const watched[] = {"/registry/core/pods/",       "/registry/core/nodes/",
+				      "/registry/core/namespaces/", "/registry/trust.bulkhead.dev/",
+				      "/ledger/servers/",           "/instances/"};
 
 struct placer {
 	struct cism *cism;
@@ -47,7 +48,8 @@ static int drain(struct placer *placer, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(watched); i++) {
 		int r;
 
-		while (placer->watches[i] && (r = store_watch_next(placer->watches[i], BATCH, ignore_event, NULL, err)) != 0) {
+		while (placer->watches[i] &&
+		       (r = store_watch_next(placer->watches[i], BATCH, ignore_event, NULL, err)) != 0) {
 			if (r > 0)
 				continue;
 			store_watch_close(placer->watches[i]);
@@ -103,7 +105,8 @@ static bool place(struct cism *cism, const json_t *pod)
 		return true;
 	}
 	if (outcome == BINDER_BOUND)
-		log_info("pod bound", "namespace", namespace, "name", name, "uid", api_string(pod, "metadata.uid"), "reason", sentence);
+		log_info("pod bound", "namespace", namespace, "name", name, "uid", api_string(pod, "metadata.uid"),
+			 "reason", sentence);
 	else
 		log_debug("pod not bound", "namespace", namespace, "name", name, "reason", sentence);
 	return outcome == BINDER_LATER;

@@ -42,7 +42,8 @@ size_t podfacts_images(const json_t *pod, const char *images[static PODFACTS_CON
 	return count;
 }
 
-static int request_of(const json_t *container, const char *resource, const char *path, int64_t *ret_milli, struct err *err)
+static int request_of(const json_t *container, const char *resource, const char *path, int64_t *ret_milli,
+		      struct err *err)
 {
 	char at[64];
 	const char *text;
@@ -76,7 +77,8 @@ int podfacts_requests(const json_t *pod, int64_t *ret_cpu_milli, int64_t *ret_me
 			if (walk.list == 0)
 				largest_init = milli > largest_init ? milli : largest_init;
 			else if (__builtin_add_overflow(totals[i], milli, &totals[i]))
-				return err_set(err, ERR_INVALID, "%s.resources.requests.%s: the sum is too large", walk.path, resources[i]);
+				return err_set(err, ERR_INVALID, "%s.resources.requests.%s: the sum is too large",
+					       walk.path, resources[i]);
 		}
 		totals[i] = largest_init > totals[i] ? largest_init : totals[i];
 	}
@@ -105,8 +107,8 @@ static size_t names_of(const json_t *array, const char *names[static NAMES_MAX])
 	return count;
 }
 
-static int container_allowed(const json_t *container, const char *path, const struct policy_domain *domain, const char *subfunction,
-			     struct err *err)
+static int container_allowed(const json_t *container, const char *path, const struct policy_domain *domain,
+			     const char *subfunction, struct err *err)
 {
 	const json_t *asked = api_value(container, "securityContext.capabilities");
 	const char *add[NAMES_MAX], *drop[NAMES_MAX];
@@ -115,8 +117,10 @@ static int container_allowed(const json_t *container, const char *path, const st
 	uint64_t set;
 	int r;
 
-	if (json_array_size(json_object_get(asked, "add")) > NAMES_MAX || json_array_size(json_object_get(asked, "drop")) > NAMES_MAX)
-		return err_set(err, ERR_INVALID, "%s.securityContext.capabilities: Too many: at most %d", path, NAMES_MAX);
+	if (json_array_size(json_object_get(asked, "add")) > NAMES_MAX ||
+	    json_array_size(json_object_get(asked, "drop")) > NAMES_MAX)
+		return err_set(err, ERR_INVALID, "%s.securityContext.capabilities: Too many: at most %d", path,
+			       NAMES_MAX);
 	r = policy_ceiling_compute(domain, name ? name : "", add, names_of(json_object_get(asked, "add"), add), drop,
 				   names_of(json_object_get(asked, "drop"), drop), &set, err);
 	if (r < 0)

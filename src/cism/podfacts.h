@@ -24,7 +24,8 @@ size_t podfacts_images(const json_t *pod, const char *images[static PODFACTS_CON
 int podfacts_requests(const json_t *pod, int64_t *ret_cpu_milli, int64_t *ret_memory_bytes, struct err *err) MUST_CHECK;
 
 /* Its sub-function by the domain's map; NULL: unmapped. ERR_DENIED when its label says otherwise. */
-int podfacts_subfunction(const json_t *pod, const struct policy_domain *domain, const char **ret_name, struct err *err) MUST_CHECK;
+int podfacts_subfunction(const json_t *pod, const struct policy_domain *domain, const char **ret_name,
+			 struct err *err) MUST_CHECK;
 
 /* Whether the domain allows what the pod asks for: isolation class, sub-function label, cache classes, capabilities. */
 int podfacts_allowed(const json_t *pod, const struct policy_domain *domain, struct err *err) MUST_CHECK;

@@ -24,8 +24,8 @@ void records_list_done(struct object_list *list)
 	list->count = 0;
 }
 
-int records_key(const struct api_kind *kind, const char *namespace, const char *name, char key[static STORE_KEY_MAX + 1],
-		struct err *err)
+int records_key(const struct api_kind *kind, const char *namespace, const char *name,
+		char key[static STORE_KEY_MAX + 1], struct err *err)
 {
 	const char *group = kind->group[0] ? kind->group : "core";
 	bool scoped = kind->namespaced && namespace && namespace[0];
@@ -106,8 +106,8 @@ static int append(struct object_list *list, size_t *room, json_t *item)
 	return 0;
 }
 
-static int take_page(const struct records_query *query, const struct store_range *range, struct object_list *list, size_t *room,
-		     struct err *err)
+static int take_page(const struct records_query *query, const struct store_range *range, struct object_list *list,
+		     size_t *room, struct err *err)
 {
 	for (size_t i = 0; i < range->count; i++) {
 		const struct store_entry *entry = &range->entries[i];
@@ -152,7 +152,8 @@ int records_list(struct store *store, const struct records_query *query, struct 
 	do {
 		CLEANUP_STORE_RANGE struct store_range range = {0};
 
-		r = store_list(store, prefix, list.last_key[0] ? list.last_key : NULL, query->limit ? PAGE : 0, revision, &range, err);
+		r = store_list(store, prefix, list.last_key[0] ? list.last_key : NULL, query->limit ? PAGE : 0,
+			       revision, &range, err);
 		if (r == 0) {
 			revision = range.revision;
 			r = take_page(query, &range, &list, &room, err);

@@ -30,11 +30,12 @@ void records_list_done(struct object_list *list);
 #define CLEANUP_OBJECT_LIST __attribute__((cleanup(records_list_done)))
 
 /* The key of an object, or the prefix of a collection for name NULL (namespace "" or NULL: of all namespaces). */
-int records_key(const struct api_kind *kind, const char *namespace, const char *name, char key[static STORE_KEY_MAX + 1],
-		struct err *err) MUST_CHECK;
+int records_key(const struct api_kind *kind, const char *namespace, const char *name,
+		char key[static STORE_KEY_MAX + 1], struct err *err) MUST_CHECK;
 
 /* The object of a stored value. ERR_CORRUPT when it is no JSON object. */
-int records_parse(const char *key, const char *value, size_t len, uint64_t revision, json_t **ret_json, struct err *err) MUST_CHECK;
+int records_parse(const char *key, const char *value, size_t len, uint64_t revision, json_t **ret_json,
+		  struct err *err) MUST_CHECK;
 
 /* Reads one object. ERR_NOT_FOUND in Kubernetes' words: pods "x" not found. */
 int records_get(struct store *store, const struct api_kind *kind, const char *namespace, const char *name,
@@ -42,14 +43,15 @@ int records_get(struct store *store, const struct api_kind *kind, const char *na
 
 struct records_query {
 	const struct api_kind *kind;
-	const char *namespace; /* NULL or "": all */
+	const char *namespace;                      /* NULL or "": all */
 	const struct api_selector *labels, *fields; /* NULL: all */
-	const char *after;     /* key to go on behind, or NULL */
-	size_t limit;          /* 0: all */
-	uint64_t at_revision;  /* 0: newest */
+	const char *after;                          /* key to go on behind, or NULL */
+	size_t limit;                               /* 0: all */
+	uint64_t at_revision;                       /* 0: newest */
 };
 /* Lists the objects that match, all from one revision. */
-int records_list(struct store *store, const struct records_query *query, struct object_list *ret_list, struct err *err) MUST_CHECK;
+int records_list(struct store *store, const struct records_query *query, struct object_list *ret_list,
+		 struct err *err) MUST_CHECK;
 
 /* Adds writing or removing an object to a change; revision is what its key is compared with (0: must be new). */
 void records_put(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision);

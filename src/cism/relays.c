@@ -38,7 +38,7 @@ struct relay {
 	bool finished;                 /* the text is complete */
 	bool broken;                   /* it never will be */
 	bool client_gone;
-	char error[512];               /* the instance could not */
+	char error[512]; /* the instance could not */
 	uint64_t deadline_ns;
 };
 
@@ -98,11 +98,13 @@ static void resume_instance(struct relay *relay)
 static void look_at_relay(struct relay *relay, uint64_t now, bool stopping)
 {
 	if (relay->client && relay->state != RELAY_ANSWERED && (stopping || now >= relay->deadline_ns)) {
-		(void)snprintf(relay->error, sizeof(relay->error), "instance '%s' does not answer", relay->instance_name);
+		(void)snprintf(relay->error, sizeof(relay->error), "instance '%s' does not answer",
+			       relay->instance_name);
 		relay->state = RELAY_ANSWERED;
 		resume_client(relay);
 	}
-	if (relay->paused && (stopping || relay->client_gone || (relay->stream && http_stream_queued(relay->stream) < QUEUE_LOW)))
+	if (relay->paused &&
+	    (stopping || relay->client_gone || (relay->stream && http_stream_queued(relay->stream) < QUEUE_LOW)))
 		resume_instance(relay);
 	if (relay->instance && (stopping || relay->client_gone))
 		http_cut(relay->instance);

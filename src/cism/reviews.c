@@ -9,8 +9,8 @@ static int decode(struct call *call, json_t **ret_review, struct err *err)
 {
 	const char *type = http_header(call->request, "Content-Type");
 
-	return api_decode(call->routing.kind, type && type[0] ? type : "application/json", call->body, call->body_len, call->strictness,
-			  ret_review, &call->warnings, err);
+	return api_decode(call->routing.kind, type && type[0] ? type : "application/json", call->body, call->body_len,
+			  call->strictness, ret_review, &call->warnings, err);
 }
 
 static const char *text(const json_t *object, const char *path)
@@ -23,7 +23,11 @@ static const char *text(const json_t *object, const char *path)
 
 static int decide(struct call *call, const json_t *review, struct err *err)
 {
-	struct authorizer_question question = {.group = "", .resource = "", .subresource = "", .namespace = "", .name = ""};
+	struct authorizer_question question = {.group = "",
+					       .resource = "",
+					       .subresource = "",
+					       .namespace = "",
+					       .name = ""};
 	const json_t *resource = api_value(review, "spec.resourceAttributes");
 	const json_t *path = api_value(review, "spec.nonResourceAttributes");
 
@@ -38,8 +42,9 @@ static int decide(struct call *call, const json_t *review, struct err *err)
 		question.verb = text(path, "verb");
 		question.path = text(path, "path");
 	} else {
-		return err_set(err, ERR_INVALID, "spec.resourceAttributes: Required value: exactly one of nonResourceAttributes or "
-						 "resourceAttributes is required");
+		return err_set(err, ERR_INVALID,
+			       "spec.resourceAttributes: Required value: exactly one of nonResourceAttributes or "
+			       "resourceAttributes is required");
 	}
 	return authorizer_decide(&call->user, &question, call->cism->store, err);
 }
@@ -73,8 +78,12 @@ void reviews_rules(struct call *call)
 	}
 	if (api_set(review, "status",
 		    json_pack("{s:o, s:o, s:b}", "resourceRules",
-			      master ? json_pack("[{s:[s], s:[s], s:[s]}]", "verbs", "*", "apiGroups", "*", "resources", "*") : json_array(),
-			      "nonResourceRules", master ? json_pack("[{s:[s], s:[s]}]", "verbs", "*", "nonResourceURLs", "*") : json_array(),
+			      master ? json_pack("[{s:[s], s:[s], s:[s]}]", "verbs", "*", "apiGroups", "*", "resources",
+						 "*")
+				     : json_array(),
+			      "nonResourceRules",
+			      master ? json_pack("[{s:[s], s:[s]}]", "verbs", "*", "nonResourceURLs", "*")
+				     : json_array(),
 			      "incomplete", !master)) < 0)
 		(void)json_object_del(review, "status");
 	call_answer_json(call, 201, review);
@@ -95,7 +104,8 @@ void reviews_subject(struct call *call)
 		call_answer_error(call, &err);
 		return;
 	}
-	if (api_set(review, "status", json_pack("{s:{s:s, s:o}}", "userInfo", "username", call->user.name, "groups", groups)) < 0)
+	if (api_set(review, "status",
+		    json_pack("{s:{s:s, s:o}}", "userInfo", "username", call->user.name, "groups", groups)) < 0)
 		(void)json_object_del(review, "status");
 	call_answer_json(call, 201, review);
 }

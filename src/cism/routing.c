@@ -16,14 +16,10 @@ struct segments {
 };
 
 static const char *const verb_names[] = {
-	[ROUTING_GET] = "get",
-	[ROUTING_LIST] = "list",
-	[ROUTING_WATCH] = "watch",
-	[ROUTING_CREATE] = "create",
-	[ROUTING_UPDATE] = "update",
-	[ROUTING_PATCH] = "patch",
-	[ROUTING_DELETE] = "delete",
-	[ROUTING_DELETE_COLLECTION] = "deletecollection",
+	[ROUTING_GET] = "get",       [ROUTING_LIST] = "list",
+	[ROUTING_WATCH] = "watch",   [ROUTING_CREATE] = "create",
+	[ROUTING_UPDATE] = "update", [ROUTING_PATCH] = "patch",
+	[ROUTING_DELETE] = "delete", [ROUTING_DELETE_COLLECTION] = "deletecollection",
 };
 
 static const struct {
@@ -31,14 +27,10 @@ static const struct {
 	enum routing_class class;
 	bool below; /* paths below it belong to it too */
 } fixed_paths[] = {
-	{"/livez", ROUTING_PROBE, true},
-	{"/readyz", ROUTING_PROBE, true},
-	{"/healthz", ROUTING_PROBE, false},
-	{"/version", ROUTING_VERSION, false},
-	{"/metrics", ROUTING_METRICS, false},
-	{"/openapi/v2", ROUTING_OPENAPI_V2, false},
-	{"/openapi/v3", ROUTING_OPENAPI_V3, true},
-	{"/api", ROUTING_DISCOVERY, false},
+	{"/livez", ROUTING_PROBE, true},           {"/readyz", ROUTING_PROBE, true},
+	{"/healthz", ROUTING_PROBE, false},        {"/version", ROUTING_VERSION, false},
+	{"/metrics", ROUTING_METRICS, false},      {"/openapi/v2", ROUTING_OPENAPI_V2, false},
+	{"/openapi/v3", ROUTING_OPENAPI_V3, true}, {"/api", ROUTING_DISCOVERY, false},
 	{"/apis", ROUTING_DISCOVERY, false},
 };
 
@@ -109,7 +101,8 @@ static int fixed(const char *method, const char *path, struct routing *to, struc
 		if (path[len] != '\0' && !(path[len] == '/' && (fixed_paths[i].below || path[len + 1] == '\0')))
 			continue;
 		if (!str_eq(method, "GET") && !str_eq(method, "HEAD"))
-			return err_set(err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
+			return err_set(err, -EOPNOTSUPP,
+				       "the server does not allow this method on the requested resource");
 		to->class = fixed_paths[i].class;
 		to->verb = ROUTING_GET;
 		return 1;
@@ -118,8 +111,8 @@ static int fixed(const char *method, const char *path, struct routing *to, struc
 }
 
 /* Takes the namespace off the front: rest begins at the resource. */
-static int namespace_of(const struct segments *segments, size_t first, const struct api_kind *namespaces, struct routing *to,
-			size_t *ret_rest)
+static int namespace_of(const struct segments *segments, size_t first, const struct api_kind *namespaces,
+			struct routing *to, size_t *ret_rest)
 {
 	*ret_rest = first;
 	if (!str_eq(segments->at[first], "namespaces") || segments->count < first + 3)
@@ -150,7 +143,8 @@ static int verb_of(const char *method, bool watch, struct routing *to, struct er
 	return 0;
 }
 
-static int parse_rest(const struct segments *segments, size_t rest, struct routing *to, const char *path, struct err *err)
+static int parse_rest(const struct segments *segments, size_t rest, struct routing *to, const char *path,
+		      struct err *err)
 {
 	size_t count = segments->count - rest;
 
@@ -160,7 +154,8 @@ static int parse_rest(const struct segments *segments, size_t rest, struct routi
 		(void)snprintf(to->name, sizeof(to->name), "%s", segments->at[rest + 1]);
 	if (count >= 3 && str_copy(to->subresource, sizeof(to->subresource), segments->at[rest + 2]) < 0)
 		return not_found(path, err);
-	if (count == 4 && (!str_eq(to->subresource, "streams") || str_copy(to->tail, sizeof(to->tail), segments->at[rest + 3]) < 0))
+	if (count == 4 &&
+	    (!str_eq(to->subresource, "streams") || str_copy(to->tail, sizeof(to->tail), segments->at[rest + 3]) < 0))
 		return not_found(path, err);
 	if (to->kind->namespaced ? to->name[0] && !to->namespace[0] : to->namespace[0])
 		return not_found(path, err);
@@ -169,8 +164,8 @@ static int parse_rest(const struct segments *segments, size_t rest, struct routi
 	return 0;
 }
 
-static int parse_decision(const char *method, const struct segments *segments, size_t rest, struct routing *to, const char *path,
-			  struct err *err)
+static int parse_decision(const char *method, const struct segments *segments, size_t rest, struct routing *to,
+			  const char *path, struct err *err)
 {
 	if (segments->count != rest + 2 || !to->namespace[0])
 		return not_found(path, err);
@@ -206,11 +201,13 @@ int routing_parse(const char *method, const char *path, bool watch, struct routi
 			to.class = ROUTING_DISCOVERY;
 			to.verb = ROUTING_GET;
 			if (!str_eq(method, "GET") && !str_eq(method, "HEAD"))
-				return err_set(err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
+				return err_set(err, -EOPNOTSUPP,
+					       "the server does not allow this method on the requested resource");
 			*ret_routing = to;
 			return 0;
 		}
-		if (namespace_of(&segments, first, core ? api_kind_by_resource("", "v1", "namespaces") : NULL, &to, &rest) < 0)
+		if (namespace_of(&segments, first, core ? api_kind_by_resource("", "v1", "namespaces") : NULL, &to,
+				 &rest) < 0)
 			return not_found(path, err);
 		if (grouped && str_eq(group, "trust.bulkhead.dev") && str_eq(segments.at[2], "v1") &&
 		    str_eq(segments.at[rest], "decisions")) {

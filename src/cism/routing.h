@@ -43,7 +43,8 @@ struct routing {
  * Reads a request line; path is decoded and begins with '/'. watch: the query asks for watch=true. ERR_NOT_FOUND for
  * paths that name nothing, -EOPNOTSUPP for methods a path does not have, ERR_INVALID for names that cannot be.
  */
-int routing_parse(const char *method, const char *path, bool watch, struct routing *ret_routing, struct err *err) MUST_CHECK;
+int routing_parse(const char *method, const char *path, bool watch, struct routing *ret_routing,
+		  struct err *err) MUST_CHECK;
 
 /* The word of a verb, as audit lines and refusals have it. */
 const char *routing_verb_name(enum routing_verb verb);

@@ -35,14 +35,10 @@ static const struct {
 };
 
 static void (*const verb_functions[])(struct call *call) = {
-	[ROUTING_GET] = verbs_get,
-	[ROUTING_LIST] = verbs_list,
-	[ROUTING_WATCH] = watches_begin,
-	[ROUTING_CREATE] = verbs_create,
-	[ROUTING_UPDATE] = verbs_update,
-	[ROUTING_PATCH] = verbs_patch,
-	[ROUTING_DELETE] = verbs_delete,
-	[ROUTING_DELETE_COLLECTION] = verbs_delete_collection,
+	[ROUTING_GET] = verbs_get,       [ROUTING_LIST] = verbs_list,
+	[ROUTING_WATCH] = watches_begin, [ROUTING_CREATE] = verbs_create,
+	[ROUTING_UPDATE] = verbs_update, [ROUTING_PATCH] = verbs_patch,
+	[ROUTING_DELETE] = verbs_delete, [ROUTING_DELETE_COLLECTION] = verbs_delete_collection,
 };
 
 static void release_call(void *data)
@@ -77,10 +73,10 @@ static struct call *call_of(struct http_request *request, struct cism *cism)
 
 static void answer_version(struct call *call)
 {
-	CLEANUP_JSON json_t *version =
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "major", "1", "minor", "33", "gitVersion",
-			  "v1.33.0+bulkhead-" BULKHEAD_VERSION, "gitCommit", "", "gitTreeState", "clean", "buildDate",
-			  "1970-01-01T00:00:00Z", "goVersion", "none", "compiler", "gcc", "platform", "linux/amd64");
+	CLEANUP_JSON json_t *version = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "major", "1", "minor",
+						 "33", "gitVersion", "v1.33.0+bulkhead-" BULKHEAD_VERSION, "gitCommit",
+						 "", "gitTreeState", "clean", "buildDate", "1970-01-01T00:00:00Z",
+						 "goVersion", "none", "compiler", "gcc", "platform", "linux/amd64");
 
 	call_answer_json(call, 200, version);
 }
@@ -88,13 +84,15 @@ static void answer_version(struct call *call)
 static void answer_metrics(struct call *call)
 {
 	char text[512];
-	int len = snprintf(text, sizeof(text),
-			   "# TYPE bulkhead_requests_total counter\nbulkhead_requests_total %" PRIuFAST64 "\n"
-			   "# TYPE bulkhead_placement_decisions_total counter\nbulkhead_placement_decisions_total %" PRIuFAST64 "\n"
-			   "# TYPE bulkhead_binds_total counter\nbulkhead_binds_total %" PRIuFAST64 "\n"
-			   "# TYPE bulkhead_store_revision gauge\nbulkhead_store_revision %" PRIu64 "\n",
-			   atomic_load(&call->cism->requests), atomic_load(&call->cism->decisions), atomic_load(&call->cism->binds),
-			   store_revision(call->cism->store));
+	int len = snprintf(
+		text, sizeof(text),
+		"# TYPE bulkhead_requests_total counter\nbulkhead_requests_total %" PRIuFAST64 "\n"
+		"# TYPE bulkhead_placement_decisions_total counter\nbulkhead_placement_decisions_total %" PRIuFAST64
+		"\n"
+		"# TYPE bulkhead_binds_total counter\nbulkhead_binds_total %" PRIuFAST64 "\n"
+		"# TYPE bulkhead_store_revision gauge\nbulkhead_store_revision %" PRIu64 "\n",
+		atomic_load(&call->cism->requests), atomic_load(&call->cism->decisions),
+		atomic_load(&call->cism->binds), store_revision(call->cism->store));
 
 	call_answer(call, 200, "text/plain; version=0.0.4", text, (size_t)len);
 }
@@ -133,13 +131,14 @@ static void dispatch(struct call *call)
 	struct err err = {0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(special_rows); i++)
-		if (special_rows[i].verb == routing->verb && str_eq(special_rows[i].subresource, routing->subresource) &&
+		if (special_rows[i].verb == routing->verb &&
+		    str_eq(special_rows[i].subresource, routing->subresource) &&
 		    str_eq(special_rows[i].resource, routing->kind->resource)) {
 			special_rows[i].answer(call);
 			return;
 		}
-	if (routing->subresource[0] &&
-	    (!str_eq(routing->subresource, "status") || routing->verb == ROUTING_CREATE || routing->verb == ROUTING_WATCH)) {
+	if (routing->subresource[0] && (!str_eq(routing->subresource, "status") || routing->verb == ROUTING_CREATE ||
+					routing->verb == ROUTING_WATCH)) {
 		(void)err_set(&err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
 		call_answer_error(call, &err);
 		return;
@@ -195,8 +194,12 @@ static void answer_resource(struct call *call)
 static int authorize(struct call *call, struct err *err)
 {
 	const struct routing *routing = &call->routing;
-	struct authorizer_question question = {.verb = routing_verb_name(routing->verb), .group = "", .resource = "", .subresource = "",
-					       .namespace = routing->namespace, .name = routing->name};
+	struct authorizer_question question = {.verb = routing_verb_name(routing->verb),
+					       .group = "",
+					       .resource = "",
+					       .subresource = "",
+					       .namespace = routing->namespace,
+					       .name = routing->name};
 
 	if (routing->class == ROUTING_PROBE || routing->class == ROUTING_VERSION)
 		return 0;
@@ -259,8 +262,8 @@ void serve_handle(struct http_request *request, void *user)
 
 	if (!call)
 		return; /* answered with 500 by the server */
-	r = routing_parse(http_method(request), http_path(request), watch && (str_eq(watch, "true") || str_eq(watch, "1")),
-			  &call->routing, &err);
+	r = routing_parse(http_method(request), http_path(request),
+			  watch && (str_eq(watch, "true") || str_eq(watch, "1")), &call->routing, &err);
 	if (r < 0 && !call->user.name[0])
 		r = err_set(&err, ERR_UNKNOWN_PEER, "Unauthorized");
 	if (r == 0)

@@ -11,11 +11,13 @@
 
 static const char *const headers[] = {
 	"Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
-	"application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.docker.distribution.manifest.v2+json, "
+	"application/vnd.docker.distribution.manifest.list.v2+json",
 	NULL,
 };
 
-static int write_image(const struct reference *reference, const struct digest *digest, char to[static TAGS_IMAGE_SIZE], struct err *err)
+static int write_image(const struct reference *reference, const struct digest *digest, char to[static TAGS_IMAGE_SIZE],
+		       struct err *err)
 {
 	char text[DIGEST_TEXT_SIZE];
 	int len;
@@ -55,8 +57,8 @@ static int ask(struct cism *cism, const struct cism_config_registry *registry, c
 	if (reply.status == 404)
 		return err_set(err, ERR_NOT_FOUND, "registry '%s' does not have it", reference->host);
 	if (reply.status != 200)
-		return err_set(err, err_from_http_status(reply.status), "registry '%s' answered with status %d", reference->host,
-			       reply.status);
+		return err_set(err, err_from_http_status(reply.status), "registry '%s' answered with status %d",
+			       reference->host, reply.status);
 	if (http_reply_header(&reply, "Docker-Content-Digest", text, sizeof(text)) < 0)
 		return err_set(err, ERR_UNAVAILABLE, "registry '%s' did not say its digest", reference->host);
 	return digest_parse(text, ret_digest, err);

@@ -41,8 +41,8 @@ static char *base64url(const char *bytes, size_t len)
 	return out;
 }
 
-static int make_token(struct cism *cism, const char *image, const char *certificate, int64_t expires_ms, char **ret_text,
-		      struct err *err)
+static int make_token(struct cism *cism, const char *image, const char *certificate, int64_t expires_ms,
+		      char **ret_text, struct err *err)
 {
 	CLEANUP_POLICY_TOKEN struct policy_token token = {.expires_ms = expires_ms};
 	CLEANUP_BUF struct buf payload = buf_of(POLICY_TOKEN_MAX);
@@ -56,14 +56,16 @@ static int make_token(struct cism *cism, const char *image, const char *certific
 	if (r == 0)
 		r = policy_token_format(&token, &payload, err);
 	if (r == 0)
-		r = crypto_envelope_seal(cism->binding_key, cism->binding_certificate, payload.data, payload.len, &envelope, err);
+		r = crypto_envelope_seal(cism->binding_key, cism->binding_certificate, payload.data, payload.len,
+					 &envelope, err);
 	if (r < 0)
 		return r;
 	*ret_text = base64url(envelope.data, envelope.len);
 	return *ret_text ? 0 : err_sys(err, -ENOMEM, "cannot make a pull token for '%s'", image);
 }
 
-int tickets_seal(struct cism *cism, struct policy_ticket *ticket, const char *certificate, struct buf *to, struct err *err)
+int tickets_seal(struct cism *cism, struct policy_ticket *ticket, const char *certificate, struct buf *to,
+		 struct err *err)
 {
 	CLEANUP_BUF struct buf payload = buf_of(POLICY_TICKET_MAX);
 	int r = 0;
@@ -82,11 +84,13 @@ int tickets_seal(struct cism *cism, struct policy_ticket *ticket, const char *ce
 	if (r == 0)
 		r = policy_ticket_format(ticket, &payload, err);
 	if (r == 0)
-		r = crypto_envelope_seal(cism->binding_key, cism->binding_certificate, payload.data, payload.len, to, err);
+		r = crypto_envelope_seal(cism->binding_key, cism->binding_certificate, payload.data, payload.len, to,
+					 err);
 	return r;
 }
 
-int tickets_refresh(struct cism *cism, const char *stored, size_t len, const char *certificate, struct buf *to, struct err *err)
+int tickets_refresh(struct cism *cism, const char *stored, size_t len, const char *certificate, struct buf *to,
+		    struct err *err)
 {
 	CLEANUP_BUF struct buf payload = buf_of(POLICY_TICKET_MAX);
 	CLEANUP(cleanup_policy_ticket) struct policy_ticket *ticket = NULL;

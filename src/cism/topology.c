@@ -27,10 +27,8 @@ static const char *text_of(const json_t *row, const char *name)
 static int read_instance(const json_t *row, size_t index, struct topology_instance *to, struct err *err)
 {
 	static const struct policy_field fields[] = {
-		{"name", POLICY_FIELD_STRING, true, 253},
-		{"server", POLICY_FIELD_STRING, true, 253},
-		{"deployment", POLICY_FIELD_STRING, true, 15},
-		{"vm", POLICY_FIELD_STRING, false, 253},
+		{"name", POLICY_FIELD_STRING, true, 253},      {"server", POLICY_FIELD_STRING, true, 253},
+		{"deployment", POLICY_FIELD_STRING, true, 15}, {"vm", POLICY_FIELD_STRING, false, 253},
 		{"epoch", POLICY_FIELD_INTEGER, true, 0},
 	};
 	char path[32];
@@ -48,9 +46,11 @@ static int read_instance(const json_t *row, size_t index, struct topology_instan
 	if (!str_is_dns_subdomain(to->name))
 		return err_set(err, ERR_INVALID, "%s.name: '%s' is not a DNS name", path, to->name);
 	if (!str_is_dns_subdomain(to->server) || strlen(to->server) > 63)
-		return err_set(err, ERR_INVALID, "%s.server: '%s' is not a DNS name of at most 63 bytes", path, to->server);
+		return err_set(err, ERR_INVALID, "%s.server: '%s' is not a DNS name of at most 63 bytes", path,
+			       to->server);
 	if (!is_deployment(to->deployment))
-		return err_set(err, ERR_INVALID, "%s.deployment: '%s' is none of BareMetal, Nested, Hybrid", path, to->deployment);
+		return err_set(err, ERR_INVALID, "%s.deployment: '%s' is none of BareMetal, Nested, Hybrid", path,
+			       to->deployment);
 	if (json_integer_value(json_object_get(row, "epoch")) < 1)
 		return err_set(err, ERR_INVALID, "%s.epoch: must be at least 1", path);
 	return 0;
@@ -77,7 +77,8 @@ static int read_root(const json_t *root, struct topology *to, struct err *err)
 		if (r < 0)
 			return r;
 		if (topology_find(to, to->instances[i].name))
-			return err_set(err, ERR_INVALID, "instances[%zu].name: '%s' stands twice", i, to->instances[i].name);
+			return err_set(err, ERR_INVALID, "instances[%zu].name: '%s' stands twice", i,
+				       to->instances[i].name);
 		to->count++;
 	}
 	return 0;

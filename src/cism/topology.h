@@ -14,9 +14,9 @@
 struct topology_instance {
 	char name[254];
 	char server[254];
-	char vm[254];          /* empty: none */
-	char deployment[16];   /* BareMetal, Nested, Hybrid */
-	uint64_t epoch;        /* of this mapping, at least 1 */
+	char vm[254];        /* empty: none */
+	char deployment[16]; /* BareMetal, Nested, Hybrid */
+	uint64_t epoch;      /* of this mapping, at least 1 */
 };
 
 struct topology {

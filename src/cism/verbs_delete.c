@@ -34,7 +34,8 @@ static int read_body(struct call *call, json_t **ret_options, struct err *err)
 	if (type && str_starts(type, "application/vnd.kubernetes.protobuf")) {
 		if (!kind)
 			return err_set(err, -EMEDIUMTYPE, "the body of a deletion must be application/json");
-		return api_decode(kind, type, call->body, call->body_len, API_IGNORE, ret_options, &call->warnings, err);
+		return api_decode(kind, type, call->body, call->body_len, API_IGNORE, ret_options, &call->warnings,
+				  err);
 	}
 	*ret_options = json_loadb(call->body, call->body_len, JSON_REJECT_DUPLICATES, &fault);
 	if (!json_is_object(*ret_options))
@@ -67,14 +68,16 @@ static int take_options(struct call *call, const json_t *options, struct removal
 	if (api_string(options, "propagationPolicy"))
 		propagation = api_string(options, "propagationPolicy");
 	if (propagation && propagation[0] && !is_policy(propagation))
-		return err_set(err, ERR_INVALID, "propagationPolicy: Unsupported value: \"%.40s\": supported values: \"Background\", "
-						 "\"Foreground\", \"Orphan\"",
+		return err_set(err, ERR_INVALID,
+			       "propagationPolicy: Unsupported value: \"%.40s\": supported values: \"Background\", "
+			       "\"Foreground\", \"Orphan\"",
 			       propagation);
 	if (grace && grace[0] && str_parse_i64(grace, 0, GRACE_MOST, &seconds) < 0)
 		return err_set(err, ERR_INVALID, "gracePeriodSeconds: Invalid value: \"%.40s\"", grace);
 	if (value && !json_is_null(value)) {
 		if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > GRACE_MOST)
-			return err_set(err, ERR_INVALID, "gracePeriodSeconds: Invalid value: must be 0 to %d", GRACE_MOST);
+			return err_set(err, ERR_INVALID, "gracePeriodSeconds: Invalid value: must be 0 to %d",
+				       GRACE_MOST);
 		seconds = json_integer_value(value);
 	}
 	to->grace = seconds;
@@ -93,18 +96,21 @@ static int read_removal(struct call *call, struct removal *to, struct err *err)
 	return r < 0 ? r : take_options(call, options, to, err);
 }
 
-static int check_preconditions(const struct call *call, const struct removal *removal, const json_t *object, struct err *err)
+static int check_preconditions(const struct call *call, const struct removal *removal, const json_t *object,
+			       struct err *err)
 {
 	const char *uid = api_string(object, "metadata.uid");
 	const char *revision = api_string(object, "metadata.resourceVersion");
 	bool uid_differs = removal->uid[0] && !str_eq(removal->uid, uid);
 
 	if (uid_differs || (removal->revision[0] && !str_eq(removal->revision, revision)))
-		return err_set(err, ERR_CONFLICT, "Operation cannot be fulfilled on %s \"%s\": Precondition failed: %s in precondition: %s, "
-						  "%s in object meta: %s",
-			       call->routing.kind->resource, api_string(object, "metadata.name"), uid_differs ? "UID" : "ResourceVersion",
-			       uid_differs ? removal->uid : removal->revision, uid_differs ? "UID" : "ResourceVersion",
-			       uid_differs ? uid : revision);
+		return err_set(
+			err, ERR_CONFLICT,
+			"Operation cannot be fulfilled on %s \"%s\": Precondition failed: %s in precondition: %s, "
+			"%s in object meta: %s",
+			call->routing.kind->resource, api_string(object, "metadata.name"),
+			uid_differs ? "UID" : "ResourceVersion", uid_differs ? removal->uid : removal->revision,
+			uid_differs ? "UID" : "ResourceVersion", uid_differs ? uid : revision);
 	return 0;
 }
 
@@ -113,7 +119,8 @@ static int mark(json_t *object, json_int_t grace)
 {
 	char stamp[CLOCK_STAMP_SIZE];
 
-	if (api_string(object, "metadata.deletionTimestamp") && api_integer(object, "metadata.deletionGracePeriodSeconds", 0) <= grace)
+	if (api_string(object, "metadata.deletionTimestamp") &&
+	    api_integer(object, "metadata.deletionGracePeriodSeconds", 0) <= grace)
 		return 0;
 	clock_format(stamp, clock_wall_ms() + grace * 1000);
 	if (api_set(object, "metadata.deletionTimestamp", json_string(stamp)) < 0)
@@ -148,7 +155,8 @@ static int namespace_way(json_t *namespace, enum way *ret_way, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(permanent); i++)
 		if (str_eq(name, permanent[i]))
-			return err_set(err, ERR_DENIED, "namespaces \"%s\" is forbidden: this namespace may not be deleted", name);
+			return err_set(err, ERR_DENIED,
+				       "namespaces \"%s\" is forbidden: this namespace may not be deleted", name);
 	*ret_way = MARKED;
 	if (mark(namespace, 0) < 0 || api_set(namespace, "status.phase", json_string("Terminating")) < 0)
 		return err_sys(err, -ENOMEM, "cannot mark the namespace");
@@ -273,8 +281,8 @@ void verbs_evict(struct call *call)
 	if (!kind)
 		r = err_set(&err, ERR_NOT_FOUND, "the server could not find the requested resource");
 	else
-		r = api_decode(kind, type ? type : "application/json", call->body, call->body_len, call->strictness, &eviction,
-			       &call->warnings, &err);
+		r = api_decode(kind, type ? type : "application/json", call->body, call->body_len, call->strictness,
+			       &eviction, &call->warnings, &err);
 	if (r == 0)
 		r = take_options(call, api_value(eviction, "deleteOptions"), &removal, &err);
 	if (r < 0) {

@@ -14,7 +14,8 @@ void verbs_get(struct call *call)
 	CLEANUP_OBJECT struct object object = {0};
 	struct err err = {0};
 
-	if (records_get(call->cism->store, call->routing.kind, call->routing.namespace, call->routing.name, &object, &err) < 0)
+	if (records_get(call->cism->store, call->routing.kind, call->routing.namespace, call->routing.name, &object,
+			&err) < 0)
 		call_answer_error(call, &err);
 	else
 		call_answer_object(call, 200, call->routing.kind, object.json);
@@ -32,14 +33,16 @@ static int read_revision(const struct call *call, uint64_t *ret_revision, struct
 	if (match && match[0] && !str_eq(match, "Exact") && !str_eq(match, "NotOlderThan"))
 		return err_set(err, ERR_INVALID, "resourceVersionMatch: Unsupported value: \"%.40s\"", match);
 	if (match && match[0] && (!text || !text[0]))
-		return err_set(err, ERR_INVALID, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless "
-						 "resourceVersion is provided");
+		return err_set(err, ERR_INVALID,
+			       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless "
+			       "resourceVersion is provided");
 	if (!text || !text[0])
 		return 0;
 	if (str_parse_u64(text, INT64_MAX, &revision) < 0)
 		return err_set(err, ERR_SYNTAX, "resourceVersion: Invalid value: \"%.40s\"", text);
 	if (revision > current)
-		return err_set(err, -ETIMEDOUT, "Too large resource version: %" PRIu64 ", current: %" PRIu64, revision, current);
+		return err_set(err, -ETIMEDOUT, "Too large resource version: %" PRIu64 ", current: %" PRIu64, revision,
+			       current);
 	if (match && str_eq(match, "Exact"))
 		*ret_revision = revision;
 	return 0;
@@ -56,7 +59,8 @@ static int read_limit(const struct call *call, size_t *ret_limit, struct err *er
 	return 0;
 }
 
-static int read_continue(const struct call *call, struct records_query *query, char after[static STORE_KEY_MAX + 1], struct err *err)
+static int read_continue(const struct call *call, struct records_query *query, char after[static STORE_KEY_MAX + 1],
+			 struct err *err)
 {
 	const char *token = http_query(call->request, "continue");
 	char prefix[STORE_KEY_MAX + 1];

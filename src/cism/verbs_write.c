@@ -11,8 +11,9 @@
 
 #define TRIES 8 /* how often a write without a stated revision is repeated when others come between */
 
-static const char *const kept_metadata[] = {"uid",  "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-					    "name", "namespace",	 "generation"};
+static const char *const kept_metadata[] =
+	{"uid",  "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+	 "name", "namespace",         "generation"};
 
 static bool has_subresource(const struct api_kind *kind, const char *name)
 {
@@ -38,9 +39,11 @@ static int commit_once(struct call *call, struct change *change, json_t *object,
 static int modified(const struct call *call, const char *name, struct err *err)
 {
 	return err_set(err, ERR_CONFLICT,
-		       "Operation cannot be fulfilled on %s%s%s \"%s\": the object has been modified; please apply your changes to the "
+		       "Operation cannot be fulfilled on %s%s%s \"%s\": the object has been modified; please apply "
+		       "your changes to the "
 		       "latest version and try again",
-		       call->routing.kind->resource, call->routing.kind->group[0] ? "." : "", call->routing.kind->group, name);
+		       call->routing.kind->resource, call->routing.kind->group[0] ? "." : "", call->routing.kind->group,
+		       name);
 }
 
 /* --- create --- */
@@ -72,21 +75,25 @@ static int place_object(struct call *call, json_t *object, struct err *err)
 
 	if (!call->routing.kind->namespaced) {
 		if (namespace && namespace[0])
-			return err_set(err, ERR_INVALID, "metadata.namespace: Forbidden: %s have no namespace", call->routing.kind->resource);
+			return err_set(err, ERR_INVALID, "metadata.namespace: Forbidden: %s have no namespace",
+				       call->routing.kind->resource);
 		(void)json_object_del(api_value(object, "metadata"), "namespace");
 		return 0;
 	}
 	if (!call->routing.namespace[0])
-		return err_set(err, ERR_SYNTAX, "an object of kind %s is created in a namespace", call->routing.kind->kind);
+		return err_set(err, ERR_SYNTAX, "an object of kind %s is created in a namespace",
+			       call->routing.kind->kind);
 	if (namespace && namespace[0] && !str_eq(namespace, call->routing.namespace))
-		return err_set(err, ERR_SYNTAX, "the namespace of the provided object does not match the namespace sent on the request");
+		return err_set(err, ERR_SYNTAX,
+			       "the namespace of the provided object does not match the namespace sent on the request");
 	return api_set(object, "metadata.namespace", json_string(call->routing.namespace));
 }
 
 /* What the service itself says about a new object. */
 static int stamp_object(struct call *call, json_t *object, struct err *err)
 {
-	static const char *const not_given[] = {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"};
+	static const char *const not_given[] = {"deletionTimestamp", "deletionGracePeriodSeconds", "selfLink",
+						"resourceVersion"};
 	const struct api_kind *kind = call->routing.kind;
 	const char *revision = api_string(object, "metadata.resourceVersion");
 	char stamp[CLOCK_STAMP_SIZE];
@@ -104,7 +111,8 @@ static int stamp_object(struct call *call, json_t *object, struct err *err)
 		(void)json_object_del(api_value(object, "metadata"), not_given[i]);
 	call_uid(uid);
 	clock_format(stamp, clock_wall_ms());
-	if (api_set(object, "metadata.uid", json_string(uid)) < 0 || api_set(object, "metadata.creationTimestamp", json_string(stamp)) < 0 ||
+	if (api_set(object, "metadata.uid", json_string(uid)) < 0 ||
+	    api_set(object, "metadata.creationTimestamp", json_string(stamp)) < 0 ||
 	    (kind->has_generation && api_set(object, "metadata.generation", json_integer(1)) < 0))
 		return err_sys(err, -ENOMEM, "cannot create the object");
 	if (has_subresource(kind, "status"))
@@ -176,8 +184,8 @@ static int decode(struct call *call, json_t **ret_object, struct err *err)
 {
 	const char *type = http_header(call->request, "Content-Type");
 
-	return api_decode(call->routing.kind, type && type[0] ? type : "application/json", call->body, call->body_len, call->strictness,
-			  ret_object, &call->warnings, err);
+	return api_decode(call->routing.kind, type && type[0] ? type : "application/json", call->body, call->body_len,
+			  call->strictness, ret_object, &call->warnings, err);
 }
 
 void verbs_create(struct call *call)
@@ -190,7 +198,8 @@ void verbs_create(struct call *call)
 	if (r == 0)
 		r = verbs_insert(call, object, &err);
 	if (r == 0) {
-		(void)snprintf(call->routing.name, sizeof(call->routing.name), "%s", api_string(object, "metadata.name"));
+		(void)snprintf(call->routing.name, sizeof(call->routing.name), "%s",
+			       api_string(object, "metadata.name"));
 		call_answer_object(call, 201, call->routing.kind, object);
 	} else {
 		call_answer_error(call, &err);
@@ -222,7 +231,8 @@ static int keep_metadata(json_t *object, const json_t *old)
 }
 
 /* The client's own claims about what it changes: they must agree with what is stored. */
-static int check_claims(const struct call *call, const json_t *object, const struct object *old, bool *ret_stated, struct err *err)
+static int check_claims(const struct call *call, const json_t *object, const struct object *old, bool *ret_stated,
+			struct err *err)
 {
 	const char *revision = api_string(object, "metadata.resourceVersion");
 	const char *uid = api_string(object, "metadata.uid");
@@ -230,16 +240,19 @@ static int check_claims(const struct call *call, const json_t *object, const str
 	const char *namespace = api_string(object, "metadata.namespace");
 
 	if (name && name[0] && !str_eq(name, call->routing.name))
-		return err_set(err, ERR_SYNTAX, "the name of the object (%s) does not match the name on the URL (%s)", name,
-			       call->routing.name);
+		return err_set(err, ERR_SYNTAX, "the name of the object (%s) does not match the name on the URL (%s)",
+			       name, call->routing.name);
 	if (namespace && namespace[0] && !str_eq(namespace, call->routing.namespace))
-		return err_set(err, ERR_SYNTAX, "the namespace of the object (%s) does not match the namespace on the request (%s)",
+		return err_set(err, ERR_SYNTAX,
+			       "the namespace of the object (%s) does not match the namespace on the request (%s)",
 			       namespace, call->routing.namespace);
 	if (uid && uid[0] && !str_eq(uid, api_string(old->json, "metadata.uid")))
 		return err_set(err, ERR_CONFLICT,
-			       "Operation cannot be fulfilled on %s \"%s\": Precondition failed: UID in precondition: %s, UID in object "
+			       "Operation cannot be fulfilled on %s \"%s\": Precondition failed: UID in precondition: "
+			       "%s, UID in object "
 			       "meta: %s",
-			       call->routing.kind->resource, call->routing.name, uid, api_string(old->json, "metadata.uid"));
+			       call->routing.kind->resource, call->routing.name, uid,
+			       api_string(old->json, "metadata.uid"));
 	*ret_stated = revision && revision[0] && !str_eq(revision, "0");
 	if (*ret_stated && !str_eq(revision, api_string(old->json, "metadata.resourceVersion")))
 		return modified(call, call->routing.name, err);
@@ -270,7 +283,8 @@ static int confine_to_door(struct call *call, json_t **object, const json_t *old
 
 static int bump_generation(const struct call *call, json_t *object, const json_t *old)
 {
-	if (!call->routing.kind->has_generation || json_equal(json_object_get(object, "spec"), json_object_get(old, "spec")))
+	if (!call->routing.kind->has_generation ||
+	    json_equal(json_object_get(object, "spec"), json_object_get(old, "spec")))
 		return 0;
 	return api_set(object, "metadata.generation", json_integer(api_integer(old, "metadata.generation", 0) + 1));
 }
@@ -278,8 +292,9 @@ static int bump_generation(const struct call *call, json_t *object, const json_t
 /* Whether nothing holds an object any more whose deletion was asked for. */
 static bool is_finished(const struct api_kind *kind, const json_t *object)
 {
-	return api_string(object, "metadata.deletionTimestamp") && json_array_size(api_value(object, "metadata.finalizers")) == 0 &&
-	       kind != records_pods() && kind != records_namespaces();
+	return api_string(object, "metadata.deletionTimestamp") &&
+	       json_array_size(api_value(object, "metadata.finalizers")) == 0 && kind != records_pods() &&
+	       kind != records_namespaces();
 }
 
 /* Writes a new version of an object. *object is replaced by what is stored. */
@@ -331,7 +346,8 @@ static int make_from_patch(struct call *call, const struct object *old, json_t *
 	};
 
 	buf_clear(&call->warnings);
-	return api_patch(call->routing.kind, old->json, &options, call->body, call->body_len, ret_object, &call->warnings, err);
+	return api_patch(call->routing.kind, old->json, &options, call->body, call->body_len, ret_object,
+			 &call->warnings, err);
 }
 
 static int replace(struct call *call, make_fn make, json_t **ret_object, struct err *err)
@@ -343,7 +359,8 @@ static int replace(struct call *call, make_fn make, json_t **ret_object, struct 
 		CLEANUP_JSON json_t *object = NULL;
 		bool stated = false;
 
-		r = records_get(call->cism->store, call->routing.kind, call->routing.namespace, call->routing.name, &old, err);
+		r = records_get(call->cism->store, call->routing.kind, call->routing.namespace, call->routing.name,
+				&old, err);
 		if (r == 0)
 			r = make(call, &old, &object, err);
 		if (r == 0)
@@ -383,10 +400,10 @@ static int create_by_name(struct call *call, json_t **ret_object, struct err *er
 	int r;
 
 	if (call->routing.verb == ROUTING_PATCH) {
-		(void)snprintf(api_version, sizeof(api_version), "%s%s%s", call->routing.kind->group, call->routing.kind->group[0] ? "/" : "",
-			       call->routing.kind->version);
-		empty = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", api_version, "kind", call->routing.kind->kind, "metadata", "name",
-				  call->routing.name);
+		(void)snprintf(api_version, sizeof(api_version), "%s%s%s", call->routing.kind->group,
+			       call->routing.kind->group[0] ? "/" : "", call->routing.kind->version);
+		empty = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", api_version, "kind", call->routing.kind->kind,
+				  "metadata", "name", call->routing.name);
 		none.json = empty;
 		r = make_from_patch(call, &none, ret_object, err);
 	} else {

@@ -12,7 +12,7 @@
 
 #define QUEUE_MAX ((size_t)32 * 1024 * 1024) /* bytes a watcher may have waiting, initial list included */
 #define SLOW ((size_t)8 * 1024 * 1024)       /* bytes waiting at which it is told to list again */
-#define BATCH 128                           /* events a watcher gets before the next one's turn */
+#define BATCH 128                            /* events a watcher gets before the next one's turn */
 #define WATCHES_MAX 4096
 #define TIMEOUT_DEFAULT_S 2400
 #define TIMEOUT_MOST_S 7200
@@ -42,7 +42,7 @@ struct watches {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	bool woken, stopping; /* under the lock */
+	bool woken, stopping;  /* under the lock */
 	struct watcher *fresh; /* under the lock: begun, not yet taken over by the thread */
 	size_t count;          /* under the lock */
 	struct watcher *all;   /* the thread's own */
@@ -116,7 +116,8 @@ static json_t *formed(struct watcher *watcher, json_t *object)
 		if (api_table(watcher->kind, &object, 1, watcher->include, !watcher->headers_sent, &table, NULL) < 0)
 			return NULL;
 		watcher->headers_sent = true;
-		if (api_set(table, "metadata.resourceVersion", json_string(api_string(object, "metadata.resourceVersion"))) < 0) {
+		if (api_set(table, "metadata.resourceVersion",
+			    json_string(api_string(object, "metadata.resourceVersion"))) < 0) {
 			json_decref(table);
 			return NULL;
 		}
@@ -137,17 +138,18 @@ static void emit_bookmark(struct watcher *watcher, uint64_t revision, bool initi
 	char text[24];
 	json_t *object;
 
-	(void)snprintf(api_version, sizeof(api_version), "%s%s%s", watcher->kind->group, watcher->kind->group[0] ? "/" : "",
-		       watcher->kind->version);
+	(void)snprintf(api_version, sizeof(api_version), "%s%s%s", watcher->kind->group,
+		       watcher->kind->group[0] ? "/" : "", watcher->kind->version);
 	(void)snprintf(text, sizeof(text), "%" PRIu64, revision);
-	object = json_pack("{s:s, s:s, s:{s:s}}", "kind", watcher->kind->kind, "apiVersion", api_version, "metadata", "resourceVersion",
-			   text);
+	object = json_pack("{s:s, s:s, s:{s:s}}", "kind", watcher->kind->kind, "apiVersion", api_version, "metadata",
+			   "resourceVersion", text);
 	if (object && initial_end &&
 	    api_set(object, "metadata.annotations", json_pack("{s:s}", "k8s.io/initial-events-end", "true")) < 0)
 		watcher->failed = true;
 	if (object && watcher->form == CALL_FORM_TABLE) {
-		json_t *table = json_pack("{s:s, s:s, s:{s:s}, s:[{s:[], s:o}]}", "kind", "Table", "apiVersion", "meta.k8s.io/v1", "metadata",
-					  "resourceVersion", text, "rows", "cells", "object", object);
+		json_t *table = json_pack("{s:s, s:s, s:{s:s}, s:[{s:[], s:o}]}", "kind", "Table", "apiVersion",
+					  "meta.k8s.io/v1", "metadata", "resourceVersion", text, "rows", "cells",
+					  "object", object);
 
 		object = table;
 	}
@@ -172,7 +174,8 @@ static void on_event(void *user, const struct store_event *event)
 	if (event->kind == STORE_EVENT_PUT &&
 	    records_parse(event->key, event->value, event->value_len, event->revision, &now, NULL) < 0)
 		return;
-	if (event->previous && records_parse(event->key, event->previous, event->previous_len, event->revision, &before, NULL) < 0)
+	if (event->previous &&
+	    records_parse(event->key, event->previous, event->previous_len, event->revision, &before, NULL) < 0)
 		return;
 	had = matches(watcher, before);
 	has = matches(watcher, now);
@@ -216,7 +219,8 @@ static bool serve(struct watcher *watcher, uint64_t now)
 		watcher->bookmark_ns = now + BOOKMARK_NS;
 		if (watcher->bookmarks)
 			emit_bookmark(watcher, store_watch_position(watcher->watch), false);
-		else if (http_stream_write(watcher->stream, "\n", 1) < 0) /* finds out whether the peer is still there */
+		else if (http_stream_write(watcher->stream, "\n", 1) <
+			 0) /* finds out whether the peer is still there */
 			watcher->failed = true;
 	}
 	return !watcher->failed;
@@ -362,7 +366,8 @@ static int read_parameters(const struct call *call, struct watcher *watcher, str
 	uint64_t now = clock_monotonic_ns();
 
 	if (timeout && timeout[0] && str_parse_u64(timeout, TIMEOUT_MOST_S, &seconds) < 0)
-		return err_set(err, ERR_SYNTAX, "timeoutSeconds: '%.40s' is no number up to %d", timeout, TIMEOUT_MOST_S);
+		return err_set(err, ERR_SYNTAX, "timeoutSeconds: '%.40s' is no number up to %d", timeout,
+			       TIMEOUT_MOST_S);
 	if (str_copy(watcher->include, sizeof(watcher->include), include && include[0] ? include : "Metadata") < 0)
 		return err_set(err, ERR_SYNTAX, "includeObject: '%.40s' is none of None, Metadata, Object", include);
 	if (call_form(http_header(call->request, "Accept"), &watcher->form) < 0)
@@ -384,14 +389,16 @@ static int read_start(const struct call *call, uint64_t *ret_revision, bool *ret
 	if (revision && revision[0] && str_parse_u64(revision, INT64_MAX, ret_revision) < 0)
 		return err_set(err, ERR_SYNTAX, "resourceVersion: Invalid value: \"%.40s\"", revision);
 	if (initial && (!match || !str_eq(match, "NotOlderThan")))
-		return err_set(err, ERR_INVALID, "resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
-						 "resourceVersionMatch to NotOlderThan");
+		return err_set(err, ERR_INVALID,
+			       "resourceVersionMatch: Forbidden: sendInitialEvents requires setting "
+			       "resourceVersionMatch to NotOlderThan");
 	if (!initial && match && match[0])
-		return err_set(err, ERR_INVALID, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
-						 "sendInitialEvents is provided");
+		return err_set(err, ERR_INVALID,
+			       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
+			       "sendInitialEvents is provided");
 	if (*ret_revision > store_revision(call->cism->store))
-		return err_set(err, -ETIMEDOUT, "Too large resource version: %" PRIu64 ", current: %" PRIu64, *ret_revision,
-			       store_revision(call->cism->store));
+		return err_set(err, -ETIMEDOUT, "Too large resource version: %" PRIu64 ", current: %" PRIu64,
+			       *ret_revision, store_revision(call->cism->store));
 	*ret_initial = initial || *ret_revision == 0;
 	return 0;
 }
@@ -405,7 +412,8 @@ static void emit_initial(struct watcher *watcher, const struct object_list *list
 		emit_bookmark(watcher, list->revision, true);
 }
 
-static int open_watch(struct call *call, struct watcher *watcher, struct object_list *ret_initial, bool *ret_end_mark, struct err *err)
+static int open_watch(struct call *call, struct watcher *watcher, struct object_list *ret_initial, bool *ret_end_mark,
+		      struct err *err)
 {
 	struct records_query query = {.kind = watcher->kind, .namespace = call->routing.namespace};
 	char prefix[STORE_KEY_MAX + 1];

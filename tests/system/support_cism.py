@@ -164,7 +164,8 @@ class Cism:
         done = subprocess.run(self.kubectl_words(words, version, who), text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, check=False, timeout=options.pop('timeout', 60), **options)
         if check:
-            assert done.returncode == 0, f'kubectl {words}: {done.returncode}\n{done.stdout}{done.stderr}\n{self.tail()}'
+            shown = f'{done.stdout}{done.stderr}\n{self.tail()}'
+            assert done.returncode == 0, f'kubectl {words}: {done.returncode}\n{shown}'
         return done
 
     def apply(self, *objects, **options):
@@ -179,7 +180,8 @@ class Cism:
     def heartbeat(self, name='node-1', cpu='4', memory='8Gi', pods='110'):
         """Says that an instance is there and ready."""
         stamp = time.strftime('%Y-%m-%dT%H:%M:%S.000000Z', time.gmtime())
-        status, answer = self.curl(name, 'PUT', f'/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}', {
+        leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases'
+        status, answer = self.curl(name, 'PUT', f'{leases}/{name}', {
             'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease',
             'metadata': {'name': name, 'namespace': 'kube-node-lease'},
             'spec': {'holderIdentity': name, 'leaseDurationSeconds': 40, 'renewTime': stamp}})
