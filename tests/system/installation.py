@@ -102,6 +102,34 @@ class Installation:
         text = manifest if isinstance(manifest, str) else json.dumps(manifest)
         return self.kubectl('apply', '-f', '-', input=text, **options)
 
+    def skopeo(self, *words, check=True):
+        """skopeo with this installation's CA."""
+        certificates = self.root / 'home/certificates'
+        certificates.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.root / 'etc/bulkhead/pki/ca.pem', certificates / 'ca.crt')
+        option = '--dest-cert-dir' if words[0] == 'copy' else '--cert-dir'
+        words = [words[0], option, certificates, *words[1:]]
+        done = self.cell.run(['env', f'HOME={self.home}', 'skopeo', *words])
+        return checked('skopeo', words, done) if check else done
+
+    def push(self, layout, name):
+        """Pushes an OCI layout to the registry as the administrator."""
+        self.skopeo('copy', '--dest-authfile', self.root / 'etc/bulkhead/registry-auth.json', f'oci:{layout}:bookworm',
+                    f'docker://127.0.0.1:5000/{name}')
+
+    def curl(self, path, *words, **options):
+        """A request to the CISM as the administrator."""
+        pki = self.root / 'etc/bulkhead/pki'
+        return self.cell.run(['curl', '-sS', '--cacert', pki / 'ca.pem', '--cert', pki / 'admin/client.pem',
+                              '--key', pki / 'admin/client.key', *words, f'https://127.0.0.1:6443{path}'], **options)
+
+    def busybox_pod(self, namespace, name, script, restartPolicy='Never', limits=None):
+        """A pod that runs a shell script."""
+        container = {'name': 'main', 'image': '127.0.0.1:5000/ims/busybox:bookworm', 'command': ['sh', '-c', script],
+                     'resources': {'limits': {'cpu': '200m', 'memory': '32Mi', **(limits or {})}}}
+        return {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': name, 'namespace': namespace},
+                'spec': {'restartPolicy': restartPolicy, 'terminationGracePeriodSeconds': 1, 'containers': [container]}}
+
     def wait(self, what, seconds=60, every=0.2):
         """Waits until what() is true and returns it."""
         deadline = time.monotonic() + seconds
