@@ -32,8 +32,9 @@ def build():
 @pytest.fixture(scope='session')
 def programs(build):
     """The folder usr/bin of the build installed below itself, as a user would have it."""
-    subprocess.run(['meson', 'install', '-C', str(build), '--no-rebuild', '--quiet'], check=True,
-                   env=dict(os.environ, DESTDIR=str(build / 'installed')))
+    done = subprocess.run(['meson', 'install', '-C', str(build), '--no-rebuild', '--quiet'], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env=dict(os.environ, DESTDIR=str(build / 'installed')))
+    assert done.returncode == 0, f'{build} cannot be installed: {done.stdout}'
     return build / 'installed' / 'usr' / 'bin'
 
 
