@@ -80,6 +80,13 @@ struct api_patch_options {
 int api_patch(const struct api_kind *kind, const json_t *object, const struct api_patch_options *options,
 	      const char *bytes, size_t len, json_t **ret_object, struct buf *warnings, struct err *err) MUST_CHECK;
 
+/*
+ * Keeps metadata.managedFields for a write that is no server-side apply: what differs from old (NULL for a new object) now
+ * belongs to the manager. Takes the book from old, whatever the object says. subresource: "status" or NULL.
+ */
+int api_manage(const struct api_kind *kind, const json_t *old, json_t *object, const char *manager,
+	       const char *subresource, struct err *err) MUST_CHECK;
+
 /* A Table (meta.k8s.io/v1) over the objects, columns as kubectl shows them; include: None, Metadata, Object. */
 int api_table(const struct api_kind *kind, json_t *const *objects, size_t count, const char *include, bool headers,
 	      json_t **ret_table, struct err *err) MUST_CHECK;
