@@ -147,6 +147,9 @@ static _Noreturn void run_child(struct container *container)
 	struct err err = {0};
 	int peer;
 
+	/* The stage names this process to the parent first, through the same socket. */
+	if (channel_expect(container->channel, CHANNEL_GO, NULL, &err) < 0)
+		_exit(1);
 	/* Compiled before the root is sealed, so that a profile's error is one of `create`. */
 	if (launch_compile_filter(container->spec, &container->spec->process, &filter, &err) < 0 ||
 	    build(container, &err) < 0)

@@ -134,6 +134,8 @@ static int spawn(struct container *container, struct err *err)
 	r = channel_expect(container->channel, CHANNEL_PID, &container->pid, err);
 	while (waitpid(stage, &status, 0) < 0 && errno == EINTR)
 		;
+	if (r == 0 && channel_send(container->channel, CHANNEL_GO, 0) < 0)
+		r = err_set(err, -ECONNRESET, "the container's process ended before it was ready");
 	if (r == 0)
 		r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err);
 	return r;
