@@ -51,7 +51,7 @@ void clock_format(char to[static CLOCK_STAMP_SIZE], int64_t wall_ms)
 	date_of(seconds / 86400, &year, &month, &day);
 	second = (int)(seconds % 86400);
 	(void)snprintf(to, CLOCK_STAMP_SIZE, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned int)year % 10000,
-		       (unsigned int)month % 100, (unsigned int)day % 100, (unsigned int)second / 3600,
+		       (unsigned int)month % 100, (unsigned int)day % 100, (unsigned int)second / 3600 % 24,
 		       (unsigned int)second / 60 % 60, (unsigned int)second % 60);
 }
 

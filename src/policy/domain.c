@@ -2,6 +2,7 @@
 #include "policy/domain.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,11 +43,15 @@ static int out_of_memory(struct err *err)
 	return err_set(err, -ENOMEM, "out of memory");
 }
 
-/* The path of a field in a message; paths come from the tables here and are short, a longer one is cut. */
-static void join(char to[static PATH_SIZE], const char *path, const char *field)
+/* Formats the path of a field for messages; paths come from the tables here and are short, a longer one is cut. */
+static void format_path(char to[static PATH_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
+static void format_path(char to[static PATH_SIZE], const char *format, ...)
 {
-	if (snprintf(to, PATH_SIZE, "%s.%s", path, field) >= PATH_SIZE)
-		to[PATH_SIZE - 1] = '\0';
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(to, PATH_SIZE, format, args);
+	va_end(args);
 }
 
 /* Finds a word of the specification from index first on. */
@@ -106,7 +111,7 @@ static int parse_rule_from(const json_t *from, const char *path, struct policy_r
 
 	if (r < 0)
 		return r;
-	join(below, path, "domains");
+	format_path(below, "%s.domains", path);
 	rule->all = json_is_true(json_object_get(from, "all"));
 	r = read_domains(json_object_get(from, "domains"), below, &rule->domains, err);
 	if (r < 0)
@@ -137,7 +142,7 @@ static int parse_rule(const json_t *object, const char *path, void *element, str
 	r = read_label(object, "subFunction", path, &rule->subfunction, err);
 	if (r < 0)
 		return r;
-	join(below, path, "from");
+	format_path(below, "%s.from", path);
 	return parse_rule_from(json_object_get(object, "from"), below, rule, err);
 }
 
@@ -183,7 +188,7 @@ static int parse_list(const json_t *array, const char *path, size_t size,
 	memcpy(ret_list, &list, sizeof(list));
 	*ret_count = count;
 	for (size_t i = 0; i < count && r == 0; i++) {
-		(void)snprintf(below, sizeof(below), "%s[%zu]", path, i);
+		format_path(below, "%s[%zu]", path, i);
 		r = each(json_array_get(array, i), below, list + i * size, err);
 	}
 	return r;
@@ -221,11 +226,11 @@ static int parse_interface_from(const json_t *from, const char *path, struct pol
 
 	if (r < 0)
 		return r;
-	join(below, path, "domains");
+	format_path(below, "%s.domains", path);
 	r = read_domains(json_object_get(from, "domains"), below, &interface->domains, err);
 	if (r < 0)
 		return r;
-	join(below, path, "networks");
+	format_path(below, "%s.networks", path);
 	r = parse_networks(json_object_get(from, "networks"), below, interface, err);
 	if (r < 0)
 		return r;
@@ -252,11 +257,11 @@ static int parse_interface(const json_t *object, const char *path, void *element
 		r = read_label(object, "subFunction", path, &interface->subfunction, err);
 	if (r < 0)
 		return r;
-	join(below, path, "from");
+	format_path(below, "%s.from", path);
 	r = parse_interface_from(json_object_get(object, "from"), below, interface, err);
 	if (r < 0)
 		return r;
-	join(below, path, "ports");
+	format_path(below, "%s.ports", path);
 	r = parse_list(json_object_get(object, "ports"), below, sizeof(struct policy_port), parse_port, &interface->ports,
 		       &interface->port_count, err);
 	if (r == 0 && !interface->port_count)
@@ -278,7 +283,7 @@ static int parse_subfunction(const json_t *object, const char *path, void *eleme
 		r = read_label(object, "name", path, &subfunction->name, err);
 	if (r < 0)
 		return r;
-	join(below, path, "images");
+	format_path(below, "%s.images", path);
 	r = policy_names_read(json_object_get(object, "images"), below, &subfunction->images, err);
 	if (r == 0 && !subfunction->images.count)
 		r = err_set(err, ERR_INVALID, "field '%s' is empty", below);
@@ -302,7 +307,7 @@ static int parse_cache(const json_t *object, const char *path, void *element, st
 	if (r < 0)
 		return r;
 	cache->class = (enum policy_cache)r;
-	join(below, path, "images");
+	format_path(below, "%s.images", path);
 	r = read_label(object, "subFunction", path, &cache->subfunction, err);
 	if (r == 0)
 		r = policy_names_read(json_object_get(object, "images"), below, &cache->images, err);

@@ -32,7 +32,7 @@ static inline void tar_put_header(struct buf *tar, const struct tar_header_spec 
 	if (spec->size_text)
 		(void)snprintf((char *)block + 124, 12, "%s", spec->size_text);
 	else
-		(void)snprintf((char *)block + 124, 12, "%lo", spec->size);
+		assert_in_range(snprintf((char *)block + 124, 12, "%lo", spec->size), 1, 11);
 	(void)snprintf((char *)block + 136, 12, "%s", spec->mtime ? spec->mtime : "1");
 	block[156] = (unsigned char)spec->type;
 	(void)strncpy((char *)block + 157, spec->target ? spec->target : "", 100);
