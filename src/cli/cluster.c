@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cluster.h"
+
+#include <errno.h>
+
+#include "api/api.h"
+#include "base/str.h"
+#include "policy/subfunction.h"
+
+#define IMAGES_MAX 64
+
+const json_t *cluster_items(const json_t *list)
+{
+	return json_object_get(list, "items");
+}
+
+static int parse_domains(struct cluster *cluster, struct err *err)
+{
+	const json_t *object;
+	size_t i;
+
+	json_array_foreach(cluster_items(cluster->trust_domains), i, object) {
+		struct policy_domain *domain;
+
+		if (policy_domain_parse(object, &domain, err) < 0)
+			continue;
+		if (policy_domains_put(&cluster->domains, domain) < 0)
+			return err_set(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+int cluster_load(struct apiclient *client, struct cluster *ret_cluster, struct err *err)
+{
+	struct cluster cluster = {0};
+	const struct {
+		const char *path;
+		json_t **list;
+	} lists[] = {
+		{"/api/v1/nodes", &cluster.nodes}, {"/api/v1/namespaces", &cluster.namespaces},
+		{"/apis/trust.bulkhead.dev/v1/trustdomains", &cluster.trust_domains}, {"/api/v1/pods", &cluster.pods},
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists) && r == 0; i++)
+		r = apiclient_get(client, lists[i].path, lists[i].list, err);
+	if (r == 0)
+		r = parse_domains(&cluster, err);
+	if (r < 0)
+		cluster_done(&cluster);
+	else
+		*ret_cluster = cluster;
+	return r;
+}
+
+void cluster_done(struct cluster *cluster)
+{
+	json_decref(cluster->nodes);
+	json_decref(cluster->namespaces);
+	json_decref(cluster->trust_domains);
+	json_decref(cluster->pods);
+	policy_domains_done(&cluster->domains);
+	*cluster = (struct cluster){0};
+}
+
+static const char *text_or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+const json_t *cluster_pod(const struct cluster *cluster, const char *namespace, const char *name)
+{
+	const json_t *pod;
+	size_t i;
+
+	json_array_foreach(cluster_items(cluster->pods), i, pod) {
+		if (str_eq(text_or_empty(api_string(pod, "metadata.name")), name) &&
+		    str_eq(text_or_empty(api_string(pod, "metadata.namespace")), namespace))
+			return pod;
+	}
+	return NULL;
+}
+
+const char *cluster_domain_of(const struct cluster *cluster, const char *namespace)
+{
+	const json_t *object;
+	size_t i;
+
+	json_array_foreach(cluster_items(cluster->namespaces), i, object)
+		if (str_eq(text_or_empty(api_string(object, "metadata.name")), namespace))
+			return api_label(object, POLICY_LABEL_DOMAIN);
+	return NULL;
+}
+
+/* The images of all containers of the pod; too many count as unmapped. */
+static size_t images_of(const json_t *pod, const char *images[static IMAGES_MAX])
+{
+	static const char *const lists[] = {"spec.initContainers", "spec.containers"};
+	size_t count = 0, i;
+	const json_t *container;
+
+	for (size_t list = 0; list < ARRAY_SIZE(lists); list++)
+		json_array_foreach(api_value(pod, lists[list]), i, container) {
+			if (count == IMAGES_MAX)
+				return 0;
+			images[count++] = text_or_empty(api_string(container, "image"));
+		}
+	return count;
+}
+
+static const char *subfunction_of(const struct cluster *cluster, const char *domain_name, const json_t *pod)
+{
+	const struct policy_domain *domain = policy_domains_find(&cluster->domains, domain_name);
+	const char *images[IMAGES_MAX], *name = NULL;
+
+	if (!domain || policy_subfunction_of(domain, images, images_of(pod, images), NULL, &name, NULL) < 0)
+		return NULL;
+	return name;
+}
+
+struct policy_pod cluster_pod_facts(const struct cluster *cluster, const json_t *pod)
+{
+	const char *namespace = text_or_empty(api_string(pod, "metadata.namespace"));
+	const char *domain = cluster_domain_of(cluster, namespace);
+
+	return (struct policy_pod){
+		.uid = text_or_empty(api_string(pod, "metadata.uid")),
+		.namespace = namespace,
+		.name = text_or_empty(api_string(pod, "metadata.name")),
+		.domain = domain,
+		.subfunction = subfunction_of(cluster, domain, pod),
+	};
+}
+
+struct policy_place cluster_place_facts(const json_t *node)
+{
+	const char *epoch = api_annotation(node, POLICY_ANNOTATION_EPOCH);
+	struct policy_place place = {
+		.instance = text_or_empty(api_string(node, "metadata.name")),
+		.server = api_label(node, POLICY_LABEL_SERVER),
+	};
+
+	if (!epoch || str_parse_u64(epoch, UINT64_MAX, &place.epoch) < 0)
+		place.epoch = 0;
+	return place;
+}
+
+static const char *server_of(const struct cluster *cluster, const char *instance)
+{
+	const json_t *node;
+	size_t i;
+
+	json_array_foreach(cluster_items(cluster->nodes), i, node)
+		if (str_eq(text_or_empty(api_string(node, "metadata.name")), instance))
+			return api_label(node, POLICY_LABEL_SERVER);
+	return NULL;
+}
+
+static bool is_over(const json_t *pod)
+{
+	const char *phase = text_or_empty(api_string(pod, "status.phase"));
+
+	return str_eq(phase, "Succeeded") || str_eq(phase, "Failed");
+}
+
+int cluster_decide(const struct cluster *cluster, const json_t *pod, const json_t *node, struct policy_decision *ret_decision,
+		   struct err *err)
+{
+	const json_t *pods = cluster_items(cluster->pods), *other;
+	struct policy_holder *holders CLEANUP_FREE = calloc(json_array_size(pods) + 1, sizeof(struct policy_holder));
+	struct policy_place place = cluster_place_facts(node);
+	struct policy_pod facts = cluster_pod_facts(cluster, pod);
+	size_t count = 0, i;
+
+	if (!holders)
+		return err_set(err, -ENOMEM, "out of memory");
+	json_array_foreach(pods, i, other) {
+		const char *instance = api_string(other, "spec.nodeName");
+
+		if (instance && *instance && !is_over(other))
+			holders[count++] = (struct policy_holder){cluster_pod_facts(cluster, other), instance, server_of(cluster, instance)};
+	}
+	policy_separation_decide(&facts, &place, holders, count, &cluster->domains, ret_decision);
+	return 0;
+}

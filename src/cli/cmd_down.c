@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "cli/drain.h"
+#include "cli/part.h"
+
+static const char *root;
+static bool keep_pods;
+
+static const struct option_row rows[] = {
+	COMMAND_ROOT(root),
+	{"keep-pods", 0, NULL, "leave the pods running; the next 'bulkhead up' takes them over", NULL, &keep_pods},
+};
+
+static const struct option_command options = {
+	.program = "bulkhead down",
+	.summary = "Stops the pods of this machine, then the CIS instance, the registry and the CISM. State stays: the next "
+		   "'bulkhead up' starts the same pods again.",
+	.rows = rows,
+	.row_count = ARRAY_SIZE(rows),
+};
+
+static int stop_part(const struct paths *paths, const struct part *part, struct err *err)
+{
+	struct part_process process;
+	bool killed;
+	int r = part_find(paths, part, &process, err);
+
+	if (r < 0)
+		return r;
+	if (process.pidfd < 0) {
+		(void)printf("%-5s  does not run\n", part->name);
+		return 0;
+	}
+	r = part_stop(paths, part, &process, &killed, err);
+	if (r == 0)
+		(void)printf("%-5s  %s\n", part->name, killed ? "killed: it did not stop in time" : "stopped");
+	(void)fflush(stdout);
+	return r;
+}
+
+/* Pods are stopped by the instance itself, as long as it runs. */
+static int drain(const struct paths *paths, struct err *err)
+{
+	const struct part *cis = &part_rows[PART_COUNT - 1];
+	struct part_process process;
+	unsigned pods;
+	int r = part_find(paths, cis, &process, err);
+
+	if (r < 0 || process.pidfd < 0)
+		return r;
+	(void)close(process.pidfd);
+	r = drain_pods(paths, &pods, err);
+	if (r == 0)
+		(void)printf("pods   %u stopped\n", pods);
+	(void)fflush(stdout);
+	return r;
+}
+
+static int run(int argc, char **argv, struct err *err)
+{
+	int lock CLEANUP_CLOSE = -1;
+	struct paths paths;
+	int r = paths_init(&paths, root, err);
+
+	(void)argc;
+	(void)argv;
+	if (r == 0 && geteuid() != 0)
+		r = err_set(err, -EPERM, "'bulkhead down' stops daemons of root and needs to be root");
+	if (r == 0)
+		r = part_lock(&paths, &lock, err);
+	if (r == -ENOENT)
+		return err_set(err, ERR_NOT_FOUND, "nothing runs here: '%s' does not exist", paths.run);
+	if (r == 0 && !keep_pods)
+		r = drain(&paths, err);
+	for (size_t i = PART_COUNT; i > 0 && r == 0; i--)
+		r = stop_part(&paths, &part_rows[i - 1], err);
+	return r;
+}
+
+const struct command cmd_down = {"down", &options, run};

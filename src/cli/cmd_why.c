@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "base/str.h"
+#include "cli/cluster.h"
+#include "cli/command.h"
+
+static const char *root, *namespace = "default", *output;
+
+static const struct option_row rows[] = {
+	COMMAND_ROOT(root),
+	{"namespace", 'n', "NAMESPACE", "namespace of the pod (default 'default')", &namespace, NULL},
+	COMMAND_OUTPUT(output),
+};
+
+static const struct option_command options = {
+	.program = "bulkhead why",
+	.operands = "POD",
+	.summary = "Says in one sentence why a pod runs where it does, or why it does not run, with the rule that decided and the object "
+		   "to change.",
+	.footer = "Example:\n  bulkhead why probe -n interception",
+	.rows = rows,
+	.row_count = ARRAY_SIZE(rows),
+	.least_operands = 1,
+	.most_operands = 1,
+};
+
+struct reason {
+	char sentence[2048];
+	char word[128];
+	struct policy_decision decision;
+};
+
+static void say(struct reason *reason, const char *word, const char *format, ...) PRINTF_LIKE(3, 4);
+static void say(struct reason *reason, const char *word, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(reason->sentence, sizeof(reason->sentence), format, args);
+	va_end(args);
+	(void)snprintf(reason->word, sizeof(reason->word), "%s", word ? word : "");
+}
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* The message of a condition that is not True; NULL when there is none. */
+static const json_t *failed_condition(const json_t *pod, const char *type)
+{
+	const json_t *condition;
+	size_t i;
+
+	json_array_foreach(api_value(pod, "status.conditions"), i, condition) {
+		if (str_eq(or_empty(api_string(condition, "type")), type) && !str_eq(or_empty(api_string(condition, "status")), "True"))
+			return condition;
+	}
+	return NULL;
+}
+
+/* What keeps a container of a placed pod from running: waiting, or ended in failure. */
+static bool explain_containers(const json_t *pod, const char *instance, struct reason *reason)
+{
+	const json_t *status;
+	size_t i;
+
+	json_array_foreach(api_value(pod, "status.containerStatuses"), i, status) {
+		const char *name = or_empty(api_string(status, "name"));
+		const char *waits = api_string(status, "state.waiting.reason"), *ended = api_string(status, "state.terminated.reason");
+		const char *message = api_string(status, waits ? "state.waiting.message" : "state.terminated.message");
+
+		if (!waits && (!ended || str_eq(ended, "Completed")))
+			continue;
+		say(reason, waits ? waits : ended, "pod '%s/%s' is placed on instance '%s', where container '%s' %s: %s%s%s", namespace,
+		    or_empty(api_string(pod, "metadata.name")), instance, name, waits ? "waits" : "ended", waits ? waits : ended,
+		    message ? ": " : "", message ? message : "");
+		return true;
+	}
+	return false;
+}
+
+static const json_t *node_named(const struct cluster *cluster, const char *name)
+{
+	const json_t *node;
+	size_t i;
+
+	json_array_foreach(cluster_items(cluster->nodes), i, node)
+		if (str_eq(or_empty(api_string(node, "metadata.name")), name))
+			return node;
+	return NULL;
+}
+
+static int explain_placed(const struct cluster *cluster, const json_t *pod, const char *instance, struct reason *reason, struct err *err)
+{
+	const json_t *node = node_named(cluster, instance);
+	const char *phase = or_empty(api_string(pod, "status.phase")), *message = api_string(pod, "status.message");
+	const char *name = or_empty(api_string(pod, "metadata.name"));
+	int r = node ? cluster_decide(cluster, pod, node, &reason->decision, err) : 0;
+
+	if (r < 0 || explain_containers(pod, instance, reason))
+		return r;
+	if (message)
+		say(reason, api_string(pod, "status.reason"), "pod '%s/%s' is placed on instance '%s' and %s: %s", namespace, name, instance,
+		    phase, message);
+	else if (node)
+		say(reason, phase, "%s", reason->decision.sentence);
+	else
+		say(reason, phase, "pod '%s/%s' is placed on instance '%s', which is no Node any more", namespace, name, instance);
+	return 0;
+}
+
+/* The CISM's own sentence comes first: it alone knows resources and the ledger. Rule and object come from the same policy. */
+static int explain_waiting(const struct cluster *cluster, const json_t *pod, struct reason *reason, struct err *err)
+{
+	const json_t *condition = failed_condition(pod, "PodScheduled"), *node;
+	const char *message = api_string(condition, "message");
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(cluster_items(cluster->nodes), i, node) {
+		r = cluster_decide(cluster, pod, node, &reason->decision, err);
+		if (r < 0 || !reason->decision.allowed)
+			break;
+	}
+	if (message)
+		say(reason, api_string(condition, "reason"), "%s", message);
+	else if (reason->decision.sentence[0] && !reason->decision.allowed)
+		say(reason, policy_reason_name(reason->decision.reason), "%s", reason->decision.sentence);
+	else
+		say(reason, "Pending", "pod '%s/%s' is not placed yet", namespace, or_empty(api_string(pod, "metadata.name")));
+	return r;
+}
+
+static void print_json(const json_t *pod, const struct reason *reason)
+{
+	const struct policy_decision *decision = &reason->decision;
+	json_t *object = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "namespace", namespace, "pod",
+				   or_empty(api_string(pod, "metadata.name")), "phase", or_empty(api_string(pod, "status.phase")), "instance",
+				   or_empty(api_string(pod, "spec.nodeName")), "reason", reason->word, "sentence", reason->sentence, "rule",
+				   decision->rule, "object", decision->object, "otherDomain", decision->other_domain, "otherPod",
+				   decision->other_pod);
+
+	(void)json_dumpf(object, stdout, JSON_INDENT(2));
+	(void)putchar('\n');
+	json_decref(object);
+}
+
+static void print_text(const struct reason *reason)
+{
+	(void)printf("%s\n", reason->sentence);
+	if (reason->decision.rule[0])
+		(void)printf("rule:   %s\n", reason->decision.rule);
+	if (reason->decision.object[0])
+		(void)printf("object: %s\n", reason->decision.object);
+}
+
+static int explain(const struct cluster *cluster, const char *name, bool as_json, struct err *err)
+{
+	const json_t *pod = cluster_pod(cluster, namespace, name);
+	const char *instance = api_string(pod, "spec.nodeName");
+	struct reason reason = {0};
+	int r;
+
+	if (!pod)
+		return err_set(err, ERR_NOT_FOUND, "pod '%s/%s' does not exist", namespace, name);
+	r = instance && *instance ? explain_placed(cluster, pod, instance, &reason, err) : explain_waiting(cluster, pod, &reason, err);
+	if (r < 0)
+		return r;
+	if (as_json)
+		print_json(pod, &reason);
+	else
+		print_text(&reason);
+	return 0;
+}
+
+static int run(int argc, char **argv, struct err *err)
+{
+	struct apiclient *client CLEANUP(cleanup_apiclient) = NULL;
+	struct cluster cluster CLEANUP_CLUSTER = {0};
+	struct settings settings;
+	struct paths paths;
+	bool as_json;
+	int r = main_wants_json(output, &as_json, err);
+
+	(void)argc;
+	if (r == 0)
+		r = paths_init(&paths, root, err);
+	if (r == 0)
+		r = settings_load(&paths, &settings, err);
+	if (r == 0)
+		r = apiclient_new(&paths, &settings, &client, err);
+	if (r == 0)
+		r = cluster_load(client, &cluster, err);
+	return r == 0 ? explain(&cluster, argv[0], as_json, err) : r;
+}
+
+const struct command cmd_why = {"why", &options, run};
