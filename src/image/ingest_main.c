@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The unpacking process: confines itself before it reads the first byte, unpacks what the channel brings, ends. */
+#include "image/ingest.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fdio.h"
+#include "image/decompress.h"
+#include "image/image.h"
+#include "image/ingest_confine.h"
+
+#define CHANNEL 0
+#define ROOT 3
+
+struct session {
+	struct unpack *unpack;
+	struct digest_stream *diff; /* of the layer at hand, uncompressed */
+	struct decompress *decompress;
+	uint32_t data_left; /* of the data frame at hand */
+	bool layer_ended;
+};
+
+static int read_head(struct ingest_head *head, struct err *err)
+{
+	int r = fdio_read_exact(CHANNEL, head, sizeof(*head));
+
+	return r < 0 ? err_sys(err, r, "the channel to the image store broke") : 0;
+}
+
+static int read_frame(enum ingest_frame frame, void *to, size_t len, struct err *err)
+{
+	struct ingest_head head;
+	int r = read_head(&head, err);
+
+	if (r < 0)
+		return r;
+	if (head.frame != frame || head.len != len)
+		return err_set(err, -EPROTO, "the image store sent frame %u of %u bytes", head.frame, head.len);
+	r = fdio_read_exact(CHANNEL, to, len);
+	return r < 0 ? err_sys(err, r, "the channel to the image store broke") : 0;
+}
+
+/* A source_fn: the compressed bytes of the layer at hand. */
+static int read_layer(void *user, char *to, size_t size, size_t *ret_len, struct err *err)
+{
+	struct session *session = user;
+	ssize_t n;
+
+	*ret_len = 0;
+	while (!session->data_left && !session->layer_ended) {
+		struct ingest_head head;
+		int r = read_head(&head, err);
+
+		if (r < 0)
+			return r;
+		if (head.frame == INGEST_LAYER_END && head.len == 0)
+			session->layer_ended = true;
+		else if (head.frame == INGEST_DATA && head.len <= INGEST_DATA_MAX)
+			session->data_left = head.len;
+		else
+			return err_set(err, -EPROTO, "the image store sent frame %u of %u bytes", head.frame, head.len);
+	}
+	if (session->layer_ended)
+		return 0;
+	n = read(CHANNEL, to, size < session->data_left ? size : session->data_left);
+	if (n <= 0)
+		return err_sys(err, n < 0 ? -errno : -ENODATA, "the channel to the image store broke");
+	session->data_left -= (uint32_t)n;
+	*ret_len = (size_t)n;
+	return 0;
+}
+
+/* A source_fn: the layer's bytes uncompressed, digested on their way. */
+static int read_plain(void *user, char *to, size_t size, size_t *ret_len, struct err *err)
+{
+	struct session *session = user;
+	int r = decompress_read(session->decompress, to, size, ret_len, err);
+
+	if (r == 0)
+		r = digest_stream_update(session->diff, to, *ret_len);
+	return r == -EIO ? err_sys(err, r, "cannot compute a digest") : r;
+}
+
+static int take_layer(struct session *session, const struct ingest_layer *layer, struct err *err)
+{
+	CLEANUP(cleanup_digest_stream) struct digest_stream *diff = NULL;
+	CLEANUP(cleanup_decompress) struct decompress *decompress = NULL;
+	int r = digest_stream_new(layer->diff_id.algorithm, &diff);
+
+	if (r == 0)
+		r = decompress_new(layer->compression, read_layer, session, &decompress);
+	if (r < 0)
+		return err_sys(err, r, "cannot unpack");
+	session->diff = diff;
+	session->decompress = decompress;
+	session->layer_ended = false;
+	r = unpack_layer(session->unpack, read_plain, session, err);
+	if (r < 0)
+		return r;
+	r = digest_stream_verify(diff, &layer->diff_id, err);
+	return r < 0 ? err_prefix(err, "its uncompressed content") : 0;
+}
+
+static int answer(int code, const struct unpack_totals *totals, const struct err *err)
+{
+	struct ingest_verdict verdict = {.code = code};
+
+	if (totals)
+		verdict.totals = *totals;
+	if (code < 0)
+		(void)snprintf(verdict.message, sizeof(verdict.message), "%s", err->msg);
+	return fdio_write_all(CHANNEL, &verdict, sizeof(verdict));
+}
+
+/* Takes layers until the store says that was the last. */
+static int serve(struct session *session, struct unpack_totals *totals, struct err *err)
+{
+	while (true) {
+		struct ingest_layer layer;
+		struct ingest_head head;
+		int r = read_head(&head, err);
+
+		if (r < 0)
+			return r;
+		if (head.frame == INGEST_FINISH && head.len == 0)
+			return unpack_finish(session->unpack, totals, err);
+		if (head.frame != INGEST_LAYER || head.len != sizeof(layer))
+			return err_set(err, -EPROTO, "the image store sent frame %u of %u bytes", head.frame, head.len);
+		r = fdio_read_exact(CHANNEL, &layer, sizeof(layer));
+		if (r < 0)
+			return err_sys(err, r, "the channel to the image store broke");
+		r = take_layer(session, &layer, err);
+		if (r < 0)
+			return r;
+		r = answer(0, NULL, NULL);
+		if (r < 0)
+			return r;
+	}
+}
+
+int image_ingest_main(void)
+{
+	CLEANUP(cleanup_unpack) struct unpack *unpack = NULL;
+	struct unpack_totals totals = {0};
+	struct unpack_limits limits;
+	struct session session = {0};
+	struct err err = {0};
+	int r = ingest_confine(ROOT, &err);
+
+	if (r == 0)
+		r = read_frame(INGEST_LIMITS, &limits, sizeof(limits), &err);
+	if (r == 0 && unpack_new(ROOT, &limits, &unpack) < 0)
+		r = err_sys(&err, -ENOMEM, "cannot unpack");
+	session.unpack = unpack;
+	if (r == 0)
+		r = serve(&session, &totals, &err);
+	return answer(r, r == 0 ? &totals : NULL, &err) < 0 || r < 0 ? 1 : 0;
+}
