@@ -2,10 +2,10 @@
 #include "image/ingest.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/fdio.h"
 #include "base/proc.h"
@@ -90,8 +90,12 @@ void ingest_free(struct ingest *ingest)
 		return;
 	if (ingest->channel >= 0)
 		(void)close(ingest->channel);
-	if (ingest->proc.pidfd >= 0)
-		proc_kill(&ingest->proc);
+	if (ingest->proc.pidfd >= 0) {
+		int status;
+
+		(void)!proc_kill(&ingest->proc, SIGKILL);
+		(void)!proc_wait(&ingest->proc, -1, &status);
+	}
 	free(ingest);
 }
 

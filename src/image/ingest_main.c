@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fdio.h"
 #include "image/decompress.h"
@@ -79,9 +80,10 @@ static int read_plain(void *user, char *to, size_t size, size_t *ret_len, struct
 	struct session *session = user;
 	int r = decompress_read(session->decompress, to, size, ret_len, err);
 
-	if (r == 0)
-		r = digest_stream_update(session->diff, to, *ret_len);
-	return r == -EIO ? err_sys(err, r, "cannot compute a digest") : r;
+	if (r < 0)
+		return r;
+	r = digest_stream_update(session->diff, to, *ret_len);
+	return r < 0 ? err_sys(err, r, "cannot compute a digest") : 0;
 }
 
 static int take_layer(struct session *session, const struct ingest_layer *layer, struct err *err)
@@ -111,7 +113,7 @@ static int answer(int code, const struct unpack_totals *totals, const struct err
 	if (totals)
 		verdict.totals = *totals;
 	if (code < 0)
-		(void)snprintf(verdict.message, sizeof(verdict.message), "%s", err->msg);
+		(void)snprintf(verdict.message, sizeof(verdict.message), "%.511s", err->msg);
 	return fdio_write_all(CHANNEL, &verdict, sizeof(verdict));
 }
 
@@ -141,15 +143,20 @@ static int serve(struct session *session, struct unpack_totals *totals, struct e
 	}
 }
 
-int image_ingest_main(void)
+static int run(void)
 {
 	CLEANUP(cleanup_unpack) struct unpack *unpack = NULL;
 	struct unpack_totals totals = {0};
 	struct unpack_limits limits;
 	struct session session = {0};
 	struct err err = {0};
-	int r = ingest_confine(ROOT, &err);
+	struct digest warm;
+	int r;
 
+	/* libcrypto looks for its configuration when it is first used: while there is a file system. */
+	r = digest_of(DIGEST_SHA256, "", 0, &warm);
+	if (r == 0)
+		r = ingest_confine(ROOT, &err);
 	if (r == 0)
 		r = read_frame(INGEST_LIMITS, &limits, sizeof(limits), &err);
 	if (r == 0 && unpack_new(ROOT, &limits, &unpack) < 0)
@@ -158,4 +165,10 @@ int image_ingest_main(void)
 	if (r == 0)
 		r = serve(&session, &totals, &err);
 	return answer(r, r == 0 ? &totals : NULL, &err) < 0 || r < 0 ? 1 : 0;
+}
+
+int image_ingest_main(void)
+{
+	/* What libraries do at an ordinary exit may need what confinement has taken. */
+	_exit(run());
 }
