@@ -297,9 +297,9 @@ static int remove_dropped(const struct api_kind *kind, json_t *object, const jso
 	return fieldset_remove_from(kind->message, dropped, object);
 }
 
-/* With force the fields that differ go over to us: they are taken from the others before the merge changes them. */
+/* The fields that differ now go over to us. *ret_any: there were some. */
 static int take_over(const struct api_kind *kind, json_t *managers, const json_t *own, const json_t *object,
-		     const json_t *live)
+		     const json_t *live, bool *ret_any)
 {
 	CLEANUP_JSON json_t *changed = NULL, *removed = NULL;
 
@@ -307,7 +307,17 @@ static int take_over(const struct api_kind *kind, json_t *managers, const json_t
 		return -ENOMEM;
 	subtract_from_others(managers, own, changed);
 	subtract_from_others(managers, own, removed);
+	*ret_any = json_object_size(changed) || json_object_size(removed);
 	return 0;
+}
+
+/* Writes our entry. One that says the same of an object that is the same keeps its time, so that nothing is written. */
+static int note_applied(const struct api_kind *kind, json_t *managers, json_t *own, const char *manager, json_t *set,
+			bool any)
+{
+	if (!own)
+		return add_entry(kind, managers, manager, APPLY, NULL, set);
+	return any || !json_equal(json_object_get(own, "fieldsV1"), set) ? stamp_entry(own, set) : 0;
 }
 
 int patches_apply(const struct api_kind *kind, json_t *object, json_t *applied, const char *manager, bool force,
@@ -316,6 +326,7 @@ int patches_apply(const struct api_kind *kind, json_t *object, json_t *applied, 
 	CLEANUP_JSON json_t *live = json_deep_copy(object);
 	CLEANUP_JSON json_t *set = fieldset_of(kind->message, applied);
 	json_t *managers = managers_of(object), *own = find_entry(managers, manager, APPLY, NULL);
+	bool any = false;
 	int r;
 
 	if (!live || !set || !managers)
@@ -324,8 +335,8 @@ int patches_apply(const struct api_kind *kind, json_t *object, json_t *applied, 
 	if (r < 0)
 		return r;
 	if (remove_dropped(kind, object, managers, own, set) < 0 || merge_object(kind->message, object, applied) < 0 ||
-	    take_over(kind, managers, own, object, live) < 0 ||
-	    (own ? stamp_entry(own, set) : add_entry(kind, managers, manager, APPLY, NULL, set)) < 0)
+	    take_over(kind, managers, own, object, live, &any) < 0 ||
+	    note_applied(kind, managers, own, manager, set, any) < 0)
 		return no_memory(err);
 	drop_empty(managers);
 	return 0;

@@ -243,11 +243,11 @@ void instances_seen(struct cism *cism, const char *instance, const uint8_t certi
 	uint64_t revision;
 	struct err err = {0};
 
+	change_init(&change);
 	str_hex(hex, certificate_sha256, 32);
 	if (instances_certificate(cism, instance, known, NULL) == 0 && str_eq(known, hex))
 		return;
 	certificate_key(instance, key);
-	change_init(&change);
 	change_put_bytes(&change, key, hex, strlen(hex));
 	if (change_commit(&change, cism->store, &revision, &err) < 0)
 		log_failure("cannot note an instance's certificate", &err);

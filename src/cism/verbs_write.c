@@ -89,6 +89,14 @@ static int place_object(struct call *call, json_t *object, struct err *err)
 	return api_set(object, "metadata.namespace", json_string(call->routing.namespace));
 }
 
+/* Whether the request is a server-side apply, which keeps the book of managers itself. */
+static bool is_apply(const struct call *call)
+{
+	const char *type = http_header(call->request, "Content-Type");
+
+	return call->routing.verb == ROUTING_PATCH && type && str_starts(type, "application/apply-patch");
+}
+
 /* What the service itself says about a new object. */
 static int stamp_object(struct call *call, json_t *object, struct err *err)
 {
@@ -117,7 +125,7 @@ static int stamp_object(struct call *call, json_t *object, struct err *err)
 		return err_sys(err, -ENOMEM, "cannot create the object");
 	if (has_subresource(kind, "status"))
 		(void)json_object_del(object, "status");
-	return 0;
+	return is_apply(call) ? 0 : api_manage(kind, NULL, object, call->manager, NULL, err);
 }
 
 static int insert_once(struct call *call, json_t *object, struct err *err)
@@ -197,9 +205,10 @@ void verbs_create(struct call *call)
 	r = decode(call, &object, &err);
 	if (r == 0)
 		r = verbs_insert(call, object, &err);
-	if (r == 0) {
+	if (api_string(object, "metadata.name"))
 		(void)snprintf(call->routing.name, sizeof(call->routing.name), "%s",
 			       api_string(object, "metadata.name"));
+	if (r == 0) {
 		call_answer_object(call, 201, call->routing.kind, object);
 	} else {
 		call_answer_error(call, &err);
@@ -311,6 +320,8 @@ static int replace_once(struct call *call, json_t **object, const struct object 
 	admission.object = *object;
 	admission.operation = call->routing.subresource[0] ? ADMISSION_UPDATE_STATUS : ADMISSION_UPDATE;
 	r = api_default(admission.kind, *object, err);
+	if (r == 0 && !is_apply(call))
+		r = api_manage(admission.kind, old->json, *object, call->manager, call->routing.subresource, err);
 	if (r == 0)
 		r = admission_run(&admission, err);
 	if (r == 0)
@@ -382,12 +393,10 @@ static int replace(struct call *call, make_fn make, json_t **ret_object, struct 
 /* A heartbeat or an apply may come before its object. */
 static bool may_create(const struct call *call)
 {
-	const char *type = http_header(call->request, "Content-Type");
-
 	if (call->routing.subresource[0])
 		return false;
 	if (call->routing.verb == ROUTING_PATCH)
-		return type && str_starts(type, "application/apply-patch");
+		return is_apply(call);
 	return call->routing.kind == records_leases();
 }
 
