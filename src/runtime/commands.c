@@ -25,6 +25,7 @@ static const struct {
 	{"kill", commands_kill, "send a signal to a container"},
 	{"delete", commands_delete, "remove a stopped container"},
 	{"list", commands_list, "list the containers"},
+	{"supervise", commands_supervise, "hold a pod's namespaces and run its containers"},
 	{"features", commands_features, "print what this runtime can do"},
 };
 

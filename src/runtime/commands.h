@@ -32,6 +32,7 @@ int commands_kill(const struct commands_global *global, int argc, char **argv, i
 int commands_delete(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_list(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_supervise(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_features(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "runtime/commands.h"
 #include "runtime/state.h"
+#include "runtime/supervise.h"
 #include "sandbox/landlock.h"
 
 CLEANUP_DEFINE(json, json_t *, json_decref)
@@ -133,4 +134,23 @@ int commands_features(const struct commands_global *global, int argc, char **arg
 			 "annotations", "dev.bulkhead.version", BULKHEAD_VERSION, "dev.bulkhead.landlock",
 			 landlock_abi() ? "true" : "false");
 	return print(json, JSON_INDENT(2), err);
+}
+
+int commands_supervise(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
+{
+	const char *dir = NULL;
+	const struct option_row rows[] = {{"dir", 0, "DIR", "the pod's folder with its pod.json", &dir, NULL}};
+	const struct option_command command = {
+		.program = "bulkhead-runtime supervise",
+		.summary = "Starts the supervisor of one pod in the background.",
+		.rows = rows,
+		.row_count = ARRAY_SIZE(rows),
+	};
+	int first, r = options_parse(&command, argc, argv, &first, err);
+
+	if (r)
+		return r;
+	if (!dir)
+		return err_set(err, ERR_INVALID, "supervise: --dir is needed");
+	return supervise_command(dir, err);
 }
