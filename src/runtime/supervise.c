@@ -156,7 +156,8 @@ static int serve(struct supervise *supervise, const json_t *request, json_t *ans
 		const char *name;
 		int (*run)(struct supervise *supervise, const json_t *request, json_t *answer, struct err *err);
 	} ops[] = {
-		{"start", op_start}, {"kill", op_kill}, {"delete", op_delete}, {"status", op_status}, {"shutdown", op_shutdown},
+		{"start", op_start},   {"kill", op_kill},         {"delete", op_delete},
+		{"status", op_status}, {"shutdown", op_shutdown},
 	};
 	const char *op = text_of(request, "op", err);
 
@@ -174,7 +175,8 @@ static void answer(struct supervise *supervise, size_t index, const char *bytes,
 	json_t *request = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &problem);
 	json_t *reply = json_object();
 	struct err err = {0};
-	int r = request ? serve(supervise, request, reply, &err) : err_set(&err, ERR_SYNTAX, "not JSON: %s", problem.text);
+	int r = request ? serve(supervise, request, reply, &err)
+			: err_set(&err, ERR_SYNTAX, "not JSON: %s", problem.text);
 
 	(void)json_object_set_new(reply, "ok", json_boolean(r == 0));
 	if (r < 0)
@@ -224,7 +226,8 @@ static void on_connection(void *user, int fd, uint32_t events)
 	for (size_t i = 0; is_own_user(peer) && i < SUPERVISE_CLIENTS_MAX; i++) {
 		if (supervise->clients[i].fd >= 0)
 			continue;
-		if (loop_add_fd(supervise->loop, peer, EPOLLIN, on_client, supervise, &supervise->clients[i].source) < 0)
+		if (loop_add_fd(supervise->loop, peer, EPOLLIN, on_client, supervise, &supervise->clients[i].source) <
+		    0)
 			break;
 		supervise->clients[i].fd = peer;
 		return;
@@ -254,7 +257,8 @@ static int listen_at(struct supervise *supervise, struct err *err)
 	/* One left behind by a supervisor that was killed; a living one has the folder locked. */
 	(void)unlinkat(supervise->dir, "control", 0);
 	before = umask(0177);
-	r = fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 16) < 0 ? -errno : 0;
+	r = fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 16) < 0 ? -errno
+													     : 0;
 	(void)umask(before);
 	if (r < 0)
 		return err_sys(err, r, "cannot make the control socket");
@@ -275,9 +279,11 @@ static int write_state(const struct supervise *supervise, struct err *err)
 		if (supervise->namespaces[i] < 0)
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), supervise->namespaces[i]);
-		(void)json_object_set_new(namespaces, spec_namespace_name((enum spec_namespace_type)i), json_string(path));
+		(void)json_object_set_new(namespaces, spec_namespace_name((enum spec_namespace_type)i),
+					  json_string(path));
 	}
-	json = json_pack("{s:i, s:I, s:o}", "pid", (int)getpid(), "startTime", (json_int_t)start, "namespaces", namespaces);
+	json = json_pack("{s:i, s:I, s:o}", "pid", (int)getpid(), "startTime", (json_int_t)start, "namespaces",
+			 namespaces);
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	if (r < 0 || !text)

@@ -24,7 +24,8 @@ static int open_file(struct supervise_log *log)
 	return 0;
 }
 
-int supervise_log_open(struct supervise_log *log, const char *folder, const char *name, uint64_t attempt, struct err *err)
+int supervise_log_open(struct supervise_log *log, const char *folder, const char *name, uint64_t attempt,
+		       struct err *err)
 {
 	CLEANUP_FREE char *below = str_format("%s/%s", folder, name);
 	int r;

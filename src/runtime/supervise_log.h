@@ -30,7 +30,8 @@ struct supervise_stream {
 };
 
 /* Opens FOLDER/NAME/ATTEMPT.log for appending; the folder is made. */
-int supervise_log_open(struct supervise_log *log, const char *folder, const char *name, uint64_t attempt, struct err *err) MUST_CHECK;
+int supervise_log_open(struct supervise_log *log, const char *folder, const char *name, uint64_t attempt,
+		       struct err *err) MUST_CHECK;
 void supervise_log_close(struct supervise_log *log);
 
 /*

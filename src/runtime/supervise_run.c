@@ -146,7 +146,8 @@ struct supervise_container *supervise_find(struct supervise *supervise, const ch
 static void pump(void *user, int fd, uint32_t events)
 {
 	struct supervise_stream *stream = user;
-	struct supervise_container *container = (void *)((char *)stream->log - offsetof(struct supervise_container, log));
+	struct supervise_container *container =
+		(void *)((char *)stream->log - offsetof(struct supervise_container, log));
 	size_t index = (size_t)(stream - container->streams);
 
 	(void)fd;
@@ -241,7 +242,7 @@ static int open_stream(struct supervise_container *container, size_t index, int 
 }
 
 static struct supervise_container *new_container(struct supervise *supervise, const char *name, const char *id,
-						  uint64_t attempt)
+						 uint64_t attempt)
 {
 	struct supervise_container *container = calloc(1, sizeof(*container));
 
@@ -318,9 +319,10 @@ int supervise_start(struct supervise *supervise, const char *name, const char *i
 json_t *supervise_describe(const struct supervise_container *container)
 {
 	char started[CLOCK_STAMP_SIZE], finished[CLOCK_STAMP_SIZE];
-	json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:i, s:b, s:s}", "name", container->name, "id", container->id, "attempt",
-				 (json_int_t)container->attempt, "state", container->pid ? "running" : "exited", "pid",
-				 (int)container->pid, "oomKilled", container->oom_killed, "error", "");
+	json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:i, s:b, s:s}", "name", container->name, "id", container->id,
+				 "attempt", (json_int_t)container->attempt, "state",
+				 container->pid ? "running" : "exited", "pid", (int)container->pid, "oomKilled",
+				 container->oom_killed, "error", "");
 
 	clock_format(started, container->started_ms);
 	clock_format(finished, container->finished_ms);
@@ -345,8 +347,8 @@ static bool was_oom_killed(const struct supervise_container *container)
 
 	if (state_open_root(container->supervise->spec.runtime_root, false, &root, &ignored) < 0)
 		return false;
-	if (state_peek(&state, root, container->id, &ignored) == 0 && cgroup_init(&cgroup, state.cgroup, &ignored) == 0 &&
-	    cgroup_open(&cgroup, &ignored) == 0)
+	if (state_peek(&state, root, container->id, &ignored) == 0 &&
+	    cgroup_init(&cgroup, state.cgroup, &ignored) == 0 && cgroup_open(&cgroup, &ignored) == 0)
 		kills = cgroup_oom_kills(&cgroup);
 	cgroup_done(&cgroup);
 	state_done(&state);

@@ -82,8 +82,9 @@ static int check(const struct supervise_spec *spec, struct err *err)
 		const char *key;
 		bool given;
 	} needed[] = {
-		{"uid", spec->uid},         {"hostname", spec->hostname},        {"uidBase", spec->uid_base},
-		{"uidCount", spec->uid_count}, {"logDir", spec->log_dir}, {"runtimeRoot", spec->runtime_root},
+		{"uid", spec->uid},          {"hostname", spec->hostname},
+		{"uidBase", spec->uid_base}, {"uidCount", spec->uid_count},
+		{"logDir", spec->log_dir},   {"runtimeRoot", spec->runtime_root},
 		{"cgroup", spec->cgroup},
 	};
 
