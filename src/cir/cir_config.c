@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cir/cir_config.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/str.h"
+#include "oci/reference.h"
+
+static int check_members(const json_t *root, struct err *err)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)root, key, value)
+		if (!str_eq(key, "address") && !str_eq(key, "port") && !str_eq(key, "users") && !str_eq(key, "name"))
+			return err_set(err, ERR_INVALID, "unknown member '%.100s'", key);
+	return 0;
+}
+
+static bool is_address(const char *text)
+{
+	uint8_t bytes[16];
+
+	return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+static int read_members(const json_t *root, struct cir_config *config, struct err *err)
+{
+	const char *address = json_string_value(json_object_get(root, "address"));
+	const char *users = json_string_value(json_object_get(root, "users"));
+	const json_t *port = json_object_get(root, "port"), *name = json_object_get(root, "name");
+
+	if (!address || !is_address(address) || str_copy(config->address, sizeof(config->address), address) < 0)
+		return err_set(err, ERR_INVALID, "'address' is not a numeric address");
+	if (!json_is_integer(port) || json_integer_value(port) < 1024 || json_integer_value(port) > 65535)
+		return err_set(err, ERR_INVALID, "'port' is not a number from 1024 to 65535");
+	config->port = (uint16_t)json_integer_value(port);
+	if (!users || users[0] != '/' || str_copy(config->users, sizeof(config->users), users) < 0)
+		return err_set(err, ERR_INVALID, "'users' is not an absolute path");
+	if (name && (!json_is_string(name) || !reference_is_host(json_string_value(name))))
+		return err_set(err, ERR_INVALID, "'name' is not a registry's host name");
+	if (name)
+		return str_copy(config->registry, sizeof(config->registry), json_string_value(name));
+	if (strchr(address, ':'))
+		(void)snprintf(config->registry, sizeof(config->registry), "[%s]:%u", address, config->port);
+	else
+		(void)snprintf(config->registry, sizeof(config->registry), "%s:%u", address, config->port);
+	return 0;
+}
+
+int cir_config_parse(const char *text, size_t len, struct cir_config *ret_config, struct err *err)
+{
+	struct cir_config config = {.port = 0};
+	json_error_t where;
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &where);
+	int r;
+
+	if (!root)
+		return err_set(err, ERR_SYNTAX, "line %d: %s", where.line, where.text);
+	if (!json_is_object(root))
+		r = err_set(err, ERR_INVALID, "not an object");
+	else
+		r = check_members(root, err);
+	if (r == 0)
+		r = read_members(root, &config, err);
+	json_decref(root);
+	if (r == 0)
+		*ret_config = config;
+	return r;
+}

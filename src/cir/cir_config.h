@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* etc/bulkhead/cir.json: {"address","port","users","name"}; name is optional. */
+#ifndef CIR_CONFIG_H
+#define CIR_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct cir_config {
+	char address[64];   /* numeric, to serve on */
+	uint16_t port;	    /* not 0, and over 1023: it is bound without privilege */
+	char users[512];    /* absolute path of users.json */
+	char registry[280]; /* how tokens name this registry: "name" if given, otherwise "address:port" */
+};
+
+/* Reads the text strictly; the error names the member. */
+int cir_config_parse(const char *text, size_t len, struct cir_config *ret_config, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cir/cir_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/crashpoint.h"
+#include "base/fdio.h"
+#include "base/str.h"
+#include "cir/cir_files_internal.h"
+#include "crypto/key.h"
+#include "oci/manifest.h"
+
+/* "sha512/ab/" and 128 digits. */
+#define BLOB_PATH_SIZE 160
+#define NAME_SIZE 48
+
+int cir_files_open(int state, struct cir_files *ret_files, struct err *err)
+{
+	struct cir_files files = {-1, -1, -1};
+	int r = fdio_remove_tree(state, "uploads", err);
+
+	if (r == 0)
+		r = fdio_mkdir_all(state, "blobs", 0700, err);
+	if (r == 0)
+		r = fdio_mkdir_all(state, "repositories", 0700, err);
+	if (r == 0)
+		r = fdio_mkdir_all(state, "uploads", 0700, err);
+	if (r == 0)
+		r = fdio_open_dir(state, "blobs", &files.blobs, err);
+	if (r == 0)
+		r = fdio_open_dir(state, "repositories", &files.repositories, err);
+	if (r == 0)
+		r = fdio_open_dir(state, "uploads", &files.uploads, err);
+	if (r == 0 && fsync(state) < 0)
+		r = err_sys(err, -errno, "cannot write the registry's folder");
+	if (r < 0) {
+		cir_files_close(&files);
+		return r;
+	}
+	*ret_files = files;
+	return 0;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+void cir_files_close(struct cir_files *files)
+{
+	close_one(&files->blobs);
+	close_one(&files->repositories);
+	close_one(&files->uploads);
+}
+
+void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first, const char *second)
+{
+	(void)snprintf(to, CIR_PATH_SIZE, "%s/%s%s%s%s%s", repository, folder, first ? "/" : "", first ? first : "", second ? "/" : "",
+		       second ? second : "");
+}
+
+static void blob_path(char to[static BLOB_PATH_SIZE], const struct digest *digest)
+{
+	char hex[DIGEST_TEXT_SIZE];
+
+	digest_hex(digest, hex);
+	(void)snprintf(to, BLOB_PATH_SIZE, "%s/%.2s/%s", digest_algorithm_name(digest->algorithm), hex, hex);
+}
+
+/* Fsyncs the folder that holds path. */
+static int sync_parent(int dir, const char *path)
+{
+	char parent[CIR_PATH_SIZE];
+	CLEANUP_CLOSE int fd = -1;
+	char *slash;
+
+	if (str_copy(parent, sizeof(parent), path) < 0)
+		return -ENAMETOOLONG;
+	slash = strrchr(parent, '/');
+	if (!slash)
+		return fsync(dir) < 0 ? -errno : 0;
+	*slash = '\0';
+	fd = openat(dir, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+/* Makes the folders above path that are missing, each safe on disk before the next. */
+static int make_parents(int dir, const char *path)
+{
+	char part[CIR_PATH_SIZE];
+	int r = 0;
+
+	if (str_copy(part, sizeof(part), path) < 0)
+		return -ENAMETOOLONG;
+	for (char *at = part; r == 0 && (at = strchr(at, '/')); *at++ = '/') {
+		*at = '\0';
+		if (mkdirat(dir, part, 0700) == 0)
+			r = sync_parent(dir, part);
+		else if (errno != EEXIST)
+			r = -errno;
+	}
+	return r;
+}
+
+/* Moves a finished, fsynced temporary file to its place. */
+static int place(const struct cir_files *files, const char *temporary, int dir, const char *path)
+{
+	int r = 0;
+
+	if (renameat(files->uploads, temporary, dir, path) < 0) {
+		r = errno == ENOENT ? make_parents(dir, path) : -errno;
+		if (r == 0 && renameat(files->uploads, temporary, dir, path) < 0)
+			r = -errno;
+	}
+	return r == 0 ? sync_parent(dir, path) : r;
+}
+
+static void temporary_name(char to[static NAME_SIZE])
+{
+	uint8_t random[16];
+	char hex[2 * sizeof(random) + 1];
+
+	crypto_random(random, sizeof(random));
+	str_hex(hex, random, sizeof(random));
+	(void)snprintf(to, NAME_SIZE, "new-%s", hex);
+}
+
+/* Replaces the file at path whole. */
+static int put_file(const struct cir_files *files, int dir, const char *path, const void *bytes, size_t len)
+{
+	CLEANUP_CLOSE int fd = -1;
+	char name[NAME_SIZE];
+	int r;
+
+	temporary_name(name);
+	fd = openat(files->uploads, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = fdio_write_all(fd, bytes, len);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0)
+		r = place(files, name, dir, path);
+	if (r < 0)
+		(void)unlinkat(files->uploads, name, 0);
+	return r;
+}
+
+static int remove_file(int dir, const char *path)
+{
+	return unlinkat(dir, path, 0) < 0 ? -errno : sync_parent(dir, path);
+}
+
+static int get_file(int dir, const char *path, struct buf *to)
+{
+	CLEANUP_CLOSE int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -errno : fdio_read_all(fd, to);
+}
+
+static bool is_there(int dir, const char *path)
+{
+	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void mark_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(digest, text);
+	cir_files_path(to, repository, folder, text, NULL);
+}
+
+static int failed(struct err *err, int code, const char *what, const char *repository, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(digest, text);
+	if (code == -ENOENT)
+		return err_set(err, ERR_NOT_FOUND, "%s '%s' is not in repository '%s'", what, text, repository);
+	return err_sys(err, code, "%s '%s' of repository '%s'", what, text, repository);
+}
+
+/* --- blobs --- */
+
+static int open_bytes(const struct cir_files *files, const struct digest *digest, int *ret_fd, uint64_t *ret_size)
+{
+	CLEANUP_CLOSE int fd = -1;
+	char path[BLOB_PATH_SIZE];
+	struct stat status;
+
+	blob_path(path, digest);
+	fd = openat(files->blobs, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	*ret_size = (uint64_t)status.st_size;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int cir_files_blob_open(const struct cir_files *files, const char *repository, const struct digest *digest, int *ret_fd, uint64_t *ret_size,
+			struct err *err)
+{
+	char path[CIR_PATH_SIZE];
+	int r;
+
+	mark_path(path, repository, "_blobs", digest);
+	r = is_there(files->repositories, path) ? open_bytes(files, digest, ret_fd, ret_size) : -ENOENT;
+	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
+}
+
+int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository, const struct digest *digest,
+			   struct err *err)
+{
+	char path[BLOB_PATH_SIZE];
+	int r;
+
+	blob_path(path, digest);
+	r = fsync(fd) < 0 ? -errno : place(files, upload, files->blobs, path);
+	crashpoint("cir-blob-renamed");
+	if (r < 0)
+		return failed(err, r, "blob", repository, digest);
+	return cir_files_blob_mark(files, repository, digest, err);
+}
+
+int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+{
+	char path[CIR_PATH_SIZE];
+	int r = 0;
+
+	mark_path(path, repository, "_blobs", digest);
+	if (!is_there(files->repositories, path))
+		r = put_file(files, files->repositories, path, "", 0);
+	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
+}
+
+int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+{
+	char path[CIR_PATH_SIZE];
+	int r;
+
+	mark_path(path, repository, "_blobs", digest);
+	r = remove_file(files->repositories, path);
+	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
+}
+
+/* --- manifests --- */
+
+int cir_files_manifest_read(const struct cir_files *files, const char *repository, const struct digest *digest, struct buf *bytes,
+			    char type[static CIR_MEDIA_TYPE_SIZE], struct err *err)
+{
+	CLEANUP_BUF struct buf told = buf_of(CIR_MEDIA_TYPE_SIZE - 1);
+	CLEANUP_CLOSE int fd = -1;
+	char path[CIR_PATH_SIZE];
+	uint64_t size;
+	int r;
+
+	mark_path(path, repository, "_manifests", digest);
+	r = get_file(files->repositories, path, &told);
+	if (r == 0)
+		r = str_copy(type, CIR_MEDIA_TYPE_SIZE, told.len ? told.data : "");
+	if (r == 0)
+		r = open_bytes(files, digest, &fd, &size);
+	if (r == 0)
+		r = fdio_read_all(fd, bytes);
+	if (r < 0)
+		return failed(err, r, "manifest", repository, digest);
+	return digest_verify(digest, bytes->data, bytes->len, err);
+}
+
+bool cir_files_manifest_exists(const struct cir_files *files, const char *repository, const struct digest *digest)
+{
+	char path[CIR_PATH_SIZE];
+
+	mark_path(path, repository, "_manifests", digest);
+	return is_there(files->repositories, path);
+}
+
+int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest, const void *bytes,
+			     size_t len, const char *type, struct err *err)
+{
+	char blob[BLOB_PATH_SIZE], path[CIR_PATH_SIZE];
+	int r;
+
+	blob_path(blob, digest);
+	mark_path(path, repository, "_manifests", digest);
+	r = put_file(files, files->blobs, blob, bytes, len);
+	if (r == 0)
+		r = put_file(files, files->repositories, path, type, strlen(type));
+	crashpoint("cir-manifest-linked");
+	return r < 0 ? failed(err, r, "manifest", repository, digest) : 0;
+}
+
+/* Tags that name the manifest go first: a tag never names what is not there. */
+static int remove_tags_of(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+{
+	CLEANUP_CIR_LIST struct cir_list tags = {0};
+	int r = cir_files_list_tags(files, repository, &tags, err);
+
+	for (size_t i = 0; r == 0 && i < tags.count; i++) {
+		struct digest named;
+
+		if (cir_files_tag_read(files, repository, tags.names[i], &named, err) == 0 && digest_equal(&named, digest))
+			r = cir_files_tag_remove(files, repository, tags.names[i], err);
+	}
+	return r;
+}
+
+int cir_files_manifest_remove(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+{
+	char path[CIR_PATH_SIZE];
+	int r;
+
+	if (!cir_files_manifest_exists(files, repository, digest))
+		return failed(err, -ENOENT, "manifest", repository, digest);
+	r = remove_tags_of(files, repository, digest, err);
+	if (r < 0)
+		return r;
+	mark_path(path, repository, "_manifests", digest);
+	r = remove_file(files->repositories, path);
+	return r < 0 ? failed(err, r, "manifest", repository, digest) : 0;
+}
+
+/* --- tags and referrers --- */
+
+static int tag_failed(struct err *err, int code, const char *repository, const char *tag)
+{
+	if (code == -ENOENT)
+		return err_set(err, ERR_NOT_FOUND, "tag '%s' is not in repository '%s'", tag, repository);
+	return err_sys(err, code, "tag '%s' of repository '%s'", tag, repository);
+}
+
+int cir_files_tag_read(const struct cir_files *files, const char *repository, const char *tag, struct digest *ret_digest, struct err *err)
+{
+	CLEANUP_BUF struct buf text = buf_of(DIGEST_TEXT_SIZE);
+	char path[CIR_PATH_SIZE];
+	int r;
+
+	cir_files_path(path, repository, "_tags", tag, NULL);
+	r = get_file(files->repositories, path, &text);
+	if (r < 0)
+		return tag_failed(err, r, repository, tag);
+	return digest_parse(text.len ? text.data : "", ret_digest, err) < 0
+		       ? err_set(err, ERR_CORRUPT, "tag '%s' of repository '%s' is damaged", tag, repository)
+		       : 0;
+}
+
+int cir_files_tag_write(const struct cir_files *files, const char *repository, const char *tag, const struct digest *digest, struct err *err)
+{
+	char path[CIR_PATH_SIZE], text[DIGEST_TEXT_SIZE];
+	int r;
+
+	cir_files_path(path, repository, "_tags", tag, NULL);
+	digest_format(digest, text);
+	r = put_file(files, files->repositories, path, text, strlen(text));
+	return r < 0 ? tag_failed(err, r, repository, tag) : 0;
+}
+
+int cir_files_tag_remove(const struct cir_files *files, const char *repository, const char *tag, struct err *err)
+{
+	char path[CIR_PATH_SIZE];
+	int r;
+
+	cir_files_path(path, repository, "_tags", tag, NULL);
+	r = remove_file(files->repositories, path);
+	return r < 0 ? tag_failed(err, r, repository, tag) : 0;
+}
+
+static void referrer_path(char to[static CIR_PATH_SIZE], const char *repository, const struct digest *subject, const char *name)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(subject, text);
+	cir_files_path(to, repository, "_referrers", text, name);
+}
+
+int cir_files_referrer_write(const struct cir_files *files, const char *repository, const struct digest *subject, const struct digest *digest,
+			     const char *descriptor, struct err *err)
+{
+	char path[CIR_PATH_SIZE], name[DIGEST_TEXT_SIZE];
+	int r;
+
+	digest_format(digest, name);
+	referrer_path(path, repository, subject, name);
+	r = put_file(files, files->repositories, path, descriptor, strlen(descriptor));
+	return r < 0 ? failed(err, r, "referrer", repository, digest) : 0;
+}
+
+int cir_files_referrer_remove(const struct cir_files *files, const char *repository, const struct digest *subject,
+			      const struct digest *digest, struct err *err)
+{
+	char path[CIR_PATH_SIZE], name[DIGEST_TEXT_SIZE];
+	int r;
+
+	digest_format(digest, name);
+	referrer_path(path, repository, subject, name);
+	r = remove_file(files->repositories, path);
+	return r < 0 && r != -ENOENT ? failed(err, r, "referrer", repository, digest) : 0;
+}
+
+int cir_files_referrer_read(const struct cir_files *files, const char *repository, const struct digest *subject, const char *name,
+			    struct buf *to, struct err *err)
+{
+	char path[CIR_PATH_SIZE];
+	int r;
+
+	referrer_path(path, repository, subject, name);
+	r = get_file(files->repositories, path, to);
+	return r < 0 ? failed(err, r, "referrers of", repository, subject) : 0;
+}

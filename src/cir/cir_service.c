@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cir/cir_service.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "cir/cir_work.h"
+#include "oci/manifest.h"
+
+int cir_service_open(struct cir_service *service, int state, struct cir_access *access, struct err *err)
+{
+	int r;
+
+	*service = (struct cir_service){.files = {-1, -1, -1}, .access = access};
+	r = cir_files_open(state, &service->files, err);
+	return r < 0 ? r : cir_uploads_new(&service->files, &service->uploads, err);
+}
+
+void cir_service_close(struct cir_service *service)
+{
+	cir_uploads_free(service->uploads);
+	cir_files_close(&service->files);
+	cir_access_free(service->access);
+	*service = (struct cir_service){.files = {-1, -1, -1}};
+}
+
+/* --- answers --- */
+
+struct cir_work *cir_work_of(const struct http_request *request)
+{
+	return http_data(request);
+}
+
+void cir_work_header(struct http_request *request, const char *name, const char *format, ...)
+{
+	char value[1024];
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(value, sizeof(value), format, args);
+	va_end(args);
+	if (len < 0 || (size_t)len >= sizeof(value) || http_add_header(request, name, value) < 0)
+		log_warn("a header was left out", "header", name);
+}
+
+void cir_work_digest_header(struct http_request *request, const struct digest *digest)
+{
+	char text[DIGEST_TEXT_SIZE];
+
+	digest_format(digest, text);
+	cir_work_header(request, "Docker-Content-Digest", "%s", text);
+}
+
+void cir_work_fail(struct http_request *request, int status, const char *code, const char *message)
+{
+	json_t *document = json_pack("{s:[{s:s,s:s}]}", "errors", "code", code, "message", message);
+	char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+
+	if (status == 401)
+		cir_work_header(request, "WWW-Authenticate", "Basic realm=\"bulkhead-cir\"");
+	http_answer(request, status, "application/json", text, text ? strlen(text) : 0);
+	free(text);
+	json_decref(document);
+}
+
+static const char *spec_code(int code)
+{
+	switch (code) {
+	case ERR_UNKNOWN_PEER:
+		return "UNAUTHORIZED";
+	case ERR_DENIED:
+	case ERR_EXPIRED:
+		return "DENIED";
+	case ERR_BUSY:
+		return "TOOMANYREQUESTS";
+	case ERR_CORRUPT:
+		return "DIGEST_INVALID";
+	case -ENOSPC:
+	case -EDQUOT:
+		return "STORAGE_FULL";
+	default: /* errno values: there are no others with a word of their own */
+		return "UNKNOWN";
+	}
+}
+
+void cir_work_fail_err(struct http_request *request, const char *code, const struct err *err)
+{
+	bool named = err->code == ERR_NOT_FOUND || err->code == ERR_SYNTAX || err->code == ERR_INVALID || err->code == ERR_TOO_LARGE;
+	int status = err->code == -EDQUOT ? 507 : err->code == ERR_INVALID ? 400 : err->code == ERR_EXPIRED ? 403 : err_http_status(err->code);
+
+	if (status >= 500)
+		log_failure("a request failed", err);
+	cir_work_fail(request, status, named && code ? code : spec_code(err->code), err->msg);
+}
+
+void cir_work_release(struct cir_work *work)
+{
+	cir_uploads_release(work->service->uploads, take_ptr(work->upload));
+}
+
+int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes, char type[static CIR_MEDIA_TYPE_SIZE],
+		      struct err *err)
+{
+	return cir_files_manifest_read(&work->service->files, work->route.repository, digest, bytes, type, err);
+}
+
+/* --- what a pull token opens --- */
+
+static bool lists(const struct manifest *manifest, const struct digest *digest)
+{
+	if (manifest->kind == MANIFEST_IMAGE && digest_equal(&manifest->config.digest, digest))
+		return true;
+	for (size_t i = 0; i < manifest->entry_count; i++)
+		if (digest_equal(&manifest->entries[i].digest, digest))
+			return true;
+	return false;
+}
+
+/* Whether the manifest, or one that it lists, refers to the digest. */
+static bool reaches(const struct cir_work *work, const struct digest *from, const struct digest *digest, bool deeper)
+{
+	CLEANUP_BUF struct buf bytes = buf_of(MANIFEST_BYTES_MAX);
+	CLEANUP_MANIFEST struct manifest manifest = {0};
+	char type[CIR_MEDIA_TYPE_SIZE];
+	bool found;
+
+	if (cir_work_manifest(work, from, &bytes, type, NULL) < 0 || manifest_parse(bytes.data, bytes.len, type, &manifest, NULL) < 0)
+		return false;
+	found = lists(&manifest, digest);
+	for (size_t i = 0; deeper && !found && manifest.kind == MANIFEST_INDEX && i < manifest.entry_count; i++)
+		found = reaches(work, &manifest.entries[i].digest, digest, false);
+	return found;
+}
+
+static int check_token_scope(const struct cir_work *work, struct err *err)
+{
+	const struct cir_route *route = &work->route;
+	struct digest opened;
+	bool covered = false;
+
+	if (digest_parse(work->identity.token.digest, &opened, err) < 0)
+		return err_set(err, ERR_DENIED, "the token names no digest");
+	if (route->has_digest && route->kind == CIR_ROUTE_MANIFEST)
+		covered = digest_equal(&opened, &route->digest) || reaches(work, &opened, &route->digest, false);
+	else if (route->kind == CIR_ROUTE_BLOB)
+		covered = reaches(work, &opened, &route->digest, true);
+	return covered ? 0 : err_set(err, ERR_DENIED, "the token does not open this");
+}
+
+/* --- dispatch --- */
+
+#define PULL CIR_RIGHT_PULL
+#define PUSH CIR_RIGHT_PUSH
+
+static const struct operation {
+	enum cir_route_kind kind;
+	const char *method;
+	enum cir_right right;
+	void (*run)(struct http_request *request);
+} operations[] = {
+	{CIR_ROUTE_PING, "GET", PULL, cir_pull_ping},
+	{CIR_ROUTE_CATALOG, "GET", PULL, cir_pull_catalog},
+	{CIR_ROUTE_TAGS, "GET", PULL, cir_pull_tags},
+	{CIR_ROUTE_MANIFEST, "GET", PULL, cir_pull_manifest},
+	{CIR_ROUTE_MANIFEST, "PUT", PUSH, cir_push_manifest},
+	{CIR_ROUTE_MANIFEST, "DELETE", PUSH, cir_push_delete_manifest},
+	{CIR_ROUTE_BLOB, "GET", PULL, cir_pull_blob},
+	{CIR_ROUTE_BLOB, "DELETE", PUSH, cir_push_delete_blob},
+	{CIR_ROUTE_UPLOADS, "POST", PUSH, cir_upload_begin},
+	{CIR_ROUTE_UPLOAD, "PATCH", PUSH, cir_upload_patch},
+	{CIR_ROUTE_UPLOAD, "PUT", PUSH, cir_upload_put},
+	{CIR_ROUTE_UPLOAD, "GET", PUSH, cir_upload_status},
+	{CIR_ROUTE_UPLOAD, "DELETE", PUSH, cir_upload_cancel},
+	{CIR_ROUTE_REFERRERS, "GET", PULL, cir_pull_referrers},
+};
+
+static const struct operation *find_operation(enum cir_route_kind kind, const char *method)
+{
+	const char *wanted = str_eq(method, "HEAD") ? "GET" : method;
+
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+		if (operations[i].kind == kind && str_eq(operations[i].method, wanted))
+			return &operations[i];
+	return NULL;
+}
+
+static int authorize(const struct cir_work *work, const struct operation *operation, const struct http_peer *peer, struct err *err)
+{
+	int r;
+
+	if (!work->route.repository[0]) {
+		if (work->route.kind == CIR_ROUTE_CATALOG && work->identity.kind == CIR_IDENTITY_TOKEN)
+			return err_set(err, ERR_DENIED, "the token does not open this");
+		return 0;
+	}
+	r = cir_access_check(work->service->access, &work->identity, work->route.repository, operation->right, peer, err);
+	if (r == 0 && work->identity.kind == CIR_IDENTITY_TOKEN)
+		r = check_token_scope(work, err);
+	return r;
+}
+
+static void work_free(void *data)
+{
+	struct cir_work *work = data;
+
+	cir_work_release(work);
+	cir_identity_done(&work->identity);
+	free(work);
+}
+
+void cir_service_handle(struct http_request *request, void *user)
+{
+	struct cir_work *work = calloc(1, sizeof(*work));
+	const struct http_peer *peer = http_peer_of(request);
+	const struct operation *operation;
+	const char *code = "UNSUPPORTED";
+	struct err err = {0};
+
+	if (!work) {
+		cir_work_fail(request, 503, "UNKNOWN", "no memory for a request");
+		return;
+	}
+	work->service = user;
+	http_set_data(request, work, work_free);
+	cir_work_header(request, "Docker-Distribution-Api-Version", "registry/2.0");
+	if (cir_access_identify(work->service->access, http_header(request, "Authorization"), peer, &work->identity, &err) < 0) {
+		cir_work_fail_err(request, NULL, &err);
+		return;
+	}
+	if (cir_route_parse(http_path(request), &work->route, &code, &err) < 0) {
+		cir_work_fail_err(request, code, &err);
+		return;
+	}
+	operation = find_operation(work->route.kind, http_method(request));
+	if (!operation)
+		cir_work_fail(request, 405, "UNSUPPORTED", "this endpoint has no such method");
+	else if (authorize(work, operation, peer, &err) < 0)
+		cir_work_fail_err(request, NULL, &err);
+	else
+		operation->run(request);
+}

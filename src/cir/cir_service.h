@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry's service: requests of the OCI distribution specification 1.1 on top of files, uploads and access. Used by
+ * main.c and by tests that serve it themselves.
+ */
+#ifndef CIR_SERVICE_H
+#define CIR_SERVICE_H
+
+#include "cir/cir_access.h"
+#include "cir/cir_uploads.h"
+
+struct cir_service {
+	struct cir_files files;
+	struct cir_uploads *uploads;
+	struct cir_access *access;
+};
+
+/* Opens the state folder and takes access over. The caller calls cir_service_close, also after a failure. */
+int cir_service_open(struct cir_service *service, int state, struct cir_access *access, struct err *err) MUST_CHECK;
+void cir_service_close(struct cir_service *service);
+
+/* The handler for http_server_config; user is the service. Its server's body_max is MANIFEST_BYTES_MAX. */
+void cir_service_handle(struct http_request *request, void *user);
+
+#endif
