@@ -352,7 +352,7 @@ static int identify_token(struct cir_access *access, const char *text, struct ci
 		r = policy_token_parse(payload.data, payload.len, &identity.token, err);
 	if (r < 0) {
 		(void)err_prefix(err, "the token");
-		return r == -ENOMEM ? r : ERR_UNKNOWN_PEER;
+		return err->code = r == -ENOMEM ? r : ERR_UNKNOWN_PEER;
 	}
 	*ret_identity = identity;
 	return 0;

@@ -100,7 +100,12 @@ void cir_work_fail_err(struct http_request *request, const char *code, const str
 
 void cir_work_release(struct cir_work *work)
 {
-	cir_uploads_release(work->service->uploads, take_ptr(work->upload));
+	struct cir_upload *upload = take_ptr(work->upload);
+
+	if (upload && work->alone)
+		cir_uploads_drop(work->service->uploads, upload);
+	else
+		cir_uploads_release(work->service->uploads, upload);
 }
 
 int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes, char type[static CIR_MEDIA_TYPE_SIZE],

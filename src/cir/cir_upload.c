@@ -121,6 +121,7 @@ void cir_upload_begin(struct http_request *request)
 		return;
 	if (http_query(request, "digest") && !read_expected(request, work))
 		return;
+	work->alone = work->ends;
 	if (cir_uploads_begin(work->service->uploads, work->route.repository, work->ends ? work->expected.algorithm : DIGEST_SHA256,
 			      &work->upload, &err) < 0) {
 		cir_work_fail_err(request, NULL, &err);

@@ -12,6 +12,7 @@ struct cir_work {
 	struct cir_upload *upload; /* taken, or NULL */
 	struct digest expected;	   /* of the upload when its body ends it */
 	bool ends;
+	bool alone;		   /* the upload is this request's only: nobody can go on with it */
 };
 
 struct cir_work *cir_work_of(const struct http_request *request);
@@ -23,7 +24,7 @@ void cir_work_fail_err(struct http_request *request, const char *code, const str
 /* Adds a header; a failure (no memory) leaves it out. */
 void cir_work_header(struct http_request *request, const char *name, const char *format, ...) PRINTF_LIKE(3, 4);
 void cir_work_digest_header(struct http_request *request, const struct digest *digest);
-/* Gives the upload back, before the answer that lets the client go on with it. */
+/* Gives the upload back, or drops it when it is alone; before the answer that lets the client go on with it. */
 void cir_work_release(struct cir_work *work);
 
 /* Reads a manifest of the route's repository and parses it. */
