@@ -32,8 +32,9 @@ struct cir_access {
 	size_t user_count;
 	char *decoy; /* a hash of no password: an unknown user takes as long as a known one */
 	uint8_t secret[32];
-	pthread_mutex_t lock;	   /* what follows */
-	pthread_mutex_t hash_lock; /* one password is hashed at a time: 16 MiB and a core are what strangers may have of us */
+	pthread_mutex_t lock; /* what follows */
+	pthread_mutex_t
+		hash_lock; /* one password is hashed at a time: 16 MiB and a core are what strangers may have of us */
 	struct seen {
 		uint8_t key[CRYPTO_SHA256_SIZE];
 		const struct cir_user *user;
@@ -62,7 +63,8 @@ static int read_globs(const json_t *list, const char *user, const char *field, c
 	char **globs;
 
 	if (list && (!json_is_array(list) || count > GLOBS_MAX))
-		return err_set(err, ERR_INVALID, "users: '%s': '%s' is not a list of at most %d patterns", user, field, GLOBS_MAX);
+		return err_set(err, ERR_INVALID, "users: '%s': '%s' is not a list of at most %d patterns", user, field,
+			       GLOBS_MAX);
 	globs = calloc(count + 1, sizeof(*globs));
 	if (!globs)
 		return err_set(err, -ENOMEM, "no memory for users");
@@ -72,7 +74,8 @@ static int read_globs(const json_t *list, const char *user, const char *field, c
 		globs[i] = glob ? strdup(glob) : NULL;
 		if (!globs[i]) {
 			strings_free(globs);
-			return err_set(err, glob ? -ENOMEM : ERR_INVALID, "users: '%s': '%s' is not a list of patterns", user, field);
+			return err_set(err, glob ? -ENOMEM : ERR_INVALID, "users: '%s': '%s' is not a list of patterns",
+				       user, field);
 		}
 	}
 	*ret_globs = globs;
@@ -159,7 +162,8 @@ static int make_decoy(struct cir_access *access, struct err *err)
 	return access->decoy ? 0 : err_set(err, -ENOMEM, "no memory for users");
 }
 
-int cir_access_new(const char *users, size_t users_len, const char *registry, const char *ca, struct cir_access **ret_access, struct err *err)
+int cir_access_new(const char *users, size_t users_len, const char *registry, const char *ca,
+		   struct cir_access **ret_access, struct err *err)
 {
 	struct cir_access *access = calloc(1, sizeof(*access));
 	json_error_t where;
@@ -212,7 +216,8 @@ void cir_access_free(struct cir_access *access)
 /* --- passwords --- */
 
 /* What a pair of name and password is remembered by: nothing that could be turned back without the secret. */
-static void key_of(const struct cir_access *access, const char *pair, size_t len, uint8_t key[static CRYPTO_SHA256_SIZE])
+static void key_of(const struct cir_access *access, const char *pair, size_t len,
+		   uint8_t key[static CRYPTO_SHA256_SIZE])
 {
 	uint8_t inner[sizeof(access->secret) + CRYPTO_SHA256_SIZE];
 
@@ -228,13 +233,15 @@ static const struct cir_user *was_seen(struct cir_access *access, const uint8_t 
 
 	(void)pthread_mutex_lock(&access->lock);
 	for (size_t i = 0; i < SEEN_MAX; i++)
-		if (access->seen[i].user && now < access->seen[i].until_ns && crypto_equal(access->seen[i].key, key, CRYPTO_SHA256_SIZE))
+		if (access->seen[i].user && now < access->seen[i].until_ns &&
+		    crypto_equal(access->seen[i].key, key, CRYPTO_SHA256_SIZE))
 			user = access->seen[i].user;
 	(void)pthread_mutex_unlock(&access->lock);
 	return user;
 }
 
-static void remember(struct cir_access *access, const uint8_t key[static CRYPTO_SHA256_SIZE], const struct cir_user *user)
+static void remember(struct cir_access *access, const uint8_t key[static CRYPTO_SHA256_SIZE],
+		     const struct cir_user *user)
 {
 	struct seen *to;
 
@@ -300,8 +307,8 @@ static int check_password(struct cir_access *access, const char *name, const cha
 	return 0;
 }
 
-static int identify_user(struct cir_access *access, const char *encoded, const struct http_peer *peer, struct cir_identity *ret_identity,
-			 struct err *err)
+static int identify_user(struct cir_access *access, const char *encoded, const struct http_peer *peer,
+			 struct cir_identity *ret_identity, struct err *err)
 {
 	CLEANUP_BUF struct buf pair = buf_of(2048);
 	uint8_t key[CRYPTO_SHA256_SIZE];
@@ -338,7 +345,8 @@ static const char *certificate_hex(const struct http_peer *peer, char hex[static
 	return hex;
 }
 
-static int identify_token(struct cir_access *access, const char *text, struct cir_identity *ret_identity, struct err *err)
+static int identify_token(struct cir_access *access, const char *text, struct cir_identity *ret_identity,
+			  struct err *err)
 {
 	CLEANUP_BUF struct buf envelope = buf_of(POLICY_TOKEN_MAX);
 	CLEANUP_BUF struct buf payload = buf_of(POLICY_TOKEN_MAX);
@@ -360,11 +368,12 @@ static int identify_token(struct cir_access *access, const char *text, struct ci
 
 static bool is_cism(const struct http_peer *peer)
 {
-	return str_eq(peer->common_name, CISM_NAME) && peer->organization_count == 1 && str_eq(peer->organizations[0], CISM_GROUP);
+	return str_eq(peer->common_name, CISM_NAME) && peer->organization_count == 1 &&
+	       str_eq(peer->organizations[0], CISM_GROUP);
 }
 
-int cir_access_identify(struct cir_access *access, const char *authorization, const struct http_peer *peer, struct cir_identity *ret_identity,
-			struct err *err)
+int cir_access_identify(struct cir_access *access, const char *authorization, const struct http_peer *peer,
+			struct cir_identity *ret_identity, struct err *err)
 {
 	if (!authorization && is_cism(peer)) {
 		*ret_identity = (struct cir_identity){.kind = CIR_IDENTITY_CISM};
@@ -391,12 +400,12 @@ static int check_user(const struct cir_user *user, const char *repository, enum 
 {
 	if (matches(user->push, repository) || (right == CIR_RIGHT_PULL && matches(user->pull, repository)))
 		return 0;
-	return err_set(err, ERR_DENIED, "user '%s' may not %s repository '%s'", user->name, right == CIR_RIGHT_PULL ? "pull from" : "push to",
-		       repository);
+	return err_set(err, ERR_DENIED, "user '%s' may not %s repository '%s'", user->name,
+		       right == CIR_RIGHT_PULL ? "pull from" : "push to", repository);
 }
 
-int cir_access_check(const struct cir_access *access, const struct cir_identity *identity, const char *repository, enum cir_right right,
-		     const struct http_peer *peer, struct err *err)
+int cir_access_check(const struct cir_access *access, const struct cir_identity *identity, const char *repository,
+		     enum cir_right right, const struct http_peer *peer, struct err *err)
 {
 	char hex[2 * CRYPTO_SHA256_SIZE + 1];
 
@@ -406,7 +415,8 @@ int cir_access_check(const struct cir_access *access, const struct cir_identity 
 		return err_set(err, ERR_DENIED, "%s may only pull", cir_access_name(identity));
 	if (identity->kind == CIR_IDENTITY_CISM)
 		return 0;
-	return policy_token_check(&identity->token, access->registry, repository, certificate_hex(peer, hex), clock_wall_ms(), err);
+	return policy_token_check(&identity->token, access->registry, repository, certificate_hex(peer, hex),
+				  clock_wall_ms(), err);
 }
 
 const char *cir_access_name(const struct cir_identity *identity)

@@ -2,10 +2,10 @@
 #include "cir/cir_config.h"
 
 #include <arpa/inet.h>
-#include <string.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "oci/reference.h"

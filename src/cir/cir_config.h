@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* etc/bulkhead/cir.json: {"address","port","users","name"}; name is optional. */
-#ifndef CIR_CONFIG_H
-#define CIR_CONFIG_H
+#ifndef CIR_CIR_CONFIG_H
+#define CIR_CIR_CONFIG_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@
 
 struct cir_config {
 	char address[64];   /* numeric, to serve on */
-	uint16_t port;	    /* not 0, and over 1023: it is bound without privilege */
+	uint16_t port;      /* not 0, and over 1023: it is bound without privilege */
 	char users[512];    /* absolute path of users.json */
 	char registry[280]; /* how tokens name this registry: "name" if given, otherwise "address:port" */
 };

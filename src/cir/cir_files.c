@@ -59,10 +59,11 @@ void cir_files_close(struct cir_files *files)
 	close_one(&files->uploads);
 }
 
-void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first, const char *second)
+void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first,
+		    const char *second)
 {
-	(void)snprintf(to, CIR_PATH_SIZE, "%s/%s%s%s%s%s", repository, folder, first ? "/" : "", first ? first : "", second ? "/" : "",
-		       second ? second : "");
+	(void)snprintf(to, CIR_PATH_SIZE, "%s/%s%s%s%s%s", repository, folder, first ? "/" : "", first ? first : "",
+		       second ? "/" : "", second ? second : "");
 }
 
 static void blob_path(char to[static BLOB_PATH_SIZE], const struct digest *digest)
@@ -169,7 +170,8 @@ static bool is_there(int dir, const char *path)
 	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void mark_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const struct digest *digest)
+static void mark_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder,
+		      const struct digest *digest)
 {
 	char text[DIGEST_TEXT_SIZE];
 
@@ -204,8 +206,8 @@ static int open_bytes(const struct cir_files *files, const struct digest *digest
 	return 0;
 }
 
-int cir_files_blob_open(const struct cir_files *files, const char *repository, const struct digest *digest, int *ret_fd, uint64_t *ret_size,
-			struct err *err)
+int cir_files_blob_open(const struct cir_files *files, const char *repository, const struct digest *digest, int *ret_fd,
+			uint64_t *ret_size, struct err *err)
 {
 	char path[CIR_PATH_SIZE];
 	int r;
@@ -215,8 +217,8 @@ int cir_files_blob_open(const struct cir_files *files, const char *repository, c
 	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
 }
 
-int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository, const struct digest *digest,
-			   struct err *err)
+int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository,
+			   const struct digest *digest, struct err *err)
 {
 	char path[BLOB_PATH_SIZE];
 	int r;
@@ -229,7 +231,8 @@ int cir_files_blob_publish(const struct cir_files *files, const char *upload, in
 	return cir_files_blob_mark(files, repository, digest, err);
 }
 
-int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest,
+			struct err *err)
 {
 	char path[CIR_PATH_SIZE];
 	int r = 0;
@@ -240,7 +243,8 @@ int cir_files_blob_mark(const struct cir_files *files, const char *repository, c
 	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
 }
 
-int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
+			  struct err *err)
 {
 	char path[CIR_PATH_SIZE];
 	int r;
@@ -252,8 +256,8 @@ int cir_files_blob_remove(const struct cir_files *files, const char *repository,
 
 /* --- manifests --- */
 
-int cir_files_manifest_read(const struct cir_files *files, const char *repository, const struct digest *digest, struct buf *bytes,
-			    char type[static CIR_MEDIA_TYPE_SIZE], struct err *err)
+int cir_files_manifest_read(const struct cir_files *files, const char *repository, const struct digest *digest,
+			    struct buf *bytes, char type[static CIR_MEDIA_TYPE_SIZE], struct err *err)
 {
 	CLEANUP_BUF struct buf told = buf_of(CIR_MEDIA_TYPE_SIZE - 1);
 	CLEANUP_CLOSE int fd = -1;
@@ -282,8 +286,8 @@ bool cir_files_manifest_exists(const struct cir_files *files, const char *reposi
 	return is_there(files->repositories, path);
 }
 
-int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest, const void *bytes,
-			     size_t len, const char *type, struct err *err)
+int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest,
+			     const void *bytes, size_t len, const char *type, struct err *err)
 {
 	char blob[BLOB_PATH_SIZE], path[CIR_PATH_SIZE];
 	int r;
@@ -298,7 +302,8 @@ int cir_files_manifest_write(const struct cir_files *files, const char *reposito
 }
 
 /* Tags that name the manifest go first: a tag never names what is not there. */
-static int remove_tags_of(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+static int remove_tags_of(const struct cir_files *files, const char *repository, const struct digest *digest,
+			  struct err *err)
 {
 	CLEANUP_CIR_LIST struct cir_list tags = {0};
 	int r = cir_files_list_tags(files, repository, &tags, err);
@@ -306,13 +311,15 @@ static int remove_tags_of(const struct cir_files *files, const char *repository,
 	for (size_t i = 0; r == 0 && i < tags.count; i++) {
 		struct digest named;
 
-		if (cir_files_tag_read(files, repository, tags.names[i], &named, err) == 0 && digest_equal(&named, digest))
+		if (cir_files_tag_read(files, repository, tags.names[i], &named, err) == 0 &&
+		    digest_equal(&named, digest))
 			r = cir_files_tag_remove(files, repository, tags.names[i], err);
 	}
 	return r;
 }
 
-int cir_files_manifest_remove(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err)
+int cir_files_manifest_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
+			      struct err *err)
 {
 	char path[CIR_PATH_SIZE];
 	int r;
@@ -336,7 +343,8 @@ static int tag_failed(struct err *err, int code, const char *repository, const c
 	return err_sys(err, code, "tag '%s' of repository '%s'", tag, repository);
 }
 
-int cir_files_tag_read(const struct cir_files *files, const char *repository, const char *tag, struct digest *ret_digest, struct err *err)
+int cir_files_tag_read(const struct cir_files *files, const char *repository, const char *tag,
+		       struct digest *ret_digest, struct err *err)
 {
 	CLEANUP_BUF struct buf text = buf_of(DIGEST_TEXT_SIZE);
 	char path[CIR_PATH_SIZE];
@@ -351,7 +359,8 @@ int cir_files_tag_read(const struct cir_files *files, const char *repository, co
 		       : 0;
 }
 
-int cir_files_tag_write(const struct cir_files *files, const char *repository, const char *tag, const struct digest *digest, struct err *err)
+int cir_files_tag_write(const struct cir_files *files, const char *repository, const char *tag,
+			const struct digest *digest, struct err *err)
 {
 	char path[CIR_PATH_SIZE], text[DIGEST_TEXT_SIZE];
 	int r;
@@ -372,7 +381,8 @@ int cir_files_tag_remove(const struct cir_files *files, const char *repository, 
 	return r < 0 ? tag_failed(err, r, repository, tag) : 0;
 }
 
-static void referrer_path(char to[static CIR_PATH_SIZE], const char *repository, const struct digest *subject, const char *name)
+static void referrer_path(char to[static CIR_PATH_SIZE], const char *repository, const struct digest *subject,
+			  const char *name)
 {
 	char text[DIGEST_TEXT_SIZE];
 
@@ -380,8 +390,8 @@ static void referrer_path(char to[static CIR_PATH_SIZE], const char *repository,
 	cir_files_path(to, repository, "_referrers", text, name);
 }
 
-int cir_files_referrer_write(const struct cir_files *files, const char *repository, const struct digest *subject, const struct digest *digest,
-			     const char *descriptor, struct err *err)
+int cir_files_referrer_write(const struct cir_files *files, const char *repository, const struct digest *subject,
+			     const struct digest *digest, const char *descriptor, struct err *err)
 {
 	char path[CIR_PATH_SIZE], name[DIGEST_TEXT_SIZE];
 	int r;
@@ -404,8 +414,8 @@ int cir_files_referrer_remove(const struct cir_files *files, const char *reposit
 	return r < 0 && r != -ENOENT ? failed(err, r, "referrer", repository, digest) : 0;
 }
 
-int cir_files_referrer_read(const struct cir_files *files, const char *repository, const struct digest *subject, const char *name,
-			    struct buf *to, struct err *err)
+int cir_files_referrer_read(const struct cir_files *files, const char *repository, const struct digest *subject,
+			    const char *name, struct buf *to, struct err *err)
 {
 	char path[CIR_PATH_SIZE];
 	int r;

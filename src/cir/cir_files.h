@@ -11,8 +11,8 @@
  *	repositories/NAME/_tags/TAG                    a digest
  *	repositories/NAME/_referrers/SUBJECT/DIGEST    the referrer's descriptor
  */
-#ifndef CIR_FILES_H
-#define CIR_FILES_H
+#ifndef CIR_CIR_FILES_H
+#define CIR_CIR_FILES_H
 
 #include <stdbool.h>
 
@@ -34,30 +34,34 @@ void cir_files_close(struct cir_files *files);
 
 /* --- blobs --- */
 /* Opens a blob of a repository: ERR_NOT_FOUND unless the repository holds it. */
-int cir_files_blob_open(const struct cir_files *files, const char *repository, const struct digest *digest, int *ret_fd, uint64_t *ret_size,
-			struct err *err) MUST_CHECK;
+int cir_files_blob_open(const struct cir_files *files, const char *repository, const struct digest *digest, int *ret_fd,
+			uint64_t *ret_size, struct err *err) MUST_CHECK;
 /* Turns the upload, whose bytes were found to have the digest, into a blob of the repository. The upload's name is gone then. */
-int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository, const struct digest *digest,
-			   struct err *err) MUST_CHECK;
+int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository,
+			   const struct digest *digest, struct err *err) MUST_CHECK;
 /* Has another repository hold a blob that is stored already. */
-int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err) MUST_CHECK;
-int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err) MUST_CHECK;
+int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest,
+			struct err *err) MUST_CHECK;
+int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
+			  struct err *err) MUST_CHECK;
 
 /* --- manifests --- */
 /* Reads a manifest of a repository; its bytes are verified. ERR_NOT_FOUND, ERR_CORRUPT. */
-int cir_files_manifest_read(const struct cir_files *files, const char *repository, const struct digest *digest, struct buf *bytes,
-			    char type[static CIR_MEDIA_TYPE_SIZE], struct err *err) MUST_CHECK;
+int cir_files_manifest_read(const struct cir_files *files, const char *repository, const struct digest *digest,
+			    struct buf *bytes, char type[static CIR_MEDIA_TYPE_SIZE], struct err *err) MUST_CHECK;
 bool cir_files_manifest_exists(const struct cir_files *files, const char *repository, const struct digest *digest);
-int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest, const void *bytes,
-			     size_t len, const char *type, struct err *err) MUST_CHECK;
+int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest,
+			     const void *bytes, size_t len, const char *type, struct err *err) MUST_CHECK;
 /* Removes a manifest and the tags that name it. */
-int cir_files_manifest_remove(const struct cir_files *files, const char *repository, const struct digest *digest, struct err *err) MUST_CHECK;
+int cir_files_manifest_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
+			      struct err *err) MUST_CHECK;
 
-int cir_files_tag_read(const struct cir_files *files, const char *repository, const char *tag, struct digest *ret_digest,
-		       struct err *err) MUST_CHECK;
-int cir_files_tag_write(const struct cir_files *files, const char *repository, const char *tag, const struct digest *digest,
-			struct err *err) MUST_CHECK;
-int cir_files_tag_remove(const struct cir_files *files, const char *repository, const char *tag, struct err *err) MUST_CHECK;
+int cir_files_tag_read(const struct cir_files *files, const char *repository, const char *tag,
+		       struct digest *ret_digest, struct err *err) MUST_CHECK;
+int cir_files_tag_write(const struct cir_files *files, const char *repository, const char *tag,
+			const struct digest *digest, struct err *err) MUST_CHECK;
+int cir_files_tag_remove(const struct cir_files *files, const char *repository, const char *tag,
+			 struct err *err) MUST_CHECK;
 
 /* descriptor is JSON text. */
 int cir_files_referrer_write(const struct cir_files *files, const char *repository, const struct digest *subject,
@@ -65,8 +69,8 @@ int cir_files_referrer_write(const struct cir_files *files, const char *reposito
 int cir_files_referrer_remove(const struct cir_files *files, const char *repository, const struct digest *subject,
 			      const struct digest *digest, struct err *err) MUST_CHECK;
 /* Appends the descriptor of one referrer by its name in a listing. */
-int cir_files_referrer_read(const struct cir_files *files, const char *repository, const struct digest *subject, const char *name,
-			    struct buf *to, struct err *err) MUST_CHECK;
+int cir_files_referrer_read(const struct cir_files *files, const char *repository, const struct digest *subject,
+			    const char *name, struct buf *to, struct err *err) MUST_CHECK;
 
 /* --- listings: sorted names, in byte order --- */
 struct cir_list {
@@ -76,9 +80,10 @@ struct cir_list {
 void cir_list_done(struct cir_list *list);
 #define CLEANUP_CIR_LIST __attribute__((cleanup(cir_list_done)))
 /* ERR_NOT_FOUND when the repository does not exist. */
-int cir_files_list_tags(const struct cir_files *files, const char *repository, struct cir_list *list, struct err *err) MUST_CHECK;
-int cir_files_list_referrers(const struct cir_files *files, const char *repository, const struct digest *subject, struct cir_list *list,
-			     struct err *err) MUST_CHECK;
+int cir_files_list_tags(const struct cir_files *files, const char *repository, struct cir_list *list,
+			struct err *err) MUST_CHECK;
+int cir_files_list_referrers(const struct cir_files *files, const char *repository, const struct digest *subject,
+			     struct cir_list *list, struct err *err) MUST_CHECK;
 /* Repositories with at least one manifest folder. */
 int cir_files_list_repositories(const struct cir_files *files, struct cir_list *list, struct err *err) MUST_CHECK;
 

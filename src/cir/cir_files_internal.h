@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Paths below cir_files.repositories; shared by cir_files.c and cir_files_list.c. */
-#ifndef CIR_FILES_INTERNAL_H
-#define CIR_FILES_INTERNAL_H
+#ifndef CIR_CIR_FILES_INTERNAL_H
+#define CIR_CIR_FILES_INTERNAL_H
 
 #include "cir/cir_files.h"
 
@@ -9,6 +9,7 @@
 #define CIR_PATH_SIZE 640
 
 /* "NAME/FOLDER[/FIRST[/SECOND]]"; NULL parts are left out. All parts were validated. */
-void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first, const char *second);
+void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first,
+		    const char *second);
 
 #endif

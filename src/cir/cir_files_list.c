@@ -96,8 +96,8 @@ int cir_files_list_tags(const struct cir_files *files, const char *repository, s
 	return r < 0 ? err_sys(err, r, "cannot list the tags of repository '%s'", repository) : 0;
 }
 
-int cir_files_list_referrers(const struct cir_files *files, const char *repository, const struct digest *subject, struct cir_list *list,
-			     struct err *err)
+int cir_files_list_referrers(const struct cir_files *files, const char *repository, const struct digest *subject,
+			     struct cir_list *list, struct err *err)
 {
 	char path[CIR_PATH_SIZE], text[DIGEST_TEXT_SIZE];
 	int r;
@@ -122,7 +122,8 @@ static int walk(int top, char path[static CIR_PATH_SIZE], size_t len, struct cir
 
 		if (str_eq(entry->d_name, "_manifests") && len)
 			r = add(list, path);
-		if (entry->d_name[0] == '_' || entry->d_name[0] == '.' || len + 1 + name_len >= REFERENCE_REPOSITORY_SIZE)
+		if (entry->d_name[0] == '_' || entry->d_name[0] == '.' ||
+		    len + 1 + name_len >= REFERENCE_REPOSITORY_SIZE)
 			continue;
 		memcpy(path + len, "/", len > 0);
 		memcpy(path + len + (len > 0), entry->d_name, name_len + 1);

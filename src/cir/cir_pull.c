@@ -23,7 +23,8 @@ void cir_pull_ping(struct http_request *request)
 static int find_digest(const struct cir_work *work, struct digest *ret_digest, struct err *err)
 {
 	if (!work->route.has_digest)
-		return cir_files_tag_read(&work->service->files, work->route.repository, work->route.tag, ret_digest, err);
+		return cir_files_tag_read(&work->service->files, work->route.repository, work->route.tag, ret_digest,
+					  err);
 	*ret_digest = work->route.digest;
 	return 0;
 }
@@ -65,7 +66,8 @@ static void unmap(void *data)
 }
 
 /* From a mapping: over TLS twice as fast as by reads through libmicrohttpd's buffer. The file never changes once published. */
-static bool answer_mapped(struct http_request *request, int status, const char *type, int fd, uint64_t offset, uint64_t len)
+static bool answer_mapped(struct http_request *request, int status, const char *type, int fd, uint64_t offset,
+			  uint64_t len)
 {
 	uint64_t start = offset & ~(uint64_t)4095;
 	struct mapping *mapping = malloc(sizeof(*mapping));
@@ -79,7 +81,8 @@ static bool answer_mapped(struct http_request *request, int status, const char *
 		return false;
 	}
 	(void)madvise(mapping->at, mapping->len, MADV_SEQUENTIAL);
-	http_answer_static(request, status, type, (const char *)mapping->at + (offset - start), (size_t)len, unmap, mapping);
+	http_answer_static(request, status, type, (const char *)mapping->at + (offset - start), (size_t)len, unmap,
+			   mapping);
 	return true;
 }
 
@@ -92,7 +95,8 @@ void cir_pull_blob(struct http_request *request)
 	struct err err = {0};
 	int ranged;
 
-	if (cir_files_blob_open(&work->service->files, work->route.repository, &work->route.digest, &fd, &size, &err) < 0) {
+	if (cir_files_blob_open(&work->service->files, work->route.repository, &work->route.digest, &fd, &size, &err) <
+	    0) {
 		cir_work_fail_err(request, "BLOB_UNKNOWN", &err);
 		return;
 	}
@@ -108,7 +112,8 @@ void cir_pull_blob(struct http_request *request)
 	if (ranged)
 		cir_work_header(request, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)offset,
 				(unsigned long long)(offset + len - 1), (unsigned long long)size);
-	if (len && str_eq(http_method(request), "GET") && answer_mapped(request, ranged ? 206 : 200, type, fd, offset, len))
+	if (len && str_eq(http_method(request), "GET") &&
+	    answer_mapped(request, ranged ? 206 : 200, type, fd, offset, len))
 		return;
 	http_answer_file(request, ranged ? 206 : 200, type, take_fd(&fd), offset, len);
 }
@@ -184,7 +189,8 @@ void cir_pull_tags(struct http_request *request)
 	if (!find_page(request, &list, &page))
 		return;
 	add_link(request, &list, &page);
-	answer_json(request, "application/json", json_pack("{s:s,s:o}", "name", work->route.repository, "tags", names_of(&list, &page)));
+	answer_json(request, "application/json",
+		    json_pack("{s:s,s:o}", "name", work->route.repository, "tags", names_of(&list, &page)));
 }
 
 void cir_pull_catalog(struct http_request *request)
@@ -200,7 +206,8 @@ void cir_pull_catalog(struct http_request *request)
 		return;
 	}
 	for (size_t i = 0; i < list.count; i++) {
-		if (cir_access_check(work->service->access, &work->identity, list.names[i], CIR_RIGHT_PULL, http_peer_of(request), NULL) == 0)
+		if (cir_access_check(work->service->access, &work->identity, list.names[i], CIR_RIGHT_PULL,
+				     http_peer_of(request), NULL) == 0)
 			list.names[kept++] = list.names[i];
 		else
 			free(list.names[i]);
@@ -221,7 +228,8 @@ static size_t add_referrer(const struct cir_work *work, const char *name, const 
 	json_t *descriptor;
 	const char *type;
 
-	if (cir_files_referrer_read(&work->service->files, work->route.repository, &work->route.digest, name, &text, NULL) < 0)
+	if (cir_files_referrer_read(&work->service->files, work->route.repository, &work->route.digest, name, &text,
+				    NULL) < 0)
 		return 0; /* deleted meanwhile */
 	descriptor = json_loadb(text.data, text.len, 0, NULL);
 	type = json_string_value(json_object_get(descriptor, "artifactType"));
@@ -242,7 +250,8 @@ void cir_pull_referrers(struct http_request *request)
 	struct err err = {0};
 	size_t bytes = 0;
 
-	if (cir_files_list_referrers(&work->service->files, work->route.repository, &work->route.digest, &list, &err) < 0) {
+	if (cir_files_list_referrers(&work->service->files, work->route.repository, &work->route.digest, &list, &err) <
+	    0) {
 		json_decref(manifests);
 		cir_work_fail_err(request, NULL, &err);
 		return;
@@ -251,7 +260,8 @@ void cir_pull_referrers(struct http_request *request)
 		if (last && strcmp(list.names[i], last) <= 0)
 			continue;
 		if (bytes > REFERRERS_BYTES_MAX) {
-			cir_work_header(request, "Link", "<%s?last=%s>; rel=\"next\"", http_path(request), list.names[i - 1]);
+			cir_work_header(request, "Link", "<%s?last=%s>; rel=\"next\"", http_path(request),
+					list.names[i - 1]);
 			break;
 		}
 		bytes += add_referrer(work, list.names[i], wanted, manifests);
@@ -259,5 +269,6 @@ void cir_pull_referrers(struct http_request *request)
 	if (wanted)
 		cir_work_header(request, "OCI-Filters-Applied", "artifactType");
 	answer_json(request, MEDIA_OCI_INDEX,
-		    json_pack("{s:i,s:s,s:o}", "schemaVersion", 2, "mediaType", MEDIA_OCI_INDEX, "manifests", manifests));
+		    json_pack("{s:i,s:s,s:o}", "schemaVersion", 2, "mediaType", MEDIA_OCI_INDEX, "manifests",
+			      manifests));
 }

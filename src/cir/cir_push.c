@@ -20,7 +20,8 @@ static bool stays_elsewhere(const char *media_type)
 	       str_starts(media_type, "application/vnd.docker.image.rootfs.foreign.");
 }
 
-static int check_blob(const struct cir_work *work, const struct descriptor *descriptor, const char *what, struct err *err)
+static int check_blob(const struct cir_work *work, const struct descriptor *descriptor, const char *what,
+		      struct err *err)
 {
 	char text[DIGEST_TEXT_SIZE];
 	uint64_t size;
@@ -31,7 +32,8 @@ static int check_blob(const struct cir_work *work, const struct descriptor *desc
 	digest_format(&descriptor->digest, text);
 	r = cir_files_blob_open(&work->service->files, work->route.repository, &descriptor->digest, &fd, &size, err);
 	if (r < 0)
-		return r == ERR_NOT_FOUND ? err_set(err, r, "the manifest's %s '%s' is not in repository '%s'", what, text, work->route.repository)
+		return r == ERR_NOT_FOUND ? err_set(err, r, "the manifest's %s '%s' is not in repository '%s'", what,
+						    text, work->route.repository)
 					  : r;
 	(void)close(fd);
 	if (size == descriptor->size)
@@ -53,7 +55,8 @@ static int check_references(const struct cir_work *work, const struct manifest *
 	int r = image ? check_blob(work, &manifest->config, "config", err) : 0;
 
 	for (size_t i = 0; r == 0 && i < manifest->entry_count; i++)
-		r = image ? check_blob(work, &manifest->entries[i], "layer", err) : check_entry(work, &manifest->entries[i], err);
+		r = image ? check_blob(work, &manifest->entries[i], "layer", err)
+			  : check_entry(work, &manifest->entries[i], err);
 	return r;
 }
 
@@ -70,7 +73,8 @@ static char *describe(const struct manifest *manifest, const struct digest *dige
 	digest_format(digest, text);
 	if ((!type || !*type) && manifest->kind == MANIFEST_IMAGE)
 		type = manifest->config.media_type;
-	descriptor = json_pack("{s:s,s:s,s:I}", "mediaType", manifest->media_type, "digest", text, "size", (json_int_t)len);
+	descriptor = json_pack("{s:s,s:s,s:I}", "mediaType", manifest->media_type, "digest", text, "size",
+			       (json_int_t)len);
 	if (descriptor && type)
 		(void)json_object_set_new(descriptor, "artifactType", json_string(type));
 	if (descriptor && manifest->annotations)
@@ -80,21 +84,24 @@ static char *describe(const struct manifest *manifest, const struct digest *dige
 	return result;
 }
 
-static int add_referrer(const struct cir_work *work, const struct manifest *manifest, const struct digest *digest, size_t len,
-			struct err *err)
+static int add_referrer(const struct cir_work *work, const struct manifest *manifest, const struct digest *digest,
+			size_t len, struct err *err)
 {
 	CLEANUP_FREE char *descriptor = describe(manifest, digest, len);
 
 	if (!descriptor)
 		return err_set(err, -ENOMEM, "no memory for a descriptor");
 	if (strlen(descriptor) > DESCRIPTOR_MAX)
-		return err_set(err, ERR_INVALID, "the annotations of a manifest with a subject are over %zu bytes", DESCRIPTOR_MAX);
-	return cir_files_referrer_write(&work->service->files, work->route.repository, &manifest->subject.digest, digest, descriptor, err);
+		return err_set(err, ERR_INVALID, "the annotations of a manifest with a subject are over %zu bytes",
+			       DESCRIPTOR_MAX);
+	return cir_files_referrer_write(&work->service->files, work->route.repository, &manifest->subject.digest,
+					digest, descriptor, err);
 }
 
 /* --- push --- */
 
-static int find_digest(const struct cir_work *work, const char *body, size_t len, struct digest *ret_digest, struct err *err)
+static int find_digest(const struct cir_work *work, const char *body, size_t len, struct digest *ret_digest,
+		       struct err *err)
 {
 	int r;
 
@@ -119,8 +126,8 @@ static const char *sent_type(struct http_request *request, char to[static CIR_ME
 	return to;
 }
 
-static int store(const struct cir_work *work, const struct manifest *manifest, const struct digest *digest, const char *body, size_t len,
-		 struct err *err)
+static int store(const struct cir_work *work, const struct manifest *manifest, const struct digest *digest,
+		 const char *body, size_t len, struct err *err)
 {
 	const struct cir_service *service = work->service;
 	int r;
@@ -129,7 +136,8 @@ static int store(const struct cir_work *work, const struct manifest *manifest, c
 		return err_set(err, ERR_INVALID, "the manifest's media type is too long");
 	r = manifest->has_subject ? add_referrer(work, manifest, digest, len, err) : 0;
 	if (r == 0)
-		r = cir_files_manifest_write(&service->files, work->route.repository, digest, body, len, manifest->media_type, err);
+		r = cir_files_manifest_write(&service->files, work->route.repository, digest, body, len,
+					     manifest->media_type, err);
 	if (r == 0 && !work->route.has_digest)
 		r = cir_files_tag_write(&service->files, work->route.repository, work->route.tag, digest, err);
 	return r;
@@ -200,7 +208,8 @@ static int forget_referrer(const struct cir_work *work, const struct digest *dig
 		return r;
 	if (manifest_parse(bytes.data, bytes.len, type, &manifest, NULL) < 0 || !manifest.has_subject)
 		return 0;
-	return cir_files_referrer_remove(&work->service->files, work->route.repository, &manifest.subject.digest, digest, err);
+	return cir_files_referrer_remove(&work->service->files, work->route.repository, &manifest.subject.digest,
+					 digest, err);
 }
 
 void cir_push_delete_manifest(struct http_request *request)
@@ -221,7 +230,8 @@ void cir_push_delete_manifest(struct http_request *request)
 		cir_work_fail_err(request, "MANIFEST_UNKNOWN", &err);
 		return;
 	}
-	log_info("manifest deleted", "repository", route->repository, "tag", route->tag, "by", cir_access_name(&work->identity));
+	log_info("manifest deleted", "repository", route->repository, "tag", route->tag, "by",
+		 cir_access_name(&work->identity));
 	http_answer(request, 202, NULL, "", 0);
 }
 

@@ -47,7 +47,8 @@ static int no_endpoint(const char **ret_code, struct err *err)
 }
 
 /* kind and reference are the last two segments behind name. */
-static int read_endpoint(char *name, const char *kind, const char *reference, struct cir_route *route, const char **ret_code, struct err *err)
+static int read_endpoint(char *name, const char *kind, const char *reference, struct cir_route *route,
+			 const char **ret_code, struct err *err)
 {
 	const char *before;
 
@@ -132,9 +133,11 @@ int cir_route_range(const char *header, uint64_t size, uint64_t *ret_offset, uin
 	uint64_t from = 0, to = UINT64_MAX;
 	char first[24], last[24];
 
-	if (!header || !str_starts(header, "bytes=") || !read_span(header + 6, first, last, sizeof(first)) || (!*first && !*last))
+	if (!header || !str_starts(header, "bytes=") || !read_span(header + 6, first, last, sizeof(first)) ||
+	    (!*first && !*last))
 		return 0;
-	if ((*first && str_parse_u64(first, INT64_MAX, &from) < 0) || (*last && str_parse_u64(last, INT64_MAX, &to) < 0))
+	if ((*first && str_parse_u64(first, INT64_MAX, &from) < 0) ||
+	    (*last && str_parse_u64(last, INT64_MAX, &to) < 0))
 		return 0;
 	if (!*first) { /* the last N bytes */
 		if (to == 0 || size == 0)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The paths of the OCI distribution specification 1.1 ("Endpoints"). No I/O. */
-#ifndef CIR_ROUTE_H
-#define CIR_ROUTE_H
+#ifndef CIR_CIR_ROUTE_H
+#define CIR_CIR_ROUTE_H
 
 #include "oci/digest.h"
 #include "oci/reference.h"
 
 enum cir_route_kind {
-	CIR_ROUTE_PING,	    /* /v2/ */
-	CIR_ROUTE_CATALOG,  /* /v2/_catalog */
-	CIR_ROUTE_TAGS,	    /* /v2/NAME/tags/list */
-	CIR_ROUTE_MANIFEST, /* /v2/NAME/manifests/REFERENCE */
-	CIR_ROUTE_BLOB,	    /* /v2/NAME/blobs/DIGEST */
-	CIR_ROUTE_UPLOADS,  /* /v2/NAME/blobs/uploads/ */
-	CIR_ROUTE_UPLOAD,   /* /v2/NAME/blobs/uploads/ID */
+	CIR_ROUTE_PING,      /* /v2/ */
+	CIR_ROUTE_CATALOG,   /* /v2/_catalog */
+	CIR_ROUTE_TAGS,      /* /v2/NAME/tags/list */
+	CIR_ROUTE_MANIFEST,  /* /v2/NAME/manifests/REFERENCE */
+	CIR_ROUTE_BLOB,      /* /v2/NAME/blobs/DIGEST */
+	CIR_ROUTE_UPLOADS,   /* /v2/NAME/blobs/uploads/ */
+	CIR_ROUTE_UPLOAD,    /* /v2/NAME/blobs/uploads/ID */
 	CIR_ROUTE_REFERRERS, /* /v2/NAME/referrers/DIGEST */
 };
 
@@ -22,7 +22,7 @@ enum cir_route_kind {
 struct cir_route {
 	enum cir_route_kind kind;
 	char repository[REFERENCE_REPOSITORY_SIZE];
-	bool has_digest;	     /* of a manifest, blob or subject */
+	bool has_digest; /* of a manifest, blob or subject */
 	struct digest digest;
 	char tag[REFERENCE_TAG_SIZE]; /* of a manifest without digest */
 	char upload[CIR_UPLOAD_ID_SIZE];

@@ -90,8 +90,12 @@ static const char *spec_code(int code)
 
 void cir_work_fail_err(struct http_request *request, const char *code, const struct err *err)
 {
-	bool named = err->code == ERR_NOT_FOUND || err->code == ERR_SYNTAX || err->code == ERR_INVALID || err->code == ERR_TOO_LARGE;
-	int status = err->code == -EDQUOT ? 507 : err->code == ERR_INVALID ? 400 : err->code == ERR_EXPIRED ? 403 : err_http_status(err->code);
+	bool named = err->code == ERR_NOT_FOUND || err->code == ERR_SYNTAX || err->code == ERR_INVALID ||
+		     err->code == ERR_TOO_LARGE;
+	int status = err->code == -EDQUOT       ? 507
+		     : err->code == ERR_INVALID ? 400
+		     : err->code == ERR_EXPIRED ? 403
+						: err_http_status(err->code);
 
 	if (status >= 500)
 		log_failure("a request failed", err);
@@ -108,8 +112,8 @@ void cir_work_release(struct cir_work *work)
 		cir_uploads_release(work->service->uploads, upload);
 }
 
-int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes, char type[static CIR_MEDIA_TYPE_SIZE],
-		      struct err *err)
+int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes,
+		      char type[static CIR_MEDIA_TYPE_SIZE], struct err *err)
 {
 	return cir_files_manifest_read(&work->service->files, work->route.repository, digest, bytes, type, err);
 }
@@ -134,7 +138,8 @@ static bool reaches(const struct cir_work *work, const struct digest *from, cons
 	char type[CIR_MEDIA_TYPE_SIZE];
 	bool found;
 
-	if (cir_work_manifest(work, from, &bytes, type, NULL) < 0 || manifest_parse(bytes.data, bytes.len, type, &manifest, NULL) < 0)
+	if (cir_work_manifest(work, from, &bytes, type, NULL) < 0 ||
+	    manifest_parse(bytes.data, bytes.len, type, &manifest, NULL) < 0)
 		return false;
 	found = lists(&manifest, digest);
 	for (size_t i = 0; deeper && !found && manifest.kind == MANIFEST_INDEX && i < manifest.entry_count; i++)
@@ -194,7 +199,8 @@ static const struct operation *find_operation(enum cir_route_kind kind, const ch
 	return NULL;
 }
 
-static int authorize(const struct cir_work *work, const struct operation *operation, const struct http_peer *peer, struct err *err)
+static int authorize(const struct cir_work *work, const struct operation *operation, const struct http_peer *peer,
+		     struct err *err)
 {
 	int r;
 
@@ -203,7 +209,8 @@ static int authorize(const struct cir_work *work, const struct operation *operat
 			return err_set(err, ERR_DENIED, "the token does not open this");
 		return 0;
 	}
-	r = cir_access_check(work->service->access, &work->identity, work->route.repository, operation->right, peer, err);
+	r = cir_access_check(work->service->access, &work->identity, work->route.repository, operation->right, peer,
+			     err);
 	if (r == 0 && work->identity.kind == CIR_IDENTITY_TOKEN)
 		r = check_token_scope(work, err);
 	return r;
@@ -233,7 +240,8 @@ void cir_service_handle(struct http_request *request, void *user)
 	work->service = user;
 	http_set_data(request, work, work_free);
 	cir_work_header(request, "Docker-Distribution-Api-Version", "registry/2.0");
-	if (cir_access_identify(work->service->access, http_header(request, "Authorization"), peer, &work->identity, &err) < 0) {
+	if (cir_access_identify(work->service->access, http_header(request, "Authorization"), peer, &work->identity,
+				&err) < 0) {
 		cir_work_fail_err(request, NULL, &err);
 		return;
 	}

@@ -3,8 +3,8 @@
  * The registry's service: requests of the OCI distribution specification 1.1 on top of files, uploads and access. Used by
  * main.c and by tests that serve it themselves.
  */
-#ifndef CIR_SERVICE_H
-#define CIR_SERVICE_H
+#ifndef CIR_CIR_SERVICE_H
+#define CIR_CIR_SERVICE_H
 
 #include "cir/cir_access.h"
 #include "cir/cir_uploads.h"

@@ -122,8 +122,8 @@ void cir_upload_begin(struct http_request *request)
 	if (http_query(request, "digest") && !read_expected(request, work))
 		return;
 	work->alone = work->ends;
-	if (cir_uploads_begin(work->service->uploads, work->route.repository, work->ends ? work->expected.algorithm : DIGEST_SHA256,
-			      &work->upload, &err) < 0) {
+	if (cir_uploads_begin(work->service->uploads, work->route.repository,
+			      work->ends ? work->expected.algorithm : DIGEST_SHA256, &work->upload, &err) < 0) {
 		cir_work_fail_err(request, NULL, &err);
 		return;
 	}
@@ -139,7 +139,8 @@ static bool take(struct http_request *request)
 	struct cir_work *work = cir_work_of(request);
 	struct err err = {0};
 
-	if (cir_uploads_take(work->service->uploads, work->route.repository, work->route.upload, &work->upload, &err) == 0)
+	if (cir_uploads_take(work->service->uploads, work->route.repository, work->route.upload, &work->upload, &err) ==
+	    0)
 		return true;
 	cir_work_fail_err(request, "BLOB_UPLOAD_UNKNOWN", &err);
 	return false;
@@ -157,7 +158,8 @@ static bool chunk_fits(struct http_request *request)
 	if (cir_route_content_range(range, &first, &last) < 0 ||
 	    (length && (str_parse_u64(length, INT64_MAX, &len) < 0 || len != last - first + 1))) {
 		cir_work_release(work);
-		cir_work_fail(request, 400, "SIZE_INVALID", "Content-Range is malformed or does not agree with Content-Length");
+		cir_work_fail(request, 400, "SIZE_INVALID",
+			      "Content-Range is malformed or does not agree with Content-Length");
 		return false;
 	}
 	if (first == work->upload->size)

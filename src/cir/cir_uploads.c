@@ -76,8 +76,8 @@ static int upload_open(const struct cir_uploads *uploads, const char *repository
 	return upload->fd < 0 ? -errno : 0;
 }
 
-int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum digest_algorithm algorithm, struct cir_upload **ret_upload,
-		      struct err *err)
+int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum digest_algorithm algorithm,
+		      struct cir_upload **ret_upload, struct err *err)
 {
 	struct cir_upload *upload = calloc(1, sizeof(*upload));
 	int r;
@@ -106,7 +106,8 @@ int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum 
 	return r;
 }
 
-int cir_uploads_take(struct cir_uploads *uploads, const char *repository, const char *id, struct cir_upload **ret_upload, struct err *err)
+int cir_uploads_take(struct cir_uploads *uploads, const char *repository, const char *id,
+		     struct cir_upload **ret_upload, struct err *err)
 {
 	struct cir_upload *at;
 	int r = 0;
@@ -176,7 +177,8 @@ int cir_uploads_write(struct cir_upload *upload, const void *bytes, size_t len, 
 	int r;
 
 	if (len > CIR_UPLOAD_BYTES_MAX - upload->size)
-		return err_set(err, ERR_TOO_LARGE, "the upload is over %llu bytes", (unsigned long long)CIR_UPLOAD_BYTES_MAX);
+		return err_set(err, ERR_TOO_LARGE, "the upload is over %llu bytes",
+			       (unsigned long long)CIR_UPLOAD_BYTES_MAX);
 	r = fdio_write_all(upload->fd, bytes, len);
 	if (r == 0)
 		r = digest_stream_update(upload->stream, bytes, len);
@@ -209,7 +211,8 @@ static int verify_again(const struct cir_upload *upload, const struct digest *di
 	return r < 0 ? err_sys(err, r, "cannot verify the upload") : digest_stream_verify(stream, digest, err);
 }
 
-int cir_uploads_finish(struct cir_uploads *uploads, struct cir_upload *upload, const struct digest *digest, struct err *err)
+int cir_uploads_finish(struct cir_uploads *uploads, struct cir_upload *upload, const struct digest *digest,
+		       struct err *err)
 {
 	int r;
 

@@ -3,8 +3,8 @@
  * Uploads on their way. Each is a file and the digest of what it holds so far. One request works on an upload at a time; one
  * that nobody touches for an hour is dropped, and all are when the registry starts.
  */
-#ifndef CIR_UPLOADS_H
-#define CIR_UPLOADS_H
+#ifndef CIR_CIR_UPLOADS_H
+#define CIR_CIR_UPLOADS_H
 
 #include "cir/cir_files.h"
 #include "cir/cir_route.h"
@@ -31,11 +31,11 @@ int cir_uploads_new(const struct cir_files *files, struct cir_uploads **ret_uplo
 void cir_uploads_free(struct cir_uploads *uploads);
 
 /* Begins one and takes it for the caller. algorithm is the one its digest will most likely have. ERR_BUSY over the maximum. */
-int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum digest_algorithm algorithm, struct cir_upload **ret_upload,
-		      struct err *err) MUST_CHECK;
+int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum digest_algorithm algorithm,
+		      struct cir_upload **ret_upload, struct err *err) MUST_CHECK;
 /* Takes one that was begun; ERR_NOT_FOUND, ERR_BUSY while another request has it. */
-int cir_uploads_take(struct cir_uploads *uploads, const char *repository, const char *id, struct cir_upload **ret_upload,
-		     struct err *err) MUST_CHECK;
+int cir_uploads_take(struct cir_uploads *uploads, const char *repository, const char *id,
+		     struct cir_upload **ret_upload, struct err *err) MUST_CHECK;
 /* Gives it back; what was written stays. NULL is accepted. */
 void cir_uploads_release(struct cir_uploads *uploads, struct cir_upload *upload);
 /* Drops it and its file. */
@@ -46,6 +46,7 @@ void cir_uploads_expire(struct cir_uploads *uploads);
 /* Appends; all or nothing. -ENOSPC, -EFBIG, -EIO. */
 int cir_uploads_write(struct cir_upload *upload, const void *bytes, size_t len, struct err *err) MUST_CHECK;
 /* Verifies the digest and publishes the bytes as a blob; the upload is gone then, or on ERR_CORRUPT when they differ. */
-int cir_uploads_finish(struct cir_uploads *uploads, struct cir_upload *upload, const struct digest *digest, struct err *err) MUST_CHECK;
+int cir_uploads_finish(struct cir_uploads *uploads, struct cir_upload *upload, const struct digest *digest,
+		       struct err *err) MUST_CHECK;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request in work, shared by the files that answer it; and how they answer. */
-#ifndef CIR_WORK_H
-#define CIR_WORK_H
+#ifndef CIR_CIR_WORK_H
+#define CIR_CIR_WORK_H
 
 #include "cir/cir_service.h"
 
@@ -10,9 +10,9 @@ struct cir_work {
 	struct cir_route route;
 	struct cir_identity identity;
 	struct cir_upload *upload; /* taken, or NULL */
-	struct digest expected;	   /* of the upload when its body ends it */
+	struct digest expected;    /* of the upload when its body ends it */
 	bool ends;
-	bool alone;		   /* the upload is this request's only: nobody can go on with it */
+	bool alone; /* the upload is this request's only: nobody can go on with it */
 };
 
 struct cir_work *cir_work_of(const struct http_request *request);
@@ -28,8 +28,8 @@ void cir_work_digest_header(struct http_request *request, const struct digest *d
 void cir_work_release(struct cir_work *work);
 
 /* Reads a manifest of the route's repository and parses it. */
-int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes, char type[static CIR_MEDIA_TYPE_SIZE],
-		      struct err *err) MUST_CHECK;
+int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes,
+		      char type[static CIR_MEDIA_TYPE_SIZE], struct err *err) MUST_CHECK;
 
 /* cir_pull.c */
 void cir_pull_ping(struct http_request *request);

@@ -143,10 +143,12 @@ static int open_service(struct serving *serving, const struct boot *boot, struct
 	struct cir_access *access;
 	int r = cir_access_new(boot->users.data, boot->users.len, boot->config.registry, boot->ca.data, &access, err);
 
-	return r < 0 ? err_prefix(err, "%s", boot->config.users) : cir_service_open(&serving->service, boot->state, access, err);
+	return r < 0 ? err_prefix(err, "%s", boot->config.users)
+		     : cir_service_open(&serving->service, boot->state, access, err);
 }
 
-static int start_server(struct serving *serving, const struct boot *boot, struct http_server **ret_server, struct err *err)
+static int start_server(struct serving *serving, const struct boot *boot, struct http_server **ret_server,
+			struct err *err)
 {
 	const struct http_server_config config = {
 		.address = boot->config.address,
@@ -212,7 +214,8 @@ int main(int argc, char **argv)
 	};
 	const struct option_command command = {
 		.program = "bulkhead-cir",
-		.summary = "Container image registry: OCI distribution 1.1 over TLS, configured by etc/bulkhead/cir.json.",
+		.summary =
+			"Container image registry: OCI distribution 1.1 over TLS, configured by etc/bulkhead/cir.json.",
 		.rows = rows,
 		.row_count = ARRAY_SIZE(rows),
 	};

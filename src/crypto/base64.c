@@ -21,7 +21,8 @@ static int encode(struct buf *to, const uint8_t *from, size_t len, const char *a
 		return r;
 	for (size_t i = 0; i < len; i += 3) {
 		size_t left = len - i;
-		uint32_t bits = (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) | (left > 2 ? from[i + 2] : 0);
+		uint32_t bits = (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) |
+				(left > 2 ? from[i + 2] : 0);
 
 		*at++ = alphabet[bits >> 18];
 		*at++ = alphabet[bits >> 12 & 63];

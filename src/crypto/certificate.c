@@ -27,11 +27,14 @@ static const struct purpose_row {
 	const char *extended_key_usage; /* NULL: none */
 	int openssl_purpose;
 } purposes[] = {
-	[CRYPTO_PURPOSE_CA] = {"a CA", "critical,CA:TRUE,pathlen:0", "critical,keyCertSign,cRLSign", NULL, X509_PURPOSE_ANY},
-	[CRYPTO_PURPOSE_SERVER] = {"a TLS server", "critical,CA:FALSE", "critical,digitalSignature", "serverAuth,clientAuth",
-				   X509_PURPOSE_SSL_SERVER},
-	[CRYPTO_PURPOSE_CLIENT] = {"a TLS client", "critical,CA:FALSE", "critical,digitalSignature", "clientAuth", X509_PURPOSE_SSL_CLIENT},
-	[CRYPTO_PURPOSE_BINDING] = {"binding", "critical,CA:FALSE", "critical,digitalSignature", "critical," BINDING_OID, X509_PURPOSE_ANY},
+	[CRYPTO_PURPOSE_CA] = {"a CA", "critical,CA:TRUE,pathlen:0", "critical,keyCertSign,cRLSign", NULL,
+			       X509_PURPOSE_ANY},
+	[CRYPTO_PURPOSE_SERVER] = {"a TLS server", "critical,CA:FALSE", "critical,digitalSignature",
+				   "serverAuth,clientAuth", X509_PURPOSE_SSL_SERVER},
+	[CRYPTO_PURPOSE_CLIENT] = {"a TLS client", "critical,CA:FALSE", "critical,digitalSignature", "clientAuth",
+				   X509_PURPOSE_SSL_CLIENT},
+	[CRYPTO_PURPOSE_BINDING] = {"binding", "critical,CA:FALSE", "critical,digitalSignature",
+				    "critical," BINDING_OID, X509_PURPOSE_ANY},
 };
 
 /* Reads the only certificate of a PEM text and nothing else: the text must be what this certificate is written as. */
@@ -50,13 +53,15 @@ static int read_one(const char *pem, X509 **ret_certificate, struct err *err)
 	BIO_free(in);
 	ERR_clear_error();
 	if (!certificate)
-		return err_set(err, ERR_SYNTAX, "cannot read the certificate: its text is not exactly one certificate in PEM");
+		return err_set(err, ERR_SYNTAX,
+			       "cannot read the certificate: its text is not exactly one certificate in PEM");
 	out = BIO_new(BIO_s_mem());
 	same = out && PEM_write_bio_X509(out, certificate) == 1 && (size_t)BIO_get_mem_data(out, &again) == len &&
 	       memcmp(again, pem, len) == 0;
 	BIO_free(out);
 	if (!same)
-		return err_set(err, ERR_SYNTAX, "cannot read the certificate: its text is not exactly one certificate in PEM");
+		return err_set(err, ERR_SYNTAX,
+			       "cannot read the certificate: its text is not exactly one certificate in PEM");
 	*ret_certificate = take_ptr(certificate);
 	return 0;
 }
@@ -77,7 +82,8 @@ static GENERAL_NAME *general_name(const char *name)
 	uint8_t address[16];
 	int len = inet_pton(AF_INET, name, address) == 1 ? 4 : inet_pton(AF_INET6, name, address) == 1 ? 16 : 0;
 
-	if (!entry || !value || !ASN1_OCTET_STRING_set(value, len ? address : (const uint8_t *)name, len ? len : (int)strlen(name))) {
+	if (!entry || !value ||
+	    !ASN1_OCTET_STRING_set(value, len ? address : (const uint8_t *)name, len ? len : (int)strlen(name))) {
 		GENERAL_NAME_free(entry);
 		ASN1_OCTET_STRING_free(value);
 		return NULL;
@@ -132,9 +138,11 @@ static int set_subject(X509 *certificate, const struct crypto_certificate_reques
 	const char *const *organization = request->organizations;
 
 	for (; organization && *organization; organization++)
-		if (X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_UTF8, (const uint8_t *)*organization, -1, -1, 0) != 1)
+		if (X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_UTF8,
+					       (const uint8_t *)*organization, -1, -1, 0) != 1)
 			return -EINVAL;
-	if (X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, (const uint8_t *)request->common_name, -1, -1, 0) != 1)
+	if (X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, (const uint8_t *)request->common_name, -1,
+				       -1, 0) != 1)
 		return -EINVAL;
 	return 0;
 }
@@ -165,8 +173,8 @@ static int set_times(X509 *certificate, const X509 *issuer, int64_t lifetime_s)
 	return ASN1_TIME_set(X509_getm_notAfter(certificate), end) ? 0 : -EINVAL;
 }
 
-static int fill(X509 *certificate, X509 *issuer, const struct crypto_certificate_request *request, const struct crypto_key *key,
-		const struct crypto_key *ca_key)
+static int fill(X509 *certificate, X509 *issuer, const struct crypto_certificate_request *request,
+		const struct crypto_key *key, const struct crypto_key *ca_key)
 {
 	int r = X509_set_version(certificate, X509_VERSION_3) == 1 ? set_serial(certificate) : -EINVAL;
 
@@ -210,8 +218,8 @@ static int check_issuer(X509 *issuer, const struct crypto_key *ca_key, struct er
 	return 0;
 }
 
-int crypto_certificate_issue(const struct crypto_certificate_request *request, const struct crypto_key *key, const char *ca_pem,
-			     const struct crypto_key *ca_key, struct buf *pem, struct err *err)
+int crypto_certificate_issue(const struct crypto_certificate_request *request, const struct crypto_key *key,
+			     const char *ca_pem, const struct crypto_key *ca_key, struct buf *pem, struct err *err)
 {
 	CLEANUP(cleanup_x509) X509 *certificate = X509_new();
 	CLEANUP(cleanup_x509) X509 *issuer = NULL;
@@ -290,15 +298,18 @@ static int chain_error(X509_STORE_CTX *ctx, struct err *err)
 
 	ERR_clear_error();
 	if (code == X509_V_ERR_CERT_HAS_EXPIRED || code == X509_V_ERR_CERT_NOT_YET_VALID)
-		return err_set(err, ERR_EXPIRED, "the certificate is out of its time: %s", X509_verify_cert_error_string(code));
-	return err_set(err, ERR_UNKNOWN_PEER, "the certificate does not verify: %s", X509_verify_cert_error_string(code));
+		return err_set(err, ERR_EXPIRED, "the certificate is out of its time: %s",
+			       X509_verify_cert_error_string(code));
+	return err_set(err, ERR_UNKNOWN_PEER, "the certificate does not verify: %s",
+		       X509_verify_cert_error_string(code));
 }
 
 static int verify_chain(X509 *certificate, const char *ca_pem, int openssl_purpose, struct err *err)
 {
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	int r = store && ctx ? read_cas(ca_pem, store, err) : err_set(err, -ENOMEM, "no memory to verify a certificate");
+	int r = store && ctx ? read_cas(ca_pem, store, err)
+			     : err_set(err, -ENOMEM, "no memory to verify a certificate");
 
 	if (r == 0 && X509_STORE_CTX_init(ctx, store, certificate, NULL) != 1)
 		r = crypto_openssl_error(err, -ENOMEM, "cannot verify the certificate");
@@ -343,8 +354,8 @@ static bool has_purpose(X509 *certificate, enum crypto_purpose purpose)
 	return false;
 }
 
-static int verify_signature(X509 *certificate, const void *bytes, size_t len, const uint8_t *signature, size_t signature_len,
-			    struct err *err)
+static int verify_signature(X509 *certificate, const void *bytes, size_t len, const uint8_t *signature,
+			    size_t signature_len, struct err *err)
 {
 	EVP_PKEY *pkey = X509_get0_pubkey(certificate);
 	EVP_MD_CTX *ctx;
@@ -359,7 +370,8 @@ static int verify_signature(X509 *certificate, const void *bytes, size_t len, co
 	     EVP_DigestVerify(ctx, signature, signature_len, bytes, len) == 1;
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
-	return ok ? 0 : err_set(err, ERR_UNKNOWN_PEER, "the signature is not by the certificate's key over these bytes");
+	return ok ? 0
+		  : err_set(err, ERR_UNKNOWN_PEER, "the signature is not by the certificate's key over these bytes");
 }
 
 int crypto_verify(const char *pem, const char *ca_pem, enum crypto_purpose purpose, const void *bytes, size_t len,

@@ -21,13 +21,14 @@ struct crypto_certificate_request {
 	enum crypto_purpose purpose;
 	const char *common_name;
 	const char *const *organizations; /* Kubernetes' groups; NULL-terminated, or NULL */
-	const char *const *names;         /* subjectAltName: DNS names and numeric addresses; NULL-terminated, or NULL */
+	const char *const *names; /* subjectAltName: DNS names and numeric addresses; NULL-terminated, or NULL */
 	int64_t lifetime_s;
 };
 
 /* Issues a certificate for key, signed by the CA's key (for a CA: ca_pem NULL, signed by itself), appended to pem. */
-int crypto_certificate_issue(const struct crypto_certificate_request *request, const struct crypto_key *key, const char *ca_pem,
-			     const struct crypto_key *ca_key, struct buf *pem, struct err *err) MUST_CHECK;
+int crypto_certificate_issue(const struct crypto_certificate_request *request, const struct crypto_key *key,
+			     const char *ca_pem, const struct crypto_key *ca_key, struct buf *pem,
+			     struct err *err) MUST_CHECK;
 
 /* In those that read a certificate, pem is exactly one as it was issued: a text before, behind or between is ERR_SYNTAX. */
 

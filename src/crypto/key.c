@@ -43,7 +43,8 @@ bool crypto_pkey_is_p256(const EVP_PKEY *pkey)
 	char group[64];
 
 	return EVP_PKEY_get_base_id(pkey) == EVP_PKEY_EC &&
-	       EVP_PKEY_get_group_name((EVP_PKEY *)pkey, group, sizeof(group), NULL) == 1 && strcmp(group, "prime256v1") == 0;
+	       EVP_PKEY_get_group_name((EVP_PKEY *)pkey, group, sizeof(group), NULL) == 1 &&
+	       strcmp(group, "prime256v1") == 0;
 }
 
 static int key_new(EVP_PKEY *pkey, struct crypto_key **ret_key, struct err *err)
@@ -119,8 +120,8 @@ void crypto_key_free(struct crypto_key *key)
 	free(key);
 }
 
-int crypto_sign(const struct crypto_key *key, const void *bytes, size_t len, uint8_t signature[static CRYPTO_SIGNATURE_MAX],
-		size_t *ret_len, struct err *err)
+int crypto_sign(const struct crypto_key *key, const void *bytes, size_t len,
+		uint8_t signature[static CRYPTO_SIGNATURE_MAX], size_t *ret_len, struct err *err)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	size_t size = CRYPTO_SIGNATURE_MAX;

@@ -21,8 +21,8 @@ CLEANUP_DEFINE(crypto_key, struct crypto_key *, crypto_key_free)
 
 #define CRYPTO_SIGNATURE_MAX 128
 /* Signs the bytes; DER ECDSA signature. */
-int crypto_sign(const struct crypto_key *key, const void *bytes, size_t len, uint8_t signature[static CRYPTO_SIGNATURE_MAX],
-		size_t *ret_len, struct err *err) MUST_CHECK;
+int crypto_sign(const struct crypto_key *key, const void *bytes, size_t len,
+		uint8_t signature[static CRYPTO_SIGNATURE_MAX], size_t *ret_len, struct err *err) MUST_CHECK;
 
 #define CRYPTO_SHA256_SIZE 32
 void crypto_sha256(const void *bytes, size_t len, uint8_t digest[static CRYPTO_SHA256_SIZE]);

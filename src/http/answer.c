@@ -9,7 +9,9 @@
 
 static bool is_token(const char *name)
 {
-	return *name && name[strspn(name, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] == '\0';
+	return *name &&
+	       name[strspn(name, "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] ==
+		       '\0';
 }
 
 static bool is_header_value(const char *value)
@@ -72,7 +74,8 @@ void answer_refusal(struct http_request *request, int status, const char *text)
 	int len;
 
 	len = snprintf(line, sizeof(line), "%s\n", text);
-	response = MHD_create_response_from_buffer(len < (int)sizeof(line) ? (size_t)len : sizeof(line) - 1, line, MHD_RESPMEM_MUST_COPY);
+	response = MHD_create_response_from_buffer(len < (int)sizeof(line) ? (size_t)len : sizeof(line) - 1, line,
+						   MHD_RESPMEM_MUST_COPY);
 	if (response)
 		request_set_response(request, status, "text/plain; charset=utf-8", response);
 }
@@ -85,7 +88,8 @@ void http_answer(struct http_request *request, int status, const char *type, con
 		void *to;
 	} body = {.from = len ? bytes : ""};
 
-	request_set_response(request, status, type, MHD_create_response_from_buffer(len, body.to, MHD_RESPMEM_MUST_COPY));
+	request_set_response(request, status, type,
+			     MHD_create_response_from_buffer(len, body.to, MHD_RESPMEM_MUST_COPY));
 }
 
 void http_answer_file(struct http_request *request, int status, const char *type, int fd, uint64_t offset, uint64_t len)

@@ -151,7 +151,8 @@ static bool set_tls(struct http_client *client)
 	if (config->ca) {
 		blob = blob_of(config->ca);
 		/* The blob replaces the default file of CAs but not the default folder. */
-		ok = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
+		ok = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
+		     curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
 		     curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;
 	}
 	if (ok && config->certificate) {
@@ -170,7 +171,8 @@ static bool set_connection(struct http_client *client)
 	unsigned stall_ms = client->config.stall_ms ? client->config.stall_ms : STALL_MS_DEFAULT;
 
 	return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms) == CURLE_OK &&
@@ -278,7 +280,8 @@ static int host_of(const char *url, char to[static HOST_MAX], struct err *err)
 	     curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
 	     curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
 	     curl_url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-	     curl_url_get(parsed, CURLUPART_USER, &user, 0) != CURLUE_OK && (str_eq(scheme, "http") || str_eq(scheme, "https"));
+	     curl_url_get(parsed, CURLUPART_USER, &user, 0) != CURLUE_OK &&
+	     (str_eq(scheme, "http") || str_eq(scheme, "https"));
 	if (ok)
 		(void)snprintf(to, HOST_MAX, "%s:%s", host, port);
 	curl_free(scheme);
@@ -295,14 +298,15 @@ static int code_of(const struct http_client *client, CURLcode result)
 		return -ETIMEDOUT;
 	if (result == CURLE_OUT_OF_MEMORY)
 		return -ENOMEM;
-	if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CONNECT_ERROR || result == CURLE_SSL_CERTPROBLEM ||
-	    result == CURLE_SSL_CACERT_BADFILE || result == CURLE_SSL_ISSUER_ERROR)
+	if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CONNECT_ERROR ||
+	    result == CURLE_SSL_CERTPROBLEM || result == CURLE_SSL_CACERT_BADFILE || result == CURLE_SSL_ISSUER_ERROR)
 		return ERR_UNKNOWN_PEER;
 	/* In TLS 1.3 a server refuses the client's certificate after the handshake, by an alert. */
 	return strstr(client->reason, "alert") ? ERR_UNKNOWN_PEER : ERR_UNAVAILABLE;
 }
 
-static int outcome(struct http_client *client, const struct transfer *transfer, CURLcode result, const char *host, struct err *err)
+static int outcome(struct http_client *client, const struct transfer *transfer, CURLcode result, const char *host,
+		   struct err *err)
 {
 	if (atomic_load(&client->cancelled))
 		return err_set(err, -ECANCELED, "the call to '%s' was cancelled", host);
@@ -316,7 +320,8 @@ static int outcome(struct http_client *client, const struct transfer *transfer, 
 		       client->reason[0] ? client->reason : curl_easy_strerror(result));
 }
 
-int http_client_call(struct http_client *client, const struct http_call *call, struct http_reply *reply, struct err *err)
+int http_client_call(struct http_client *client, const struct http_call *call, struct http_reply *reply,
+		     struct err *err)
 {
 	struct transfer transfer = {.call = call, .reply = reply, .easy = client->easy};
 	struct curl_slist *headers = NULL;

@@ -16,13 +16,15 @@ struct http_client_config {
 	const char *ca;          /* CA that the server must verify against; NULL: the system's */
 	const char *certificate; /* own certificate for mutual TLS, or NULL */
 	const char *key;
-	unsigned connect_ms;     /* 0: 5,000 */
-	unsigned stall_ms;       /* ended when less than one byte a second moves for so long; 0: 30,000. Long polls set their own */
+	unsigned connect_ms; /* 0: 5,000 */
+	unsigned
+		stall_ms; /* ended when less than one byte a second moves for so long; 0: 30,000. Long polls set their own */
 };
 
 struct http_client; /* one thread at a time; keeps its connections open */
 
-int http_client_new(const struct http_client_config *config, struct http_client **ret_client, struct err *err) MUST_CHECK;
+int http_client_new(const struct http_client_config *config, struct http_client **ret_client,
+		    struct err *err) MUST_CHECK;
 void http_client_free(struct http_client *client);
 CLEANUP_DEFINE(http_client, struct http_client *, http_client_free)
 
@@ -38,13 +40,13 @@ struct http_call {
 	/* Each piece of a body of a 2xx answer, of 1 to 65,536 bytes; negative errno ends the call with that code. NULL: collected in answer.body. */
 	int (*receive)(void *user, const char *bytes, size_t len);
 	void *user;
-	unsigned timeout_ms;   /* for the whole call; 0: none */
+	unsigned timeout_ms;    /* for the whole call; 0: none */
 	unsigned redirects_max; /* to follow, https only; credentials are not sent to another host */
 };
 
 struct http_reply {
 	int status;
-	struct buf body; /* the caller sets body.max (0: 4 MiB); bodies of answers that are not 2xx land here too */
+	struct buf body;    /* the caller sets body.max (0: 4 MiB); bodies of answers that are not 2xx land here too */
 	struct buf headers; /* the last header block as received */
 };
 void http_reply_done(struct http_reply *reply);
@@ -52,7 +54,8 @@ void http_reply_done(struct http_reply *reply);
 
 /* Makes the call. 0 whenever a complete answer came, whatever its status; ERR_UNAVAILABLE, -ETIMEDOUT, ERR_UNKNOWN_PEER
  * (TLS), -EFBIG (body over its maximum), or the code a callback gave. The message names host and port, never credentials. */
-int http_client_call(struct http_client *client, const struct http_call *call, struct http_reply *reply, struct err *err) MUST_CHECK;
+int http_client_call(struct http_client *client, const struct http_call *call, struct http_reply *reply,
+		     struct err *err) MUST_CHECK;
 
 /* A header of the reply by case-insensitive name, copied to `to`; -ENOENT, -ENAMETOOLONG. */
 int http_reply_header(const struct http_reply *reply, const char *name, char *to, size_t size) MUST_CHECK;

@@ -11,7 +11,8 @@
  */
 static bool is_verified(gnutls_session_t session)
 {
-	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT};
+	gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+					 .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT};
 	unsigned status = ~0U;
 
 	return gnutls_certificate_verify_peers(session, &purpose, 1, &status) == GNUTLS_E_SUCCESS && status == 0;
@@ -73,12 +74,14 @@ static int read_names(gnutls_x509_crt_t certificate, struct http_peer *peer)
 	    name_part(certificate, GNUTLS_OID_X520_COMMON_NAME, 1, extra, sizeof(extra)) != 1)
 		return -EINVAL;
 	for (unsigned i = 0; i < ARRAY_SIZE(peer->organizations); i++) {
-		r = name_part(certificate, GNUTLS_OID_X520_ORGANIZATION_NAME, i, peer->organizations[i], sizeof(peer->organizations[i]));
+		r = name_part(certificate, GNUTLS_OID_X520_ORGANIZATION_NAME, i, peer->organizations[i],
+			      sizeof(peer->organizations[i]));
 		if (r != 0)
 			return r < 0 ? r : 0;
 		peer->organization_count++;
 	}
-	r = name_part(certificate, GNUTLS_OID_X520_ORGANIZATION_NAME, ARRAY_SIZE(peer->organizations), extra, sizeof(extra));
+	r = name_part(certificate, GNUTLS_OID_X520_ORGANIZATION_NAME, ARRAY_SIZE(peer->organizations), extra,
+		      sizeof(extra));
 	return r == 1 ? 0 : -EINVAL;
 }
 
@@ -91,7 +94,9 @@ static int read_certificate(const gnutls_datum_t *der, struct http_peer *peer)
 	if (gnutls_fingerprint(GNUTLS_DIG_SHA256, der, peer->certificate_sha256, &size) != GNUTLS_E_SUCCESS ||
 	    gnutls_x509_crt_init(&certificate) != GNUTLS_E_SUCCESS)
 		return -ENOMEM;
-	r = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == GNUTLS_E_SUCCESS ? read_names(certificate, peer) : -EINVAL;
+	r = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == GNUTLS_E_SUCCESS
+		    ? read_names(certificate, peer)
+		    : -EINVAL;
 	gnutls_x509_crt_deinit(certificate);
 	return r;
 }

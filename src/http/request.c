@@ -111,12 +111,14 @@ void *http_data(const struct http_request *request)
 	return request->data;
 }
 
-void http_want_body(struct http_request *request, void (*ready)(struct http_request *request, const char *body, size_t len, void *user))
+void http_want_body(struct http_request *request,
+		    void (*ready)(struct http_request *request, const char *body, size_t len, void *user))
 {
 	request->ready = ready;
 }
 
-void http_stream_body(struct http_request *request, int (*piece)(struct http_request *request, const char *bytes, size_t len, void *user))
+void http_stream_body(struct http_request *request,
+		      int (*piece)(struct http_request *request, const char *bytes, size_t len, void *user))
 {
 	request->piece = piece;
 }
@@ -164,7 +166,7 @@ void http_cut(struct http_request *request)
 /* Suspends a request that asked for it; true while it rests. Runs resumed when that was due. */
 static bool rests(struct http_request *request)
 {
-	void (*resumed)(struct http_request *request, void *user) = NULL;
+	void (*resumed)(struct http_request * request, void *user) = NULL;
 	enum park_state park;
 
 	do {
@@ -193,8 +195,8 @@ struct framing {
 	uint64_t length;
 };
 
-static enum MHD_Result look_at_header(void *user, enum MHD_ValueKind kind, const char *key, size_t key_len, const char *value,
-				      size_t value_len)
+static enum MHD_Result look_at_header(void *user, enum MHD_ValueKind kind, const char *key, size_t key_len,
+				      const char *value, size_t value_len)
 {
 	static const char token[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	struct framing *framing = user;
@@ -248,7 +250,8 @@ static int identify_peer(struct http_request *request, struct err *err)
 	if (connection->peer_known || !connection->server->asks_client)
 		return 0;
 	info = MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	r = peer_identify(info ? info->tls_session : NULL, connection->server->config.client_required, &connection->peer, err);
+	r = peer_identify(info ? info->tls_session : NULL, connection->server->config.client_required,
+			  &connection->peer, err);
 	connection->peer_known = r == 0;
 	return r;
 }
@@ -263,7 +266,8 @@ static void refuse(struct http_request *request, int status, const char *text)
 static void begin(struct http_request *request, const char *version, struct framing *framing)
 {
 	struct err err;
-	const char *fault = is_supported_version(version) ? framing_fault(request, version, framing) : "the HTTP version is not supported";
+	const char *fault = is_supported_version(version) ? framing_fault(request, version, framing)
+							  : "the HTTP version is not supported";
 
 	request->has_body = framing->chunked || framing->length;
 	if (fault)
@@ -365,7 +369,8 @@ static void end_body(struct http_request *request)
 
 enum MHD_Result request_final_call(struct http_request *request)
 {
-	bool body_due = !request->response && (request->stage == STAGE_BODY || (request->stage == STAGE_END && !request->has_body));
+	bool body_due = !request->response &&
+			(request->stage == STAGE_BODY || (request->stage == STAGE_END && !request->has_body));
 
 	if (rests(request))
 		return MHD_YES;

@@ -100,7 +100,8 @@ static void connection_end(struct http_server *server, void **context)
 	*context = NULL;
 }
 
-static void on_connection(void *user, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *user, struct MHD_Connection *mhd, void **context,
+			  enum MHD_ConnectionNotificationCode code)
 {
 	if (code == MHD_CONNECTION_NOTIFY_STARTED)
 		connection_begin(user, mhd, context);
@@ -119,8 +120,8 @@ static void *on_target(void *user, const char *target, struct MHD_Connection *mh
 	return connection->request;
 }
 
-static enum MHD_Result on_call(void *user, struct MHD_Connection *mhd, const char *target, const char *method, const char *version,
-			       const char *bytes, size_t *len, void **context)
+static enum MHD_Result on_call(void *user, struct MHD_Connection *mhd, const char *target, const char *method,
+			       const char *version, const char *bytes, size_t *len, void **context)
 {
 	struct http_request *request = *context;
 
@@ -160,7 +161,8 @@ static size_t on_unescape(void *user, struct MHD_Connection *mhd, char *text)
 
 /* --- start and stop --- */
 
-static int bind_address(const struct http_server_config *config, struct sockaddr_storage *to, bool *ret_v6, struct err *err)
+static int bind_address(const struct http_server_config *config, struct sockaddr_storage *to, bool *ret_v6,
+			struct err *err)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
@@ -191,26 +193,32 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, const struct 
 
 	if (server->tls) {
 		flags |= MHD_USE_TLS;
-		options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)config->certificate};
+		options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
+							   (void *)(uintptr_t)config->certificate};
 		options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)config->key};
-		options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)priorities};
+		options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
+							   (void *)(uintptr_t)priorities};
 	}
 	if (server->asks_client)
-		options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, (void *)(uintptr_t)config->client_ca};
+		options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0,
+							   (void *)(uintptr_t)config->client_ca};
 	if (server->config.threads > 1)
 		options[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, server->config.threads, NULL};
 	if (config->per_address_max)
-		options[count++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->per_address_max, NULL};
+		options[count++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->per_address_max,
+							   NULL};
 	options[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 	if (v6)
 		flags |= MHD_USE_IPv6;
-	return MHD_start_daemon(flags, 0, NULL, NULL, on_call, server, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_NOTIFY_CONNECTION,
-				on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_request_end, server, MHD_OPTION_URI_LOG_CALLBACK,
-				on_target, server, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-				MHD_OPTION_CONNECTION_LIMIT, server->config.connections_max, MHD_OPTION_CONNECTION_TIMEOUT,
-				server->config.idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-				MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024, MHD_OPTION_ARRAY, options,
-				MHD_OPTION_END);
+	return MHD_start_daemon(flags, 0, NULL, NULL, on_call, server, MHD_OPTION_SOCK_ADDR, address,
+				MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
+				on_request_end, server, MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
+				MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+				MHD_OPTION_CONNECTION_LIMIT, server->config.connections_max,
+				MHD_OPTION_CONNECTION_TIMEOUT, server->config.idle_seconds,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+				MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024,
+				MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
 static void init_lock(struct http_server *server)

@@ -25,31 +25,32 @@ struct http_peer {
 	char common_name[128];      /* CN */
 	char organizations[4][128]; /* O, in order: Kubernetes' groups */
 	size_t organization_count;
-	char address[64];           /* numeric, without port */
+	char address[64]; /* numeric, without port */
 	uint8_t certificate_sha256[32];
 };
 
 struct http_server_config {
-	const char *address;      /* numeric address to bind: "127.0.0.1", "::" */
-	uint16_t port;            /* 0: any free one, see http_server_port */
-	const char *certificate;  /* PEM chain; NULL: plain HTTP */
-	const char *key;          /* PEM */
-	const char *client_ca;    /* PEM of the CA client certificates must verify against; NULL: none asked for */
-	bool client_required;     /* refuse peers without a certificate (otherwise they arrive with an empty common_name) */
-	unsigned threads;         /* 0: 2 */
+	const char *address;     /* numeric address to bind: "127.0.0.1", "::" */
+	uint16_t port;           /* 0: any free one, see http_server_port */
+	const char *certificate; /* PEM chain; NULL: plain HTTP */
+	const char *key;         /* PEM */
+	const char *client_ca;   /* PEM of the CA client certificates must verify against; NULL: none asked for */
+	bool client_required; /* refuse peers without a certificate (otherwise they arrive with an empty common_name) */
+	unsigned threads;     /* 0: 2 */
 	unsigned connections_max; /* 0: 1,000 */
 	unsigned per_address_max; /* 0: no limit */
 	unsigned idle_seconds;    /* 0: 60 */
 	unsigned header_seconds;  /* for handshake and header; 0: 15 */
 	unsigned rate_seconds;    /* window in which a peer must move 1 KiB a second; 0: 20 */
-	size_t body_max;          /* bytes of a body collected in memory; 0: 3 MiB. Streamed bodies are the handler's to bound */
+	size_t body_max; /* bytes of a body collected in memory; 0: 3 MiB. Streamed bodies are the handler's to bound */
 	/* Called for each request when its header is complete. It must end by answering (http_answer…, http_stream_begin),
 	 * by asking for the body (http_want_body, http_stream_body), or the request gets 500. */
 	void (*handle)(struct http_request *request, void *user);
 	void *user;
 };
 
-int http_server_start(const struct http_server_config *config, struct http_server **ret_server, struct err *err) MUST_CHECK;
+int http_server_start(const struct http_server_config *config, struct http_server **ret_server,
+		      struct err *err) MUST_CHECK;
 uint16_t http_server_port(const struct http_server *server);
 /* Stops taking connections, ends streams (their writers get -EPIPE and closed), waits up to 5 s for requests in work and
  * answers on their way. NULL is accepted. */
@@ -72,10 +73,12 @@ void *http_data(const struct http_request *request);
 
 /* --- the body --- */
 /* Collects the body (bounded by body_max, else 413), then calls ready once; it must answer. body is valid until the answer. */
-void http_want_body(struct http_request *request, void (*ready)(struct http_request *request, const char *body, size_t len, void *user));
+void http_want_body(struct http_request *request,
+		    void (*ready)(struct http_request *request, const char *body, size_t len, void *user));
 /* Hands the body over piece by piece; bytes NULL and len 0 marks its end, where the handler must answer. A negative return
  * (after http_answer…) stops reading and closes the connection after the answer. */
-void http_stream_body(struct http_request *request, int (*piece)(struct http_request *request, const char *bytes, size_t len, void *user));
+void http_stream_body(struct http_request *request,
+		      int (*piece)(struct http_request *request, const char *bytes, size_t len, void *user));
 
 /* Lets the body or the answer rest for any time (a followed log): otherwise a peer must move at least 1 KiB a second, and a
  * connection without movement ends after idle_seconds. Called by the handler. */
@@ -102,7 +105,8 @@ int http_add_header(struct http_request *request, const char *name, const char *
 /* Answers with a copy of the bytes. type NULL: no Content-Type. */
 void http_answer(struct http_request *request, int status, const char *type, const void *bytes, size_t len);
 /* Answers with part of a file and takes the descriptor. HEAD sends the header alone. */
-void http_answer_file(struct http_request *request, int status, const char *type, int fd, uint64_t offset, uint64_t len);
+void http_answer_file(struct http_request *request, int status, const char *type, int fd, uint64_t offset,
+		      uint64_t len);
 /* Answers with bytes that outlive the answer (a mapping); release(data) when sent or broken off. */
 void http_answer_static(struct http_request *request, int status, const char *type, const void *bytes, size_t len,
 			void (*release)(void *data), void *data);

@@ -24,13 +24,13 @@ enum connection_phase {
 struct connection {
 	struct http_server *server;
 	struct connection *next, *prev; /* server->connections, under server->lock */
-	struct http_request *request;	/* the one in work, or NULL */
-	struct http_stream *stream;	/* under server->lock */
+	struct http_request *request;   /* the one in work, or NULL */
+	struct http_stream *stream;     /* under server->lock */
 	int fd;
-	_Atomic uint64_t deadline_ns;	 /* for PHASE_HEADER */
+	_Atomic uint64_t deadline_ns; /* for PHASE_HEADER */
 	_Atomic enum connection_phase phase;
-	_Atomic unsigned phase_changes;	 /* restarts the rate's window */
-	unsigned window_changes;	 /* the watchdog's: phase_changes when its window began */
+	_Atomic unsigned phase_changes; /* restarts the rate's window */
+	unsigned window_changes;        /* the watchdog's: phase_changes when its window began */
 	uint64_t window_ns, window_bytes;
 	bool peer_known;
 	struct http_peer peer;
@@ -69,8 +69,8 @@ struct http_request {
 	struct MHD_Response *response; /* the answer, until it is queued */
 	int status;
 	bool streaming; /* the answer is a stream */
-	bool pauses;	/* body or answer may rest: no minimum rate */
-	bool close;	/* the connection ends behind the answer */
+	bool pauses;    /* body or answer may rest: no minimum rate */
+	bool close;     /* the connection ends behind the answer */
 	uint64_t swallowed;
 	/* the body */
 	bool has_body;
@@ -97,7 +97,7 @@ struct http_server {
 	struct connection *connections;
 	_Atomic bool stopping;
 	_Atomic unsigned parked; /* requests that rest until http_resume */
-	bool watchdog_ends; /* under lock */
+	bool watchdog_ends;      /* under lock */
 	pthread_t watchdog;
 };
 

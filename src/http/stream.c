@@ -160,7 +160,9 @@ struct http_stream *http_stream_begin(struct http_request *request, int status, 
 	struct http_stream *stream = stream_new(request, queue_max);
 	struct MHD_Response *response;
 
-	response = stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, read_stream, stream, drop_stream) : NULL;
+	response = stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, read_stream, stream,
+							      drop_stream)
+			  : NULL;
 	if (!response) {
 		if (stream) {
 			stream->references = 1;

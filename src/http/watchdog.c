@@ -50,7 +50,8 @@ static bool is_too_slow(struct connection *connection, uint64_t now)
 	/* Bytes that wait to be read are the server's delay and not the peer's. */
 	if (atomic_load(&connection->phase) == PHASE_BODY)
 		(void)ioctl(connection->fd, FIONREAD, &waiting);
-	slow = changes == connection->window_changes && waiting == 0 && moved - connection->window_bytes < (uint64_t)seconds * BYTES_PER_SECOND;
+	slow = changes == connection->window_changes && waiting == 0 &&
+	       moved - connection->window_bytes < (uint64_t)seconds * BYTES_PER_SECOND;
 	connection->window_changes = changes;
 	connection->window_ns = now;
 	connection->window_bytes = moved;

@@ -185,7 +185,8 @@ class Registry:
         return digest(data)
 
     def push_image(self, repository, tag, layers=(b'layer',), **more):
-        config = json.dumps({'os': 'linux', 'architecture': 'amd64', 'rootfs': {'type': 'layers', 'diff_ids': []}}).encode()
+        config = json.dumps({'os': 'linux', 'architecture': 'amd64',
+                             'rootfs': {'type': 'layers', 'diff_ids': []}}).encode()
         self.push_blob(repository, config)
         for layer in layers:
             self.push_blob(repository, layer)
@@ -205,5 +206,6 @@ def describe(data, media_type):
 
 
 def image_manifest(config, layers, **more):
-    return {'schemaVersion': 2, 'mediaType': MANIFEST, 'config': describe(config, 'application/vnd.oci.image.config.v1+json'),
+    return {'schemaVersion': 2, 'mediaType': MANIFEST, 'config': describe(config,
+                                                                          'application/vnd.oci.image.config.v1+json'),
             'layers': [describe(layer, 'application/vnd.oci.image.layer.v1.tar') for layer in layers], **more}

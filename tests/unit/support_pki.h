@@ -43,7 +43,8 @@ static inline struct pki_identity pki_issue(enum crypto_purpose purpose, const c
 
 	assert_int_equal(crypto_key_generate(&identity.key, &err), 0);
 	assert_int_equal(crypto_key_format(identity.key, &identity.key_pem, &err), 0);
-	assert_int_equal(crypto_certificate_issue(&request, identity.key, ca ? ca->pem.data : NULL, ca ? ca->key : NULL, &identity.pem, &err),
+	assert_int_equal(crypto_certificate_issue(&request, identity.key, ca ? ca->pem.data : NULL, ca ? ca->key : NULL,
+						  &identity.pem, &err),
 			 0);
 	return identity;
 }

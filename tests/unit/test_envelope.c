@@ -103,9 +103,11 @@ static int sealed_by(struct fixture *f, const struct crypto_key *key, const stru
 static void test_wrong_signers(void **state)
 {
 	struct fixture *f = *state;
-	CLEANUP_IDENTITY struct pki_identity tls = pki_issue(CRYPTO_PURPOSE_CLIENT, "system:node:n", "system:nodes", &f->ca, 600);
+	CLEANUP_IDENTITY struct pki_identity tls = pki_issue(CRYPTO_PURPOSE_CLIENT, "system:node:n", "system:nodes",
+							     &f->ca, 600);
 	CLEANUP_IDENTITY struct pki_identity foreign_ca = pki_issue(CRYPTO_PURPOSE_CA, "ca", NULL, NULL, 600);
-	CLEANUP_IDENTITY struct pki_identity foreign = pki_issue(CRYPTO_PURPOSE_BINDING, "binding:1", NULL, &foreign_ca, 600);
+	CLEANUP_IDENTITY struct pki_identity foreign = pki_issue(CRYPTO_PURPOSE_BINDING, "binding:1", NULL, &foreign_ca,
+								 600);
 	struct err err = {0};
 
 	assert_int_equal(sealed_by(f, tls.key, &tls, &err), ERR_UNKNOWN_PEER);
@@ -124,15 +126,17 @@ static void test_too_large_to_seal(void **state)
 	struct err err = {0};
 
 	assert_non_null(payload);
-	assert_int_equal(crypto_envelope_seal(f->signer.key, f->signer.pem.data, payload, CRYPTO_ENVELOPE_MAX, &text, &err), ERR_TOO_LARGE);
+	assert_int_equal(crypto_envelope_seal(f->signer.key, f->signer.pem.data, payload, CRYPTO_ENVELOPE_MAX, &text,
+					      &err),
+			 ERR_TOO_LARGE);
 	assert_int_equal(text.len, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_each_byte),
-		cmocka_unit_test(test_wrong_signers), cmocka_unit_test(test_trailing_and_unknown),
+		cmocka_unit_test(test_round_trip),        cmocka_unit_test(test_each_byte),
+		cmocka_unit_test(test_wrong_signers),     cmocka_unit_test(test_trailing_and_unknown),
 		cmocka_unit_test(test_too_large_to_seal),
 	};
 

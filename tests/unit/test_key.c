@@ -32,18 +32,18 @@ static void test_key_round_trip(void **state)
 static void test_key_parse_refuses(void **state)
 {
 	static const char p384[] = "-----BEGIN PRIVATE KEY-----\n"
-		"MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAHIOUTg4nNVcNmHDoh\n"
-		"PYKJCDA0mq3hEgPeJddFHADqdtetmXuiS9CIZNLi2yw3WVqhZANiAATTpEyhiA1i\n"
-		"DUYar8/gbWL2uczG1Dbro42HadmvdGoeUETr3m7+tFg9VEg1xwT71b3P05iSZSS/\n"
-		"zisPD8IEubLjwhw2E2aIGqRqwBy980uCrA2BWhzJ4UtR07tmkGCtwGw=\n"
-		"-----END PRIVATE KEY-----\n";
+				   "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAHIOUTg4nNVcNmHDoh\n"
+				   "PYKJCDA0mq3hEgPeJddFHADqdtetmXuiS9CIZNLi2yw3WVqhZANiAATTpEyhiA1i\n"
+				   "DUYar8/gbWL2uczG1Dbro42HadmvdGoeUETr3m7+tFg9VEg1xwT71b3P05iSZSS/\n"
+				   "zisPD8IEubLjwhw2E2aIGqRqwBy980uCrA2BWhzJ4UtR07tmkGCtwGw=\n"
+				   "-----END PRIVATE KEY-----\n";
 	static const char encrypted[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
-		"MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgvToFx0qYG/AICCAAw\n"
-		"DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEELyUW+cYb6Jjh8DqDo+DOOEEgZCd\n"
-		"j6+tx85aqLpZ7KItwDSGj2s8qITngz3hVCo8frMcuHCISiPaFl1rV/V8NKvTDwAR\n"
-		"PkAbbCAei6hCkanUe1qksX5GAoBnzPJzcRkOpCv0cP367Q+wGclsnDKIzQ64qbYe\n"
-		"1L2Pc7t/cAUoMspQ30Z22OXd1ya+jv8Jt/VtqxVbyyfdA3RT3BnLKzdmSMVr4Qo=\n"
-		"-----END ENCRYPTED PRIVATE KEY-----\n";
+					"MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgvToFx0qYG/AICCAAw\n"
+					"DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEELyUW+cYb6Jjh8DqDo+DOOEEgZCd\n"
+					"j6+tx85aqLpZ7KItwDSGj2s8qITngz3hVCo8frMcuHCISiPaFl1rV/V8NKvTDwAR\n"
+					"PkAbbCAei6hCkanUe1qksX5GAoBnzPJzcRkOpCv0cP367Q+wGclsnDKIzQ64qbYe\n"
+					"1L2Pc7t/cAUoMspQ30Z22OXd1ya+jv8Jt/VtqxVbyyfdA3RT3BnLKzdmSMVr4Qo=\n"
+					"-----END ENCRYPTED PRIVATE KEY-----\n";
 	struct crypto_key *key = NULL;
 	struct err err = {0};
 
@@ -58,8 +58,9 @@ static void test_key_parse_refuses(void **state)
 
 static void test_sha256(void **state)
 {
-	static const uint8_t of_abc[] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23,
-					 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
+	static const uint8_t of_abc[] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
+					 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
+					 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
 	uint8_t digest[CRYPTO_SHA256_SIZE];
 
 	(void)state;
@@ -72,8 +73,12 @@ static void test_base64(void **state)
 	static const struct {
 		const char *plain, *standard, *url;
 	} cases[] = {
-		{"", "", ""},	       {"f", "Zg==", "Zg"},	  {"fo", "Zm8=", "Zm8"},
-		{"foo", "Zm9v", "Zm9v"}, {"\xfb\xff", "+/8=", "-_8"}, {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
+		{"", "", ""},
+		{"f", "Zg==", "Zg"},
+		{"fo", "Zm8=", "Zm8"},
+		{"foo", "Zm9v", "Zm9v"},
+		{"\xfb\xff", "+/8=", "-_8"},
+		{"foobar", "Zm9vYmFy", "Zm9vYmFy"},
 	};
 
 	(void)state;
@@ -95,7 +100,8 @@ static void test_base64(void **state)
 
 static void test_base64_refuses(void **state)
 {
-	static const char *const standard[] = {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "====", "Z===", "Zm 9", "Zm9v\n", "-_8=", "Zg==Zg=="};
+	static const char *const standard[] = {"Z",    "Zg",   "Zg=",  "Zg===",  "Zh==", "Zm9=",
+					       "====", "Z===", "Zm 9", "Zm9v\n", "-_8=", "Zg==Zg=="};
 	static const char *const url[] = {"Z", "Zg==", "Zh", "+/8", "Zm9\n", "Zm9vY"};
 	CLEANUP_BUF struct buf to = buf_of(64);
 
@@ -129,8 +135,9 @@ static void test_password(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_key_round_trip), cmocka_unit_test(test_key_parse_refuses), cmocka_unit_test(test_sha256),
-		cmocka_unit_test(test_base64),	       cmocka_unit_test(test_base64_refuses),	 cmocka_unit_test(test_password),
+		cmocka_unit_test(test_key_round_trip), cmocka_unit_test(test_key_parse_refuses),
+		cmocka_unit_test(test_sha256),         cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_base64_refuses), cmocka_unit_test(test_password),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,7 +84,8 @@ static int count_piece(struct http_request *request, const char *bytes, size_t l
 		return -EINVAL;
 	}
 	if (!bytes)
-		http_answer(request, 200, NULL, text, (size_t)snprintf(text, sizeof(text), "%d", atomic_load(&posted_bytes)));
+		http_answer(request, 200, NULL, text,
+			    (size_t)snprintf(text, sizeof(text), "%d", atomic_load(&posted_bytes)));
 	return 0;
 }
 
@@ -114,7 +115,8 @@ static void handle(struct http_request *request, void *user)
 		http_stream_body(request, count_piece);
 	} else if (str_eq(path, "/stream")) {
 		assert_int_equal(pthread_create(&thread, NULL, write_stream,
-						http_stream_begin(request, 200, "text/plain", 1 << 20, on_closed, NULL)),
+						http_stream_begin(request, 200, "text/plain", 1 << 20, on_closed,
+								  NULL)),
 				 0);
 		(void)pthread_detach(thread);
 	} else if (str_eq(path, "/watch")) {
@@ -157,10 +159,11 @@ static struct http_server *start(bool tls, bool required)
 	return server;
 }
 
-static int call_with(const struct http_client_config *config, const struct http_server *server, bool tls, const char *path,
-		     struct http_call *call, struct http_reply *reply, struct err *err)
+static int call_with(const struct http_client_config *config, const struct http_server *server, bool tls,
+		     const char *path, struct http_call *call, struct http_reply *reply, struct err *err)
 {
-	CLEANUP_FREE char *url = str_format("%s://127.0.0.1:%u%s", tls ? "https" : "http", http_server_port(server), path);
+	CLEANUP_FREE char *url = str_format("%s://127.0.0.1:%u%s", tls ? "https" : "http", http_server_port(server),
+					    path);
 	CLEANUP(cleanup_http_client) struct http_client *client = NULL;
 
 	assert_int_equal(http_client_new(config, &client, err), 0);
@@ -170,11 +173,12 @@ static int call_with(const struct http_client_config *config, const struct http_
 	return http_client_call(client, call, reply, err);
 }
 
-static int get(const struct http_server *server, bool tls, const struct pki_identity *as, const char *path, struct http_reply *reply,
-	       struct err *err)
+static int get(const struct http_server *server, bool tls, const struct pki_identity *as, const char *path,
+	       struct http_reply *reply, struct err *err)
 {
-	const struct http_client_config config = {
-		.ca = ca.pem.data, .certificate = as ? as->pem.data : NULL, .key = as ? as->key_pem.data : NULL};
+	const struct http_client_config config = {.ca = ca.pem.data,
+						  .certificate = as ? as->pem.data : NULL,
+						  .key = as ? as->key_pem.data : NULL};
 	struct http_call call = {0};
 
 	return call_with(&config, server, tls, path, &call, reply, err);
@@ -219,7 +223,8 @@ static void assert_refused(int code)
 static void test_peers(void **state)
 {
 	CLEANUP_IDENTITY struct pki_identity other_ca = pki_issue(CRYPTO_PURPOSE_CA, "ca", NULL, NULL, 600);
-	CLEANUP_IDENTITY struct pki_identity foreign = pki_issue(CRYPTO_PURPOSE_CLIENT, "admin", "system:masters", &other_ca, 600);
+	CLEANUP_IDENTITY struct pki_identity foreign = pki_issue(CRYPTO_PURPOSE_CLIENT, "admin", "system:masters",
+								 &other_ca, 600);
 	CLEANUP_IDENTITY struct pki_identity binding = pki_issue(CRYPTO_PURPOSE_BINDING, "binding:1", NULL, &ca, 600);
 	CLEANUP_HTTP_REPLY struct http_reply reply = {0};
 	struct http_server *server = start(true, true);
@@ -239,7 +244,8 @@ static void test_peers(void **state)
 static void test_optional_certificate(void **state)
 {
 	CLEANUP_IDENTITY struct pki_identity other_ca = pki_issue(CRYPTO_PURPOSE_CA, "ca", NULL, NULL, 600);
-	CLEANUP_IDENTITY struct pki_identity foreign = pki_issue(CRYPTO_PURPOSE_CLIENT, "admin", "system:masters", &other_ca, 600);
+	CLEANUP_IDENTITY struct pki_identity foreign = pki_issue(CRYPTO_PURPOSE_CLIENT, "admin", "system:masters",
+								 &other_ca, 600);
 	CLEANUP_HTTP_REPLY struct http_reply reply = {0};
 	struct http_server *server = start(true, false);
 	struct err err = {0};
@@ -373,7 +379,9 @@ static int count_received(void *user, const char *bytes, size_t len)
 static void *transfer(void *user)
 {
 	const struct both_ways *way = user;
-	const struct http_client_config config = {.ca = ca.pem.data, .certificate = client_identity.pem.data, .key = client_identity.key_pem.data};
+	const struct http_client_config config = {.ca = ca.pem.data,
+						  .certificate = client_identity.pem.data,
+						  .key = client_identity.key_pem.data};
 	CLEANUP_HTTP_REPLY struct http_reply reply = {0};
 	size_t moved = way->up ? BIG : 0;
 	struct http_call call = {.method = way->up ? "PUT" : "GET", .user = &moved, .send_len = -1};
@@ -553,15 +561,19 @@ static void test_malformed(void **state)
 	static const struct {
 		const char *text, *status, *says;
 	} cases[] = {
-		{"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400",
-		 "Content-Length together with Transfer-Encoding"},
-		{"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "400", "a header is given twice"},
+		{"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		 "400", "Content-Length together with Transfer-Encoding"},
+		{"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "400",
+		 "a header is given twice"},
 		{"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc", "400", ""},
 		{"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc", "400", "a header is malformed"},
-		{"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "400", "the transfer encoding is not supported"},
-		{"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400",
-		 "a header is given twice"},
-		{"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400", "the transfer encoding is not supported"},
+		{"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "400",
+		 "the transfer encoding is not supported"},
+		{"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\n0\r\n\r\n",
+		 "400", "a header is given twice"},
+		{"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400",
+		 "the transfer encoding is not supported"},
 		{"GET /echo HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400", "a header is given twice"},
 		{"GET /echo HTTP/1.1\r\n\r\n", "400", ""},
 		{"GET /a/../echo HTTP/1.1\r\nHost: x\r\n\r\n", "400", "the path is not absolute and plain"},
@@ -587,10 +599,12 @@ static void test_malformed(void **state)
 		}
 	}
 	assert_int_equal(atomic_load(&handled), 0);
-	assert_true(raw_exchange(server, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", bytes, sizeof(bytes)) > 12);
+	assert_true(raw_exchange(server, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+				 bytes, sizeof(bytes)) > 12);
 	assert_memory_equal(bytes + 9, "400", 3);
 	/* and the server still serves */
-	assert_true(raw_exchange(server, "GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", bytes, sizeof(bytes)) > 0);
+	assert_true(raw_exchange(server, "GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", bytes,
+				 sizeof(bytes)) > 0);
 	assert_memory_equal(bytes + 9, "200", 3);
 	http_server_stop(server);
 }
