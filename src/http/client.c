@@ -16,12 +16,14 @@
 #define BODY_MAX_DEFAULT ((size_t)4 << 20)
 #define HEADERS_MAX ((size_t)256 << 10)
 #define HOST_MAX 300
+#define RESTING_MS 100 /* between two questions to a sender that has nothing */
 
 struct http_client {
 	CURLM *multi;
 	CURL *easy;
 	struct http_client_config config;
 	_Atomic bool cancelled;
+	bool resting; /* the sender has nothing at the moment */
 	char reason[CURL_ERROR_SIZE];
 };
 
@@ -30,6 +32,7 @@ struct transfer {
 	const struct http_call *call;
 	struct http_reply *reply;
 	CURL *easy;
+	struct http_client *client;
 	int error; /* that a callback gave */
 };
 
@@ -123,6 +126,10 @@ static size_t on_send(char *to, size_t size, size_t count, void *user)
 	struct transfer *transfer = user;
 	ssize_t len = transfer->call->send(transfer->call->user, to, size * count);
 
+	if (len == -EAGAIN) {
+		transfer->client->resting = true;
+		return CURL_READFUNC_PAUSE;
+	}
 	if (len >= 0)
 		return (size_t)len;
 	transfer->error = (int)len;
@@ -255,9 +262,13 @@ static CURLcode run(struct http_client *client)
 		return CURLE_OUT_OF_MEMORY;
 	while (running && !atomic_load(&client->cancelled)) {
 		if (curl_multi_perform(client->multi, &running) != CURLM_OK ||
-		    (running && curl_multi_poll(client->multi, NULL, 0, 1000, NULL) != CURLM_OK)) {
+		    (running && curl_multi_poll(client->multi, NULL, 0, client->resting ? RESTING_MS : 1000, NULL) != CURLM_OK)) {
 			result = CURLE_OUT_OF_MEMORY;
 			break;
+		}
+		if (client->resting) {
+			client->resting = false;
+			(void)curl_easy_pause(client->easy, CURLPAUSE_CONT);
 		}
 	}
 	while ((message = curl_multi_info_read(client->multi, &left)))
@@ -323,7 +334,7 @@ static int outcome(struct http_client *client, const struct transfer *transfer, 
 int http_client_call(struct http_client *client, const struct http_call *call, struct http_reply *reply,
 		     struct err *err)
 {
-	struct transfer transfer = {.call = call, .reply = reply, .easy = client->easy};
+	struct transfer transfer = {.call = call, .reply = reply, .easy = client->easy, .client = client};
 	struct curl_slist *headers = NULL;
 	char host[HOST_MAX];
 	long status = 0;

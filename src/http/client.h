@@ -34,7 +34,8 @@ struct http_call {
 	const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
 	const void *body;           /* whole body, or NULL */
 	size_t body_len;
-	/* Streamed body: fills up to size bytes, returns how many, 0 at the end, negative errno to give up; or NULL. */
+	/* Streamed body: fills up to size bytes, returns how many, 0 at the end, -EAGAIN when there is nothing yet (it is
+	 * asked again soon, and the peer's leaving ends the call), another negative errno to give up; or NULL. */
 	ssize_t (*send)(void *user, char *to, size_t size);
 	int64_t send_len; /* length of a streamed body, -1: chunked */
 	/* Each piece of a body of a 2xx answer, of 1 to 65,536 bytes; negative errno ends the call with that code. NULL: collected in answer.body. */

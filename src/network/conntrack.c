@@ -44,7 +44,8 @@ static int on_connection(const struct nlmsghdr *message, void *user)
 	struct walk *walk = user;
 	struct nlattr *attribute;
 
-	mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg)) {
+	mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+	{
 		struct ends ends = {0};
 
 		if (mnl_attr_get_type(attribute) != CTA_TUPLE_ORIG)
@@ -80,7 +81,8 @@ static int remove_tuples(struct netlink *netlink, const struct buf *tuples)
 		memcpy(&tuple, tuples->data + at, sizeof(tuple));
 		if (tuple.nla_len < sizeof(tuple) || tuple.nla_len > CONNTRACK_TUPLE_MAX)
 			return -EBADMSG;
-		mnl_attr_put(request, CTA_TUPLE_ORIG | NLA_F_NESTED, tuple.nla_len - sizeof(tuple), tuples->data + at + sizeof(tuple));
+		mnl_attr_put(request, CTA_TUPLE_ORIG | NLA_F_NESTED, tuple.nla_len - sizeof(tuple),
+			     tuples->data + at + sizeof(tuple));
 		r = netlink_call(netlink, request);
 		if (r < 0 && r != -ENOENT)
 			return r;

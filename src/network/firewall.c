@@ -119,7 +119,8 @@ static int run(struct firewall *firewall, const struct buf *commands, struct err
 		return 0;
 	text = nft_ctx_get_error_buffer(firewall->context);
 	len = text ? strcspn(text, "\n") : 0;
-	return err_set(err, -EREMOTEIO, "cannot change the rules of '%s': %.*s", firewall->bridge, (int)len, text ? text : "");
+	return err_set(err, -EREMOTEIO, "cannot change the rules of '%s': %.*s", firewall->bridge, (int)len,
+		       text ? text : "");
 }
 
 static int put_address(struct buf *to, uint32_t address)
@@ -202,16 +203,20 @@ static int put_pod(struct firewall *firewall, struct buf *to, const char *verb, 
 	network_format(address, pod->port.address);
 	r = buf_printf(to, "%s element bridge bulkhead-%s names { \"%s\" }\n", verb, bridge, pod->port.name);
 	if (r == 0)
-		r = buf_printf(to, "%s element bridge bulkhead-%s ports { \"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s }\n", verb,
-			       bridge, pod->port.name, m[0], m[1], m[2], m[3], m[4], m[5], address);
+		r = buf_printf(to,
+			       "%s element bridge bulkhead-%s ports { \"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s }\n",
+			       verb, bridge, pod->port.name, m[0], m[1], m[2], m[3], m[4], m[5], address);
 	if (r == 0)
-		r = buf_printf(to, "%s element inet bulkhead-%s domains { %s : %u }\n", verb, bridge, address, pod->mark);
+		r = buf_printf(to, "%s element inet bulkhead-%s domains { %s : %u }\n", verb, bridge, address,
+			       pod->mark);
 	if (r == 0)
-		r = buf_printf(to, "%s element inet bulkhead-%s members { %u . %s }\n", verb, bridge, pod->mark, address);
+		r = buf_printf(to, "%s element inet bulkhead-%s members { %u . %s }\n", verb, bridge, pod->mark,
+			       address);
 	for (size_t i = 0; r == 0 && i < pod->opening_count; i++) {
 		if (is_covered(pod, i))
 			continue;
-		r = buf_printf(to, "%s element inet bulkhead-%s %s { ", verb, bridge, pod->openings[i].domain ? "opened" : "networks");
+		r = buf_printf(to, "%s element inet bulkhead-%s %s { ", verb, bridge,
+			       pod->openings[i].domain ? "opened" : "networks");
 		if (r == 0)
 			r = put_opening(to, pod, i);
 		if (r == 0)
@@ -237,7 +242,8 @@ int firewall_replace(struct firewall *firewall, const struct firewall_pod *pods,
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = put_pod(firewall, &commands, "add", &pods[i]);
-	return r < 0 ? err_sys(err, r, "cannot write the rules of '%s'", firewall->bridge) : run(firewall, &commands, err);
+	return r < 0 ? err_sys(err, r, "cannot write the rules of '%s'", firewall->bridge)
+		     : run(firewall, &commands, err);
 }
 
 static int change(struct firewall *firewall, const struct firewall_pod *pod, bool remove, struct err *err)
@@ -248,7 +254,8 @@ static int change(struct firewall *firewall, const struct firewall_pod *pod, boo
 	/* Deleting what is not there fails the transaction; adding it first makes removal repeatable. */
 	if (r == 0 && remove)
 		r = put_pod(firewall, &commands, "delete", pod);
-	return r < 0 ? err_sys(err, r, "cannot write the rules of '%s'", firewall->bridge) : run(firewall, &commands, err);
+	return r < 0 ? err_sys(err, r, "cannot write the rules of '%s'", firewall->bridge)
+		     : run(firewall, &commands, err);
 }
 
 int firewall_add(struct firewall *firewall, const struct firewall_pod *pod, struct err *err)
@@ -268,6 +275,8 @@ int firewall_drop(struct firewall *firewall, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
-		r = buf_printf(&commands, "add table %1$s bulkhead-%2$s\ndelete table %1$s bulkhead-%2$s\n", families[i], firewall->bridge);
-	return r < 0 ? err_sys(err, r, "cannot write the rules of '%s'", firewall->bridge) : run(firewall, &commands, err);
+		r = buf_printf(&commands, "add table %1$s bulkhead-%2$s\ndelete table %1$s bulkhead-%2$s\n",
+			       families[i], firewall->bridge);
+	return r < 0 ? err_sys(err, r, "cannot write the rules of '%s'", firewall->bridge)
+		     : run(firewall, &commands, err);
 }

@@ -11,9 +11,9 @@ struct firewall;
 /* A pod in the rules: where it is plugged in, what it may be reached by. */
 struct firewall_pod {
 	struct link_port port;
-	uint32_t mark;                          /* of its domain, not 0 */
+	uint32_t mark; /* of its domain, not 0 */
 	const struct network_opening *openings;
-	const uint32_t *opening_marks;          /* of openings[i].domain, 0 for networks */
+	const uint32_t *opening_marks; /* of openings[i].domain, 0 for networks */
 	size_t opening_count;
 };
 
@@ -22,7 +22,8 @@ int firewall_new(const char *bridge, struct firewall **ret_firewall, struct err 
 void firewall_free(struct firewall *firewall);
 
 /* Replaces the tables as a whole, with these pods in them, in one transaction. */
-int firewall_replace(struct firewall *firewall, const struct firewall_pod *pods, size_t count, struct err *err) MUST_CHECK;
+int firewall_replace(struct firewall *firewall, const struct firewall_pod *pods, size_t count,
+		     struct err *err) MUST_CHECK;
 
 /* Adds or takes away one pod's elements in one transaction; both may be repeated. */
 int firewall_add(struct firewall *firewall, const struct firewall_pod *pod, struct err *err) MUST_CHECK;

@@ -60,7 +60,8 @@ static int on_link(const struct nlmsghdr *message, void *user)
 	struct nlattr *attribute;
 
 	found->index = link->ifi_index;
-	mnl_attr_for_each(attribute, message, sizeof(*link)) {
+	mnl_attr_for_each(attribute, message, sizeof(*link))
+	{
 		if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
 			(void)mnl_attr_parse_nested(attribute, on_link_info, found);
 	}
@@ -86,7 +87,8 @@ static int find_link(struct netlink *netlink, const char *name, struct found_lin
 
 		if (n < 0)
 			return -errno;
-		r = mnl_cb_run(answer, (size_t)n, netlink->sequence, mnl_socket_get_portid(netlink->socket), on_link, found);
+		r = mnl_cb_run(answer, (size_t)n, netlink->sequence, mnl_socket_get_portid(netlink->socket), on_link,
+			       found);
 		if (r < 0)
 			return -errno;
 		if (r == MNL_CB_STOP)
@@ -149,7 +151,8 @@ static int make_bridge(struct netlink *netlink, const char *name, uint32_t addre
 	return netlink_call(netlink, request);
 }
 
-int link_bridge(struct netlink *netlink, const char *name, uint32_t address, unsigned prefix, int *ret_index, struct err *err)
+int link_bridge(struct netlink *netlink, const char *name, uint32_t address, unsigned prefix, int *ret_index,
+		struct err *err)
 {
 	struct found_link found;
 	int r = find_link(netlink, name, &found);
@@ -191,7 +194,8 @@ static void put_pair(struct nlmsghdr *request, const struct link_port *port, int
 /* Nothing is learned and nothing flooded: where a frame goes is fixed by the one static entry below. */
 static int confine_port(struct netlink *netlink, int index)
 {
-	static const uint16_t off[] = {IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD, IFLA_BRPORT_BCAST_FLOOD};
+	static const uint16_t off[] = {IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD,
+				       IFLA_BRPORT_BCAST_FLOOD};
 	char buffer[NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request = netlink_begin(buffer, RTM_SETLINK, 0);
 	struct ifinfomsg *link = put_link(request, index, false);
@@ -206,7 +210,8 @@ static int confine_port(struct netlink *netlink, int index)
 	return netlink_call(netlink, request);
 }
 
-static struct nlmsghdr *begin_neighbour(void *buffer, unsigned short type, uint8_t family, int index, uint16_t state, uint8_t flags)
+static struct nlmsghdr *begin_neighbour(void *buffer, unsigned short type, uint8_t family, int index, uint16_t state,
+					uint8_t flags)
 {
 	struct nlmsghdr *request = netlink_begin(buffer, type, type == RTM_NEWNEIGH ? NLM_F_CREATE | NLM_F_REPLACE : 0);
 	struct ndmsg *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
@@ -346,8 +351,10 @@ static int on_port(const struct nlmsghdr *message, void *user)
 	unsigned master = 0;
 	struct nlattr *attribute;
 
-	mnl_attr_for_each(attribute, message, sizeof(struct ifinfomsg)) {
-		if (mnl_attr_get_type(attribute) == IFLA_IFNAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
+	mnl_attr_for_each(attribute, message, sizeof(struct ifinfomsg))
+	{
+		if (mnl_attr_get_type(attribute) == IFLA_IFNAME &&
+		    mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0)
 			name = mnl_attr_get_str(attribute);
 		else if (mnl_attr_get_type(attribute) == IFLA_MASTER && mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
 			master = mnl_attr_get_u32(attribute);
@@ -357,7 +364,8 @@ static int on_port(const struct nlmsghdr *message, void *user)
 	return MNL_CB_OK;
 }
 
-int link_ports(struct netlink *netlink, int bridge, void (*each)(void *user, const char *name), void *user, struct err *err)
+int link_ports(struct netlink *netlink, int bridge, void (*each)(void *user, const char *name), void *user,
+	       struct err *err)
 {
 	char buffer[NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request = netlink_begin(buffer, RTM_GETLINK, 0);

@@ -12,17 +12,19 @@
 
 /* One end of a pod's link on the bridge and what stands behind it. */
 struct link_port {
-	char name[IFNAMSIZ];          /* of the end on the bridge */
-	uint8_t mac[LINK_MAC_SIZE];   /* of the end in the pod */
-	uint32_t address;             /* of the pod, host byte order */
+	char name[IFNAMSIZ];        /* of the end on the bridge */
+	uint8_t mac[LINK_MAC_SIZE]; /* of the end in the pod */
+	uint32_t address;           /* of the pod, host byte order */
 };
 
 /* Makes the bridge with its address (host byte order) unless it is there, and sets it up. ret_index is its link's number. */
-int link_bridge(struct netlink *netlink, const char *name, uint32_t address, unsigned prefix, int *ret_index, struct err *err) MUST_CHECK;
+int link_bridge(struct netlink *netlink, const char *name, uint32_t address, unsigned prefix, int *ret_index,
+		struct err *err) MUST_CHECK;
 
 /* Makes a pair: one end in the namespace behind pod_fd as "eth0", the other an isolated port of the
  * bridge that learns and floods nothing and is still down. */
-int link_pair(struct netlink *netlink, const struct link_port *port, int bridge, int pod_fd, struct err *err) MUST_CHECK;
+int link_pair(struct netlink *netlink, const struct link_port *port, int bridge, int pod_fd,
+	      struct err *err) MUST_CHECK;
 
 /* Sets a port of the bridge up, once the other end is, and waits until it forwards. -ETIMEDOUT. */
 int link_enable(struct netlink *netlink, const char *name, struct err *err) MUST_CHECK;
@@ -37,6 +39,7 @@ int link_remove(struct netlink *netlink, const char *name, struct err *err) MUST
 int link_forget(struct netlink *netlink, int bridge, uint32_t address, struct err *err) MUST_CHECK;
 
 /* Calls each(user, name) for every port of the bridge. */
-int link_ports(struct netlink *netlink, int bridge, void (*each)(void *user, const char *name), void *user, struct err *err) MUST_CHECK;
+int link_ports(struct netlink *netlink, int bridge, void (*each)(void *user, const char *name), void *user,
+	       struct err *err) MUST_CHECK;
 
 #endif

@@ -61,7 +61,8 @@ int network_parse(const char *text, uint32_t *ret_network, uint8_t *ret_prefix, 
 
 void network_format(char to[static NETWORK_ADDRESS_SIZE], uint32_t address)
 {
-	(void)snprintf(to, NETWORK_ADDRESS_SIZE, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255);
+	(void)snprintf(to, NETWORK_ADDRESS_SIZE, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
+		       address & 255);
 }
 
 static uint32_t host_count(const struct network *network)
@@ -91,7 +92,8 @@ static void name_port(struct link_port *port, uint32_t address)
 static int check_config(const struct network_config *config, struct err *err)
 {
 	if (!str_is_dns_label(config->bridge) || strlen(config->bridge) > NETWORK_BRIDGE_MAX)
-		return err_set(err, ERR_INVALID, "bridge name '%s' is not 1 to %d of a-z, 0-9 and '-'", config->bridge, NETWORK_BRIDGE_MAX);
+		return err_set(err, ERR_INVALID, "bridge name '%s' is not 1 to %d of a-z, 0-9 and '-'", config->bridge,
+			       NETWORK_BRIDGE_MAX);
 	if (config->prefix < 16 || config->prefix > 29)
 		return err_set(err, ERR_INVALID, "a pod network has a prefix of 16 to 29, not %u", config->prefix);
 	return 0;
@@ -139,13 +141,16 @@ static int check_pod(const struct network *network, const struct network_pod *po
 	if (!pod->domain || !*pod->domain || strlen(pod->domain) >= NETWORK_DOMAIN_MAX)
 		return err_set(err, ERR_INVALID, "the pod at %s has no trust domain", address);
 	if (pod->opening_count > NETWORK_OPENINGS_MAX)
-		return err_set(err, ERR_TOO_LARGE, "the pod at %s has more than %d openings", address, NETWORK_OPENINGS_MAX);
+		return err_set(err, ERR_TOO_LARGE, "the pod at %s has more than %d openings", address,
+			       NETWORK_OPENINGS_MAX);
 	for (size_t i = 0; i < pod->opening_count; i++) {
 		const struct network_opening *opening = &pod->openings[i];
 
 		if (!opening->port || (!opening->domain && opening->prefix > 32) ||
-		    (opening->protocol != IPPROTO_TCP && opening->protocol != IPPROTO_UDP && opening->protocol != IPPROTO_SCTP))
-			return err_set(err, ERR_INVALID, "the pod at %s has an opening without protocol or port", address);
+		    (opening->protocol != IPPROTO_TCP && opening->protocol != IPPROTO_UDP &&
+		     opening->protocol != IPPROTO_SCTP))
+			return err_set(err, ERR_INVALID, "the pod at %s has an opening without protocol or port",
+				       address);
 	}
 	for (size_t i = 0; i < network->member_count; i++) {
 		if (network->members[i]->rules.port.address == pod->address)
@@ -154,7 +159,8 @@ static int check_pod(const struct network *network, const struct network_pod *po
 	return 0;
 }
 
-static int member_new(struct network *network, const struct network_pod *pod, struct member **ret_member, struct err *err)
+static int member_new(struct network *network, const struct network_pod *pod, struct member **ret_member,
+		      struct err *err)
 {
 	CLEANUP(cleanup_member) struct member *member = calloc(1, sizeof(*member));
 	size_t count = pod->opening_count;
@@ -229,7 +235,11 @@ static int set_sysctls(const struct network *network, struct err *err)
 {
 	static const struct {
 		const char *name, *value;
-	} rows[] = {{"forwarding", "1"}, {"rp_filter", "1"}, {"send_redirects", "0"}, {"accept_redirects", "0"}, {"accept_source_route", "0"}};
+	} rows[] = {{"forwarding", "1"},
+		    {"rp_filter", "1"},
+		    {"send_redirects", "0"},
+		    {"accept_redirects", "0"},
+		    {"accept_source_route", "0"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char path[128];
@@ -261,7 +271,8 @@ static void on_port(void *user, const char *name)
 	if (sscanf(name, "bv%8x", &address) != 1)
 		return;
 	name_port(&port, address);
-	if (!str_eq(port.name, name) || !is_pod_address(strays->network, address) || find_member(strays->network, address, &place))
+	if (!str_eq(port.name, name) || !is_pod_address(strays->network, address) ||
+	    find_member(strays->network, address, &place))
 		return;
 	grown = reallocarray(strays->names, strays->count + 1, sizeof(*strays->names));
 	if (!grown)
@@ -298,7 +309,8 @@ static int open_parts(struct network *network, const struct network_pod *pods, s
 	if (r == 0)
 		r = replace_rules(network, err);
 	if (r == 0)
-		r = link_bridge(&network->netlink, network->bridge, network->config.network + 1, network->config.prefix, &network->index, err);
+		r = link_bridge(&network->netlink, network->bridge, network->config.network + 1, network->config.prefix,
+				&network->index, err);
 	if (r == 0)
 		r = set_sysctls(network, err);
 	if (r == 0)
@@ -306,8 +318,8 @@ static int open_parts(struct network *network, const struct network_pod *pods, s
 	return r;
 }
 
-int network_open(const struct network_config *config, const struct network_pod *pods, size_t count, struct network **ret_network,
-		 struct err *err)
+int network_open(const struct network_config *config, const struct network_pod *pods, size_t count,
+		 struct network **ret_network, struct err *err)
 {
 	CLEANUP(cleanup_network) struct network *network = NULL;
 	int r = check_config(config, err);

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-#define NETWORK_DOMAIN_MAX 254  /* bytes of a domain's name with its NUL */
+#define NETWORK_DOMAIN_MAX 254   /* bytes of a domain's name with its NUL */
 #define NETWORK_OPENINGS_MAX 256 /* per pod */
 
 /* What may come in besides the pod's own domain: one port, from one domain or one network. Addresses in host byte order. */
@@ -20,7 +20,7 @@ struct network_opening {
 	const char *domain; /* NULL: from the network below */
 	uint32_t network;   /* packets that come from pods never match by network */
 	uint8_t prefix;
-	uint8_t protocol;   /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
 	uint16_t port;
 };
 
@@ -32,9 +32,9 @@ struct network_pod {
 };
 
 struct network_config {
-	const char *bridge;   /* name of the bridge: 1 to 11 of a-z, 0-9, '-' */
-	uint32_t network;     /* pod network; its first address is the bridge's and the pods' gateway */
-	uint8_t prefix;       /* 16 to 29 */
+	const char *bridge; /* name of the bridge: 1 to 11 of a-z, 0-9, '-' */
+	uint32_t network;   /* pod network; its first address is the bridge's and the pods' gateway */
+	uint8_t prefix;     /* 16 to 29 */
 };
 
 struct network; /* one thread at a time */
@@ -51,8 +51,8 @@ void network_format(char to[static NETWORK_ADDRESS_SIZE], uint32_t address);
  * transaction, with these pods already in it: established traffic of running pods is not disturbed. Links of pods that are
  * not named are removed. Works on the calling thread's network namespace.
  */
-int network_open(const struct network_config *config, const struct network_pod *pods, size_t count, struct network **ret_network,
-		 struct err *err) MUST_CHECK;
+int network_open(const struct network_config *config, const struct network_pod *pods, size_t count,
+		 struct network **ret_network, struct err *err) MUST_CHECK;
 
 /* Frees the object and leaves bridge, rules and links as they are. */
 void network_free(struct network *network);
@@ -68,7 +68,8 @@ int network_pick(struct network *network, uint32_t *ret_address, struct err *err
  * Connects a pod whose network namespace is behind a path ("/proc/PID/fd/N"). The rules are in force before the link is up;
  * on return eth0 has its address and default route. On failure nothing is left. ERR_EXISTS for a taken address.
  */
-int network_attach(struct network *network, const struct network_pod *pod, const char *namespace_path, struct err *err) MUST_CHECK;
+int network_attach(struct network *network, const struct network_pod *pod, const char *namespace_path,
+		   struct err *err) MUST_CHECK;
 
 /* Takes a pod away: link, neighbour, every rule element, connection tracking state. Idempotent. */
 int network_detach(struct network *network, uint32_t address, struct err *err) MUST_CHECK;

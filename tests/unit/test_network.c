@@ -98,7 +98,10 @@ static int teardown(void **state)
 
 static void attach(size_t n, const char *domain, const struct network_opening *openings, size_t count)
 {
-	struct network_pod pod = {.address = ADDRESS(n), .domain = domain, .openings = openings, .opening_count = count};
+	struct network_pod pod = {.address = ADDRESS(n),
+				  .domain = domain,
+				  .openings = openings,
+				  .opening_count = count};
 	struct err err = {0};
 
 	if (network_attach(world.network, &pod, world.paths[n], &err) < 0)
@@ -174,11 +177,11 @@ static void detach_all(void)
 		assert_int_equal(network_detach(world.network, ADDRESS(n), &err), 0);
 }
 
-#define NEED_ROOT()              \
-	do {                     \
-		(void)state;     \
-		if (geteuid())   \
-			skip();  \
+#define NEED_ROOT()             \
+	do {                    \
+		(void)state;    \
+		if (geteuid())  \
+			skip(); \
 	} while (0)
 
 static void test_domains(void **state)
@@ -225,8 +228,9 @@ static void test_answers_pass(void **state)
 {
 	const struct network_opening opening = {.domain = "ims", .protocol = IPPROTO_TCP, .port = 80};
 	struct sockaddr_in at = endpoint(ADDRESS(1), 80);
-	struct network_pod pods[] = {{.address = ADDRESS(0), .domain = "ims"},
-				     {.address = ADDRESS(1), .domain = "hss", .openings = &opening, .opening_count = 1}};
+	struct network_pod pods[] =
+		{{.address = ADDRESS(0), .domain = "ims"},
+		 {.address = ADDRESS(1), .domain = "hss", .openings = &opening, .opening_count = 1}};
 	struct err err = {0};
 	int listener, client, server;
 
