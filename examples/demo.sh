@@ -65,10 +65,8 @@ show bulkhead up
 printf 'ready after %d ms\n' $((($(date +%s%N) - second) / 1000000))
 
 step "images made from Debian packages go into the registry"
-mkdir -p "$HOME/certificates"
-cp "$root/etc/bulkhead/pki/ca.pem" "$HOME/certificates/ca.crt"
 for image in kamailio osmo-hlr busybox; do
-	show skopeo copy -q --dest-cert-dir "$HOME/certificates" --dest-authfile "$root/etc/bulkhead/registry-auth.json" \
+	show skopeo copy -q --dest-cert-dir "$root/etc/bulkhead/registry-ca" --dest-authfile "$root/etc/bulkhead/registry-auth.json" \
 		"oci:$images/$image:bookworm" "docker://127.0.0.1:5000/ims/$image:bookworm"
 done
 

@@ -104,11 +104,8 @@ class Installation:
 
     def skopeo(self, *words, check=True):
         """skopeo with this installation's CA."""
-        certificates = self.root / 'home/certificates'
-        certificates.mkdir(parents=True, exist_ok=True)
-        shutil.copy(self.root / 'etc/bulkhead/pki/ca.pem', certificates / 'ca.crt')
         option = '--dest-cert-dir' if words[0] == 'copy' else '--cert-dir'
-        words = [words[0], option, certificates, *words[1:]]
+        words = [words[0], option, self.root / 'etc/bulkhead/registry-ca', *words[1:]]
         done = self.cell.run(['env', f'HOME={self.home}', 'skopeo', *words])
         return checked('skopeo', words, done) if check else done
 
