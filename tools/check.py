@@ -235,6 +235,16 @@ def check_exit_codes(files):
             yield Problem('src/base/err.c', line, f"exit code {code} is not '{http} {reason}' in docs/exit-codes.md")
 
 
+def check_named_files(files):
+    """what a document names in the tree is there"""
+    folders = {part for path in files for part in (path.rsplit('/', n)[0] for n in range(1, path.count('/') + 1))}
+    for path in [f for f in files if f.endswith('.md')]:
+        for line, match in numbered(r'`((?:src|tests|docs|tools|bench|examples)/[\w./-]+)`', text_of(path)):
+            name = match.group(1).rstrip('/')
+            if name not in folders and name not in files:
+                yield Problem(path, line, f"names '{name}', which is not there")
+
+
 def report_unused(files):
     """exported functions that no other source uses"""
     uses = collections.Counter()
@@ -257,7 +267,7 @@ def report_long(files):
 
 
 CHECKS = [check_layers, check_first_include, check_headers, check_banned, check_names, check_spdx, check_shell,
-          check_python, check_leaks, check_exit_codes]
+          check_python, check_leaks, check_exit_codes, check_named_files]
 REPORTS = [check_readmes, check_format, report_unused, report_long]
 
 
