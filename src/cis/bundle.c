@@ -91,7 +91,7 @@ static int add_capabilities(const struct bundle *bundle, json_t *process, struct
 	const char *add[CAPABILITIES_MAX], *drop[CAPABILITIES_MAX];
 	size_t add_count = read_capabilities(json_object_get(capabilities, "add"), add);
 	size_t drop_count = read_capabilities(json_object_get(capabilities, "drop"), drop);
-	uint32_t user, group;
+	uint32_t user = 0, group = 0;
 	uint64_t set = 0;
 	int r = policy_ceiling_compute(bundle->domain, container->name, add, add_count, drop, drop_count, &set, err);
 

@@ -284,7 +284,7 @@ int podenv_process(const struct podenv *env, json_t **ret_process, struct err *e
 {
 	const char *cwd = json_string_value(json_object_get(env->container->object, "workingDir"));
 	json_t *variables = json_object(), *args = json_array();
-	uint32_t user, group;
+	uint32_t user = 0, group = 0;
 	int r = podenv_user(env, &user, &group, err);
 
 	if (r == 0)
