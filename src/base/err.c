@@ -28,6 +28,7 @@ static const struct err_row rows[] = {
 	{ERR_UNAVAILABLE, 503, 8, "ServiceUnavailable"},
 	{-ETIMEDOUT, 504, 8, "Timeout"},
 	{-EOPNOTSUPP, 405, 9, "MethodNotAllowed"},
+	{-EPROTONOSUPPORT, 406, 3, "NotAcceptable"},
 	{-EMEDIUMTYPE, 415, 3, "UnsupportedMediaType"},
 	{-ENOSPC, 507, 10, "InsufficientStorage"},
 	{ERR_CORRUPT, 500, 11, "InternalError"},

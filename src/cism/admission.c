@@ -45,8 +45,11 @@ int admission_run(struct admission *admission, struct err *err)
 					  !str_eq(chain[i].group, admission->kind->group)))
 			continue;
 		r = chain[i].link(admission, err);
+		/* What is not implemented is refused like what is not allowed: to the client the method is not at fault. */
+		if (r == -EOPNOTSUPP)
+			err->code = ERR_DENIED;
 		if (r < 0)
-			return r;
+			return r == -EOPNOTSUPP ? ERR_DENIED : r;
 	}
 	return 0;
 }

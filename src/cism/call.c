@@ -65,7 +65,7 @@ int call_form(const char *accept, enum call_form *ret_form)
 		at += *at == ',';
 		at += strspn(at, " \t");
 	}
-	return -ENOTSUP;
+	return -EPROTONOSUPPORT;
 }
 
 int call_options(struct call *call, struct err *err)
@@ -165,14 +165,9 @@ void call_answer_json(struct call *call, int status, const json_t *json)
 		call_answer(call, status, "application/json", text, strlen(text));
 }
 
-int call_http_status(const struct err *err)
-{
-	return err->code == -ENOTSUP ? 406 : err_http_status(err->code);
-}
-
 json_t *call_status(const struct call *call, const struct err *err)
 {
-	return api_status(call_http_status(err), err, call->routing.kind,
+	return api_status(err_http_status(err->code), err, call->routing.kind,
 			  call->routing.name[0] ? call->routing.name : NULL);
 }
 
@@ -182,7 +177,7 @@ void call_answer_error(struct call *call, const struct err *err)
 
 	if (err->code == ERR_BUSY && http_add_header(call->request, "Retry-After", "1") < 0)
 		log_warn("answer goes without Retry-After", "auditID", call->audit_id);
-	call_answer_json(call, call_http_status(err), status);
+	call_answer_json(call, err_http_status(err->code), status);
 }
 
 json_t *call_partial(const json_t *object)
@@ -198,9 +193,9 @@ static int form_or_answer(struct call *call, enum call_form *ret_form)
 
 	if (call_form(http_header(call->request, "Accept"), ret_form) == 0)
 		return 0;
-	(void)err_set(&err, -ENOTSUP, "only the following media types are accepted: application/json");
+	(void)err_set(&err, -EPROTONOSUPPORT, "only the following media types are accepted: application/json");
 	call_answer_error(call, &err);
-	return -ENOTSUP;
+	return -EPROTONOSUPPORT;
 }
 
 static const char *include_of(const struct call *call)

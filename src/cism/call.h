@@ -27,7 +27,7 @@ struct call {
 /* What a client wants to see instead of the objects themselves. */
 enum call_form { CALL_FORM_OBJECT, CALL_FORM_TABLE, CALL_FORM_PARTIAL };
 
-/* The first form of an Accept header that can be served. -ENOTSUP (406) when there is none. accept may be NULL. */
+/* The first form of an Accept header that can be served. -EPROTONOSUPPORT (406) when there is none. accept may be NULL. */
 int call_form(const char *accept, enum call_form *ret_form) MUST_CHECK;
 
 /* Fills the call from the request's query: dryRun, fieldValidation, fieldManager. ERR_INVALID for values they do not have. */
@@ -49,9 +49,6 @@ void call_prepare(struct call *call, int status);
 
 /* The partial form of an object: its type and metadata. A new reference; NULL without memory. */
 json_t *call_partial(const json_t *object);
-
-/* The HTTP status of an error: 406 for what no form can serve, otherwise as err_http_status. */
-int call_http_status(const struct err *err);
 
 /* A Status object from an error, for the call's kind and name. */
 json_t *call_status(const struct call *call, const struct err *err);

@@ -99,7 +99,7 @@ static void emit(struct watcher *watcher, const char *type, json_t *object)
 
 static void emit_error(struct watcher *watcher, const struct err *err)
 {
-	emit(watcher, "ERROR", api_status(call_http_status(err), err, NULL, NULL));
+	emit(watcher, "ERROR", api_status(err_http_status(err->code), err, NULL, NULL));
 }
 
 /* The object as the watcher wants to see it; a new reference. */
@@ -371,7 +371,7 @@ static int read_parameters(const struct call *call, struct watcher *watcher, str
 	if (str_copy(watcher->include, sizeof(watcher->include), include && include[0] ? include : "Metadata") < 0)
 		return err_set(err, ERR_SYNTAX, "includeObject: '%.40s' is none of None, Metadata, Object", include);
 	if (call_form(http_header(call->request, "Accept"), &watcher->form) < 0)
-		return err_set(err, -ENOTSUP, "only the following media types are accepted: application/json");
+		return err_set(err, -EPROTONOSUPPORT, "only the following media types are accepted: application/json");
 	watcher->deadline_ns = now + (seconds ? seconds : TIMEOUT_DEFAULT_S) * 1000000000;
 	watcher->bookmark_ns = now + BOOKMARK_NS;
 	watcher->bookmarks = asks(call, "allowWatchBookmarks");
