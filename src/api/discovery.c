@@ -15,8 +15,10 @@ static const struct subresource {
 	const char *name;
 	const char *kind; /* of the answer; NULL: the object's own */
 	const char *verbs[4];
+	const char *group, *version; /* of that kind, where they are not the object's own */
 } subresources[] = {
 	{"binding", "Binding", {"create"}},
+	{"eviction", "Eviction", {"create"}, "policy", "v1"},
 	{"log", NULL, {"get"}},
 	{"status", NULL, {"get", "patch", "update"}},
 	{"ticket", NULL, {"get"}},
@@ -48,10 +50,12 @@ static int set_words(json_t *object, const char *name, const char *const *list)
 	return list && *list ? api_set(object, name, words(list)) : 0;
 }
 
-static json_t *response_kind(const struct api_kind *kind, const char *word)
+static json_t *response_kind(const struct api_kind *kind, const struct subresource *sub)
 {
-	return json_pack("{s:s, s:s, s:s}", "group", kind->group, "version", kind->version, "kind",
-			 word ? word : kind->kind);
+	bool own = !sub || !sub->group;
+
+	return json_pack("{s:s, s:s, s:s}", "group", own ? kind->group : sub->group, "version",
+			 own ? kind->version : sub->version, "kind", sub && sub->kind ? sub->kind : kind->kind);
 }
 
 static json_t *aggregated_subresources(const struct api_kind *kind)
@@ -61,8 +65,7 @@ static json_t *aggregated_subresources(const struct api_kind *kind)
 	for (const char *const *name = kind->subresources; name && *name; name++) {
 		const struct subresource *sub = subresource_of(*name);
 		json_t *item = json_pack("{s:s, s:o, s:o}", "subresource", *name, "responseKind",
-					 response_kind(kind, sub ? sub->kind : NULL), "verbs",
-					 words(sub ? sub->verbs : NULL));
+					 response_kind(kind, sub), "verbs", words(sub ? sub->verbs : NULL));
 
 		if (json_array_append_new(list, item) < 0) {
 			json_decref(list);
@@ -222,6 +225,13 @@ static int add_resources(json_t *list, const struct api_kind *kind)
 		resource = json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", name, "singularName", "", "namespaced",
 				     kind->namespaced, "kind", sub && sub->kind ? sub->kind : kind->kind, "verbs",
 				     words(sub ? sub->verbs : NULL));
+		/* By the group kubectl tells whether evictions can be asked for. */
+		if (sub && sub->group &&
+		    (api_set(resource, "group", json_string(sub->group)) < 0 ||
+		     api_set(resource, "version", json_string(sub->version)) < 0)) {
+			json_decref(resource);
+			return -1;
+		}
 		if (json_array_append_new(list, resource) < 0)
 			return -1;
 	}

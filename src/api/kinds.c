@@ -104,7 +104,7 @@ static const struct api_kind kinds[] = {
 	 .singular = "pod",
 	 .short_names = WORDS("po"),
 	 .categories = WORDS("all"),
-	 .subresources = WORDS("binding", "log", "status", "ticket"),
+	 .subresources = WORDS("binding", "eviction", "log", "status", "ticket"),
 	 .verbs = ALL_VERBS,
 	 .namespaced = true,
 	 .has_generation = true,
@@ -226,6 +226,7 @@ static const struct api_kind kinds[] = {
 /* Kinds of bodies that have no place of their own. */
 static const struct api_kind bodies[] = {
 	{.group = "", .version = "v1", .kind = "DeleteOptions", .any_version = true, .message = &api_m_delete_options},
+	{.group = "policy", .version = "v1", .kind = "Eviction", .message = &api_m_eviction},
 	{.group = "", .version = "v1", .kind = "Status", .message = &api_m_status},
 };
 

@@ -107,6 +107,13 @@ static const struct api_field delete_options[] = {
 };
 API_MESSAGE(delete_options, META_V1 "DeleteOptions");
 
+static const struct api_field eviction[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
+	{"deleteOptions", 2, OBJECT, POINTER, .of = &api_m_delete_options},
+	{0},
+};
+API_MESSAGE(eviction, POLICY_V1 "Eviction");
+
 static const struct api_field status_cause[] = {
 	{"reason", 1, STRING},
 	{"message", 2, STRING},

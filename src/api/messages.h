@@ -31,6 +31,7 @@
 
 #define META_V1 "io.k8s.apimachinery.pkg.apis.meta.v1."
 #define CORE_V1 "io.k8s.api.core.v1."
+#define POLICY_V1 "io.k8s.api.policy.v1."
 #define COORDINATION_V1 "io.k8s.api.coordination.v1."
 #define AUTHORIZATION_V1 "io.k8s.api.authorization.v1."
 #define AUTHENTICATION_V1 "io.k8s.api.authentication.v1."
@@ -229,6 +230,7 @@ extern const struct api_message api_m_label_selector_requirement;
 extern const struct api_message api_m_field_selector_requirement;
 extern const struct api_message api_m_preconditions;
 extern const struct api_message api_m_delete_options;
+extern const struct api_message api_m_eviction;
 extern const struct api_message api_m_status_cause;
 extern const struct api_message api_m_status_details;
 extern const struct api_message api_m_status;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bulkhead-cism alone, in a network namespace, with keys made by openssl; clients are curl and unmodified kubectl."""
+
 import base64
 import json
 import os
@@ -26,24 +27,73 @@ class Pki:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ca = self.folder / 'ca.pem'
         self.key = self.folder / 'ca.key'
-        openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
-                '-subj', f'/CN=bulkhead-{name}', '-keyout', self.key, '-out', self.ca,
-                '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
+        openssl(
+            'req',
+            '-x509',
+            '-newkey',
+            'ec',
+            '-pkeyopt',
+            'ec_paramgen_curve:P-256',
+            '-nodes',
+            '-days',
+            '2',
+            '-subj',
+            f'/CN=bulkhead-{name}',
+            '-keyout',
+            self.key,
+            '-out',
+            self.ca,
+            '-addext',
+            'keyUsage=critical,keyCertSign,cRLSign',
+        )
 
     def issue(self, path, subject, usage, names=''):
         """A key and a certificate at path.key and path.pem."""
         path = pathlib.Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = ['basicConstraints=critical,CA:FALSE', 'keyUsage=critical,digitalSignature',
-                 f'extendedKeyUsage={usage}', 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid']
+        lines = [
+            'basicConstraints=critical,CA:FALSE',
+            'keyUsage=critical,digitalSignature',
+            f'extendedKeyUsage={usage}',
+            'subjectKeyIdentifier=hash',
+            'authorityKeyIdentifier=keyid',
+        ]
         if names:
             lines.append(f'subjectAltName={names}')
         extensions = path.with_suffix('.ext')
         extensions.write_text('\n'.join(lines) + '\n')
-        openssl('req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', subject,
-                '-keyout', path.with_suffix('.key'), '-out', path.with_suffix('.csr'))
-        openssl('x509', '-req', '-in', path.with_suffix('.csr'), '-CA', self.ca, '-CAkey', self.key, '-CAcreateserial',
-                '-days', '1', '-extfile', extensions, '-out', path.with_suffix('.pem'))
+        openssl(
+            'req',
+            '-new',
+            '-newkey',
+            'ec',
+            '-pkeyopt',
+            'ec_paramgen_curve:P-256',
+            '-nodes',
+            '-subj',
+            subject,
+            '-keyout',
+            path.with_suffix('.key'),
+            '-out',
+            path.with_suffix('.csr'),
+        )
+        openssl(
+            'x509',
+            '-req',
+            '-in',
+            path.with_suffix('.csr'),
+            '-CA',
+            self.ca,
+            '-CAkey',
+            self.key,
+            '-CAcreateserial',
+            '-days',
+            '1',
+            '-extfile',
+            extensions,
+            '-out',
+            path.with_suffix('.pem'),
+        )
         return path
 
 
@@ -69,8 +119,10 @@ class Cism:
         (self.etc / 'cism.json').write_text(json.dumps(settings))
 
     def write_topology(self, instances):
-        rows = [{'name': name, 'server': server, 'deployment': 'BareMetal', 'epoch': epoch}
-                for name, server, epoch in instances]
+        rows = [
+            {'name': name, 'server': server, 'deployment': 'BareMetal', 'epoch': epoch}
+            for name, server, epoch in instances
+        ]
         fresh = self.etc / 'topology.new'
         fresh.write_text(json.dumps({'instances': rows}))
         fresh.rename(self.etc / 'topology.json')
@@ -90,8 +142,12 @@ class Cism:
         readable, writable = os.pipe()
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
-                self.words(self.program, '--root', self.root, '--ready-fd', writable), stdout=log, stderr=log,
-                pass_fds=[writable], env={**os.environ, **environment})
+                self.words(self.program, '--root', self.root, '--ready-fd', writable),
+                stdout=log,
+                stderr=log,
+                pass_fds=[writable],
+                env={**os.environ, **environment},
+            )
         os.close(writable)
         try:
             ready, _, _ = select.select([readable], [], [], 30)
@@ -131,8 +187,13 @@ class Cism:
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             words += ['-H', f'Content-Type: {kind}', '--data-binary', '@-']
-        done = subprocess.run(self.words(*words, f'https://127.0.0.1:{PORT}{path}'), input=data, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        done = subprocess.run(
+            self.words(*words, f'https://127.0.0.1:{PORT}{path}'),
+            input=data,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         assert done.returncode == 0, f'curl {method} {path}: {done.returncode} {done.stderr.decode()}'
         text, _, status = done.stdout.rpartition(b'\n')
         if raw:
@@ -145,13 +206,35 @@ class Cism:
 
         def data(file):
             return base64.b64encode(pathlib.Path(file).read_bytes()).decode()
-        path.write_text(json.dumps({
-            'apiVersion': 'v1', 'kind': 'Config', 'current-context': 'c',
-            'clusters': [{'name': 'c', 'cluster': {'server': f'https://127.0.0.1:{PORT}',
-                                                   'certificate-authority-data': data(self.pki.ca)}}],
-            'users': [{'name': 'u', 'user': {'client-certificate-data': data(identity.with_suffix('.pem')),
-                                             'client-key-data': data(identity.with_suffix('.key'))}}],
-            'contexts': [{'name': 'c', 'context': {'cluster': 'c', 'user': 'u'}}]}))
+
+        path.write_text(
+            json.dumps(
+                {
+                    'apiVersion': 'v1',
+                    'kind': 'Config',
+                    'current-context': 'c',
+                    'clusters': [
+                        {
+                            'name': 'c',
+                            'cluster': {
+                                'server': f'https://127.0.0.1:{PORT}',
+                                'certificate-authority-data': data(self.pki.ca),
+                            },
+                        }
+                    ],
+                    'users': [
+                        {
+                            'name': 'u',
+                            'user': {
+                                'client-certificate-data': data(identity.with_suffix('.pem')),
+                                'client-key-data': data(identity.with_suffix('.key')),
+                            },
+                        }
+                    ],
+                    'contexts': [{'name': 'c', 'context': {'cluster': 'c', 'user': 'u'}}],
+                }
+            )
+        )
         return path
 
     def kubectl_words(self, words, version=None, who='admin'):
@@ -161,8 +244,15 @@ class Cism:
         return self.words('env', f'HOME={home}', f'KUBECONFIG={self.kubeconfig(who)}', program, *words)
 
     def kubectl(self, *words, version=None, who='admin', check=True, **options):
-        done = subprocess.run(self.kubectl_words(words, version, who), text=True, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, check=False, timeout=options.pop('timeout', 60), **options)
+        done = subprocess.run(
+            self.kubectl_words(words, version, who),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=options.pop('timeout', 60),
+            **options,
+        )
         if check:
             shown = f'{done.stdout}{done.stderr}\n{self.tail()}'
             assert done.returncode == 0, f'kubectl {words}: {done.returncode}\n{shown}'
@@ -181,16 +271,32 @@ class Cism:
         """Says that an instance is there and ready."""
         stamp = time.strftime('%Y-%m-%dT%H:%M:%S.000000Z', time.gmtime())
         leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases'
-        status, answer = self.curl(name, 'PUT', f'{leases}/{name}', {
-            'apiVersion': 'coordination.k8s.io/v1', 'kind': 'Lease',
-            'metadata': {'name': name, 'namespace': 'kube-node-lease'},
-            'spec': {'holderIdentity': name, 'leaseDurationSeconds': 40, 'renewTime': stamp}})
+        status, answer = self.curl(
+            name,
+            'PUT',
+            f'{leases}/{name}',
+            {
+                'apiVersion': 'coordination.k8s.io/v1',
+                'kind': 'Lease',
+                'metadata': {'name': name, 'namespace': 'kube-node-lease'},
+                'spec': {'holderIdentity': name, 'leaseDurationSeconds': 40, 'renewTime': stamp},
+            },
+        )
         assert status in (200, 201), answer
         room = {'cpu': cpu, 'memory': memory, 'pods': pods}
-        status, answer = self.curl(name, 'PATCH', f'/api/v1/nodes/{name}/status', {'status': {
-            'capacity': room, 'allocatable': room,
-            'conditions': [{'type': 'Ready', 'status': 'True', 'reason': 'Serves', 'message': 'ready'}]}},
-            'application/merge-patch+json')
+        status, answer = self.curl(
+            name,
+            'PATCH',
+            f'/api/v1/nodes/{name}/status',
+            {
+                'status': {
+                    'capacity': room,
+                    'allocatable': room,
+                    'conditions': [{'type': 'Ready', 'status': 'True', 'reason': 'Serves', 'message': 'ready'}],
+                }
+            },
+            'application/merge-patch+json',
+        )
         assert status == 200, answer
 
     def stopped(self, *uids, name='node-1'):
@@ -222,23 +328,30 @@ class Cism:
         def bound():
             found = self.pod(namespace, name)
             return found if found['spec'].get('nodeName') else None
+
         bound.__doc__ = f'pod {namespace}/{name} is bound'
         return self.wait(bound)
 
     def wait_pending(self, namespace, name):
         """The message with which a pod stays Pending."""
+
         def refused():
             for row in self.pod(namespace, name).get('status', {}).get('conditions', []):
                 if row['type'] == 'PodScheduled' and row['status'] == 'False':
                     return row['message']
             return None
+
         refused.__doc__ = f'pod {namespace}/{name} is refused'
         return self.wait(refused)
 
 
 def domain(name, **spec):
-    return {'apiVersion': 'trust.bulkhead.dev/v1', 'kind': 'TrustDomain', 'metadata': {'name': name},
-            'spec': {'isolation': 'Container', **spec}}
+    return {
+        'apiVersion': 'trust.bulkhead.dev/v1',
+        'kind': 'TrustDomain',
+        'metadata': {'name': name},
+        'spec': {'isolation': 'Container', **spec},
+    }
 
 
 def namespace(name, of=None):
@@ -247,5 +360,9 @@ def namespace(name, of=None):
 
 
 def pod(where, name, image=IMAGE, labels=None, container=None, **spec):
-    return {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': {'name': name, 'namespace': where, 'labels': labels or {}},
-            'spec': {'containers': [{'name': 'main', 'image': image, **(container or {})}], **spec}}
+    return {
+        'apiVersion': 'v1',
+        'kind': 'Pod',
+        'metadata': {'name': name, 'namespace': where, 'labels': labels or {}},
+        'spec': {'containers': [{'name': 'main', 'image': image, **(container or {})}], **spec},
+    }

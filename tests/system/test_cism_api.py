@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Kubernetes API as clients that are not kubectl meet it: lists, watches, writes, admission (CISM-1, CISM-4, ISO-3)."""
+"""The Kubernetes API as clients other than kubectl meet it: lists, watches, writes, admission (CISM-1, CISM-4, ISO-3)."""
+
 import json
 import subprocess
 import time
@@ -41,11 +42,21 @@ class Watch:
     """A watch as curl sees it."""
 
     def __init__(self, cism, path, who='admin', headers=()):
-        words = ['curl', '-sSN', '--cacert', cism.pki.ca, '--cert', cism.identities[who].with_suffix('.pem'), '--key',
-                 cism.identities[who].with_suffix('.key')]
+        words = [
+            'curl',
+            '-sSN',
+            '--cacert',
+            cism.pki.ca,
+            '--cert',
+            cism.identities[who].with_suffix('.pem'),
+            '--key',
+            cism.identities[who].with_suffix('.key'),
+        ]
         for header in headers:
             words += ['-H', header]
-        self.process = subprocess.Popen(cism.words(*words, f'https://127.0.0.1:6443{path}'), stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            cism.words(*words, f'https://127.0.0.1:6443{path}'), stdout=subprocess.PIPE, text=True
+        )
 
     def next(self):
         for line in self.process.stdout:
@@ -66,12 +77,14 @@ def watch(cism):
     def begin(path, **options):
         begun.append(Watch(cism, path, **options))
         return begun[-1]
+
     yield begin
     for one in begun:
         one.close()
 
 
 # --- lists ---
+
 
 def test_lists_come_in_pieces_of_one_revision(cism):
     for number in range(7):
@@ -87,8 +100,11 @@ def test_lists_come_in_pieces_of_one_revision(cism):
     assert seen == [f'm{number}' for number in range(7)]
     exact = cism.get(f'{MAPS}?resourceVersion={first["metadata"]["resourceVersion"]}&resourceVersionMatch=Exact')
     assert len(exact['items']) == 7 and len(cism.get(f'{MAPS}?resourceVersion=0')['items']) == 8
-    for token, message in (('zz', 'continue token is not valid'), ('31', 'continue token is not valid'),
-                           ('313a2f72656769737472792f636f72652f736563726574732f', 'continue token is not valid for this list')):
+    for token, message in (
+        ('zz', 'continue token is not valid'),
+        ('31', 'continue token is not valid'),
+        ('313a2f72656769737472792f636f72652f736563726574732f', 'continue token is not valid for this list'),
+    ):
         status, answer = cism.curl('admin', 'GET', f'{MAPS}?limit=3&continue={token}')
         assert (status, answer['message']) == (400, message)
     status, answer = cism.curl('admin', 'GET', f'{MAPS}?resourceVersion=999999&resourceVersionMatch=Exact')
@@ -99,7 +115,13 @@ def test_selectors(cism):
     make(cism, 'a', labels={'tier': 'front'})
     make(cism, 'b', labels={'tier': 'back'})
     make(cism, 'c')
-    for selector, names in (('tier=front', 'a'), ('tier!=front', 'bc'), ('tier in (front,back)', 'ab'), ('!tier', 'c'), ('tier', 'ab')):
+    for selector, names in (
+        ('tier=front', 'a'),
+        ('tier!=front', 'bc'),
+        ('tier in (front,back)', 'ab'),
+        ('!tier', 'c'),
+        ('tier', 'ab'),
+    ):
         rows = cism.get(f'{MAPS}?labelSelector={urllib.parse.quote(selector)}')['items']
         assert ''.join(row['metadata']['name'] for row in rows) == names, selector
     assert len(cism.get(f'{MAPS}?fieldSelector=metadata.name%3Db')['items']) == 1
@@ -111,14 +133,16 @@ def test_forms(cism):
     make(cism, 'a', one='1')
     status, table = cism.curl('admin', 'GET', MAPS, headers=[TABLE])
     assert (status, table['kind']) == (200, 'Table') and table['rows'][0]['cells'][:2] == ['a', 1]
-    partial = cism.curl('admin', 'GET', MAPS, headers=[
-        'Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io'])[1]
+    partial = cism.curl(
+        'admin', 'GET', MAPS, headers=['Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io']
+    )[1]
     assert partial['kind'] == 'PartialObjectMetadataList' and 'data' not in partial['items'][0]
     status, answer = cism.curl('admin', 'GET', MAPS, headers=['Accept: application/vnd.kubernetes.protobuf'])
     assert (status, answer['message']) == (406, 'only the following media types are accepted: application/json')
 
 
 # --- watches ---
+
 
 def test_watch_from_a_revision(cism, watch):
     start = cism.get(MAPS)['metadata']['resourceVersion']
@@ -132,7 +156,8 @@ def test_watch_from_a_revision(cism, watch):
     assert cism.curl('admin', 'DELETE', f'{MAPS}/a')[0] == 200
     gone = seen.next()
     assert gone['type'] == 'DELETED' and int(gone['object']['metadata']['resourceVersion']) > int(
-        event['object']['metadata']['resourceVersion'])
+        event['object']['metadata']['resourceVersion']
+    )
 
 
 def test_watch_with_a_selector_sees_what_comes_and_goes(cism, watch):
@@ -190,10 +215,13 @@ def test_stop_ends_watches(cism, watch):
 
 # --- writes ---
 
+
 def test_what_the_service_says_about_an_object(cism):
     made = make(cism, 'a')['metadata']
     assert len(made['uid']) == 36 and made['creationTimestamp'].endswith('Z') and int(made['resourceVersion']) > 0
-    generated = cism.curl('admin', 'POST', MAPS, {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'generateName': 'g-'}})[1]
+    generated = cism.curl(
+        'admin', 'POST', MAPS, {'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'generateName': 'g-'}}
+    )[1]
     assert generated['metadata']['name'].startswith('g-') and len(generated['metadata']['name']) == 7
     status, answer = cism.curl('admin', 'POST', MAPS, config_map('a'))
     assert (status, answer['reason'], answer['message']) == (409, 'AlreadyExists', 'configmaps "a" already exists')
@@ -217,31 +245,58 @@ def test_optimistic_concurrency(cism):
     assert cism.curl('admin', 'PUT', f'{MAPS}/a', old | {'data': {'k': '2'}})[0] == 200
     status, answer = cism.curl('admin', 'PUT', f'{MAPS}/a', old | {'data': {'k': '3'}})
     assert (status, answer['reason']) == (409, 'Conflict')
-    assert answer['message'] == ('Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your '
-                                 'changes to the latest version and try again')
-    status, answer = cism.curl('admin', 'DELETE', f'{MAPS}/a', {'preconditions': {'resourceVersion': old['metadata']['resourceVersion']}})
+    assert answer['message'] == (
+        'Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your '
+        'changes to the latest version and try again'
+    )
+    status, answer = cism.curl(
+        'admin', 'DELETE', f'{MAPS}/a', {'preconditions': {'resourceVersion': old['metadata']['resourceVersion']}}
+    )
     assert status == 409 and 'Precondition failed: ResourceVersion' in answer['message']
     assert cism.curl('admin', 'DELETE', f'{MAPS}/a', {'preconditions': {'uid': old['metadata']['uid']}})[0] == 200
 
 
 def test_parallel_patches_all_count(cism):
     make(cism, 'a')
-    words = [cism.words('curl', '-sS', '-o', '/dev/null', '-w', '%{http_code}', '--cacert', cism.pki.ca, '--cert',
-                        cism.identities['admin'].with_suffix('.pem'), '--key', cism.identities['admin'].with_suffix('.key'), '-X', 'PATCH',
-                        '-H', f'Content-Type: {MERGE}', '-d', json.dumps({'data': {f'k{number}': 'v'}}), f'https://127.0.0.1:6443{MAPS}/a')
-             for number in range(8)]
+    words = [
+        cism.words(
+            'curl',
+            '-sS',
+            '-o',
+            '/dev/null',
+            '-w',
+            '%{http_code}',
+            '--cacert',
+            cism.pki.ca,
+            '--cert',
+            cism.identities['admin'].with_suffix('.pem'),
+            '--key',
+            cism.identities['admin'].with_suffix('.key'),
+            '-X',
+            'PATCH',
+            '-H',
+            f'Content-Type: {MERGE}',
+            '-d',
+            json.dumps({'data': {f'k{number}': 'v'}}),
+            f'https://127.0.0.1:6443{MAPS}/a',
+        )
+        for number in range(8)
+    ]
     running = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for line in words]
     answers = [one.communicate()[0] for one in running]
     written = cism.get(f'{MAPS}/a').get('data', {})
     assert len(written) == answers.count('200') and set(answers) <= {'200', '409'} and answers.count('200') >= 4
 
 
-@pytest.mark.parametrize('query, status, text', [
-    ('', 400, 'unknown field "datum"'),
-    ('?fieldValidation=Strict', 400, 'unknown field "datum"'),
-    ('?fieldValidation=Ignore', 201, None),
-    ('?fieldValidation=Sloppy', 422, 'fieldValidation: Unsupported value: "Sloppy"'),
-])
+@pytest.mark.parametrize(
+    'query, status, text',
+    [
+        ('', 400, 'unknown field "datum"'),
+        ('?fieldValidation=Strict', 400, 'unknown field "datum"'),
+        ('?fieldValidation=Ignore', 201, None),
+        ('?fieldValidation=Sloppy', 422, 'fieldValidation: Unsupported value: "Sloppy"'),
+    ],
+)
 def test_unknown_fields(cism, query, status, text):
     answered, answer = cism.curl('admin', 'POST', MAPS + query, config_map('a') | {'datum': {}})
     assert answered == status, answer
@@ -250,32 +305,56 @@ def test_unknown_fields(cism, query, status, text):
 
 
 def test_unknown_fields_may_only_warn(cism):
-    done = subprocess.run(cism.words('curl', '-sSi', '--cacert', cism.pki.ca, '--cert', cism.identities['admin'].with_suffix('.pem'),
-                                     '--key', cism.identities['admin'].with_suffix('.key'), '-H', 'Content-Type: application/json', '-d',
-                                     json.dumps(config_map('a') | {'datum': {}}), f'https://127.0.0.1:6443{MAPS}?fieldValidation=Warn'),
-                          text=True, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        cism.words(
+            'curl',
+            '-sSi',
+            '--cacert',
+            cism.pki.ca,
+            '--cert',
+            cism.identities['admin'].with_suffix('.pem'),
+            '--key',
+            cism.identities['admin'].with_suffix('.key'),
+            '-H',
+            'Content-Type: application/json',
+            '-d',
+            json.dumps(config_map('a') | {'datum': {}}),
+            f'https://127.0.0.1:6443{MAPS}?fieldValidation=Warn',
+        ),
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
     headers = done.stdout.lower()
     assert ' 201 ' in headers and 'warning: 299 - "unknown field \\"datum\\""' in headers and 'audit-id: ' in headers
 
 
-@pytest.mark.parametrize('method, path, body, status', [
-    ('POST', MAPS, b'{', 400),
-    ('POST', MAPS, b'[]', 400),
-    ('POST', MAPS, b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"x"}}', 400),
-    ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"X_"}}', 422),
-    ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{}}', 422),
-    ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"other"}}', 400),
-    ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","resourceVersion":"5"}}', 400),
-    ('POST', '/api/v1/namespaces/none/configmaps', b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}', 404),
-    ('POST', '/api/v1/configmaps', b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}', 400),
-    ('PUT', f'{MAPS}/none', b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"none"}}', 404),
-    ('POST', f'{MAPS}/a', b'{}', 405),
-    ('POST', '/api/v1/namespaces/default/bindings', b'{}', 405),
-    ('GET', '/api/v1/namespaces/default/nothings', None, 404),
-    ('GET', '/api/v2/pods', None, 404),
-    ('GET', '/api/v1/namespaces/default/configmaps/a/b/c/d/e', None, 404),
-    ('DELETE', '/api/v1/namespaces/kube-system', None, 403),
-])
+@pytest.mark.parametrize(
+    'method, path, body, status',
+    [
+        ('POST', MAPS, b'{', 400),
+        ('POST', MAPS, b'[]', 400),
+        ('POST', MAPS, b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"x"}}', 400),
+        ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"X_"}}', 422),
+        ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{}}', 422),
+        ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"other"}}', 400),
+        ('POST', MAPS, b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","resourceVersion":"5"}}', 400),
+        (
+            'POST',
+            '/api/v1/namespaces/none/configmaps',
+            b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}',
+            404,
+        ),
+        ('POST', '/api/v1/configmaps', b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}', 400),
+        ('PUT', f'{MAPS}/none', b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"none"}}', 404),
+        ('POST', f'{MAPS}/a', b'{}', 405),
+        ('POST', '/api/v1/namespaces/default/bindings', b'{}', 405),
+        ('GET', '/api/v1/namespaces/default/nothings', None, 404),
+        ('GET', '/api/v2/pods', None, 404),
+        ('GET', '/api/v1/namespaces/default/configmaps/a/b/c/d/e', None, 404),
+        ('DELETE', '/api/v1/namespaces/kube-system', None, 403),
+    ],
+)
 def test_wrong_requests(cism, method, path, body, status):
     answered, answer = cism.curl('admin', method, path, body)
     assert answered == status, answer
@@ -312,8 +391,14 @@ def test_state_outlives_a_restart(cism):
 
 
 def test_one_process_at_a_time(cism):
-    done = subprocess.run(cism.words(cism.program, '--root', cism.root), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          check=False, timeout=20)
+    done = subprocess.run(
+        cism.words(cism.program, '--root', cism.root),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=20,
+    )
     assert done.returncode != 0 and 'state.db' in done.stderr
 
 
@@ -328,13 +413,20 @@ def test_it_serves_unprivileged(cism):
 
 # --- configuration ---
 
-@pytest.mark.parametrize('text, message', [
-    ('{', 'cism.json'),
-    ('{"address":"127.0.0.1","port":6443,"colour":"red"}', 'colour'),
-    ('{"address":"127.0.0.1"}', 'port'),
-    ('{"address":"127.0.0.1","port":70000}', 'port: 70000 is not in 0 to 65535'),
-    ('{"address":"127.0.0.1","port":6443,"ticketLifetimeSeconds":1}', 'ticketLifetimeSeconds: 1 is not in 30 to 86400'),
-])
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{', 'cism.json'),
+        ('{"address":"127.0.0.1","port":6443,"colour":"red"}', 'colour'),
+        ('{"address":"127.0.0.1"}', 'port'),
+        ('{"address":"127.0.0.1","port":70000}', 'port: 70000 is not in 0 to 65535'),
+        (
+            '{"address":"127.0.0.1","port":6443,"ticketLifetimeSeconds":1}',
+            'ticketLifetimeSeconds: 1 is not in 30 to 86400',
+        ),
+    ],
+)
 def test_wrong_configuration(bare, text, message):
     (bare.etc / 'cism.json').write_text(text)
     assert not bare.start(check=False)
@@ -342,12 +434,24 @@ def test_wrong_configuration(bare, text, message):
     assert message in bare.log.read_text()
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{"instances":[{"name":"a","server":"s","deployment":"Cloud","epoch":1}]}', "'Cloud' is none of BareMetal, Nested, Hybrid"),
-    ('{"instances":[{"name":"a","server":"s","deployment":"Nested","epoch":0}]}', 'instances[0].epoch: must be at least 1'),
-    ('{"instances":[{"name":"a","server":"s","deployment":"Nested","epoch":1},'
-     '{"name":"a","server":"t","deployment":"Nested","epoch":1}]}', "'a' stands twice"),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        (
+            '{"instances":[{"name":"a","server":"s","deployment":"Cloud","epoch":1}]}',
+            "'Cloud' is none of BareMetal, Nested, Hybrid",
+        ),
+        (
+            '{"instances":[{"name":"a","server":"s","deployment":"Nested","epoch":0}]}',
+            'instances[0].epoch: must be at least 1',
+        ),
+        (
+            '{"instances":[{"name":"a","server":"s","deployment":"Nested","epoch":1},'
+            '{"name":"a","server":"t","deployment":"Nested","epoch":1}]}',
+            "'a' stands twice",
+        ),
+    ],
+)
 def test_wrong_topology(bare, text, message):
     (bare.etc / 'topology.json').write_text(text)
     assert not bare.start(check=False)
@@ -369,29 +473,48 @@ PODS = '/api/v1/namespaces/b/pods'
 
 @pytest.fixture
 def tenants(cism):
-    cism.apply(domain('blue', ceiling={'capabilities': ['NET_BIND_SERVICE']},
-                      subFunctions=[{'name': 'front', 'images': ['127.0.0.1:5000/test/front']}],
-                      cache=[{'images': ['127.0.0.1:5000/test/front'], 'class': 'Encrypted'}]), namespace('b', 'blue'))
+    cism.apply(
+        domain(
+            'blue',
+            ceiling={'capabilities': ['NET_BIND_SERVICE']},
+            subFunctions=[{'name': 'front', 'images': ['127.0.0.1:5000/test/front']}],
+            cache=[{'images': ['127.0.0.1:5000/test/front'], 'class': 'Encrypted'}],
+        ),
+        namespace('b', 'blue'),
+    )
     return cism
 
 
-@pytest.mark.parametrize('change, message', [
-    ({'nodeName': 'node-1'}, 'spec.nodeName: only a binding sets it; leave it out'),
-    ({'hostNetwork': True}, 'spec.hostNetwork: pods have a network of their own'),
-    ({'hostPID': True}, 'spec.hostPID: pods have process ids of their own'),
-    ({'hostIPC': True}, 'spec.hostIPC: pods have IPC of their own'),
-    ({'volumes': [{'name': 'v', 'hostPath': {'path': '/'}}]}, 'spec.volumes[0].hostPath: no path of the host is given to a pod'),
-    ({'container': {'securityContext': {'privileged': True}}},
-     'spec.containers[0].securityContext.privileged: no container is privileged'),
-    ({'container': {'securityContext': {'allowPrivilegeEscalation': True}}},
-     'spec.containers[0].securityContext.allowPrivilegeEscalation: no container gains privileges'),
-    ({'container': {'ports': [{'containerPort': 80, 'hostPort': 80}]}},
-     'spec.containers[0].ports[0].hostPort: ports of the host are not given to pods; declare an interface in the TrustDomain'),
-    ({'container': {'securityContext': {'capabilities': {'add': ['SYS_ADMIN']}}}}, 'SYS_ADMIN'),
-    ({'container': {'securityContext': {'capabilities': {'add': ['NET_RAW']}}}}, 'NET_RAW'),
-    ({'image': '127.0.0.1:5000/test/front:1'}, 'Encrypted'),
-    ({'labels': {'nfv.bulkhead.dev/sub-function': 'front'}}, 'nfv.bulkhead.dev/sub-function'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'nodeName': 'node-1'}, 'spec.nodeName: only a binding sets it; leave it out'),
+        ({'hostNetwork': True}, 'spec.hostNetwork: pods have a network of their own'),
+        ({'hostPID': True}, 'spec.hostPID: pods have process ids of their own'),
+        ({'hostIPC': True}, 'spec.hostIPC: pods have IPC of their own'),
+        (
+            {'volumes': [{'name': 'v', 'hostPath': {'path': '/'}}]},
+            'spec.volumes[0].hostPath: no path of the host is given to a pod',
+        ),
+        (
+            {'container': {'securityContext': {'privileged': True}}},
+            'spec.containers[0].securityContext.privileged: no container is privileged',
+        ),
+        (
+            {'container': {'securityContext': {'allowPrivilegeEscalation': True}}},
+            'spec.containers[0].securityContext.allowPrivilegeEscalation: no container gains privileges',
+        ),
+        (
+            {'container': {'ports': [{'containerPort': 80, 'hostPort': 80}]}},
+            'spec.containers[0].ports[0].hostPort: ports of the host are not given to pods; '
+            'declare an interface in the TrustDomain',
+        ),
+        ({'container': {'securityContext': {'capabilities': {'add': ['SYS_ADMIN']}}}}, 'SYS_ADMIN'),
+        ({'container': {'securityContext': {'capabilities': {'add': ['NET_RAW']}}}}, 'NET_RAW'),
+        ({'image': '127.0.0.1:5000/test/front:1'}, 'Encrypted'),
+        ({'labels': {'nfv.bulkhead.dev/sub-function': 'front'}}, 'nfv.bulkhead.dev/sub-function'),
+    ],
+)
 def test_pods_refused(tenants, change, message):
     status, answer = tenants.curl('admin', 'POST', PODS, pod('b', 'p', **change))
     assert status in (403, 422), answer
@@ -401,7 +524,9 @@ def test_pods_refused(tenants, change, message):
 
 
 def test_pods_within_the_ceiling(tenants):
-    made = pod('b', 'p', container={'securityContext': {'capabilities': {'add': ['NET_BIND_SERVICE'], 'drop': ['ALL']}}})
+    made = pod(
+        'b', 'p', container={'securityContext': {'capabilities': {'add': ['NET_BIND_SERVICE'], 'drop': ['ALL']}}}
+    )
     assert tenants.curl('admin', 'POST', PODS, made)[0] == 201
 
 
@@ -433,8 +558,11 @@ def test_a_namespace_goes_with_its_contents(tenants):
     assert tenants.curl('admin', 'DELETE', '/api/v1/namespaces/b')[1]['status']['phase'] == 'Terminating'
     status, answer = tenants.curl('admin', 'POST', '/api/v1/namespaces/b/configmaps', config_map('late'))
     if status != 404:
-        assert (status, answer['message']) == (403, 'configmaps "late" is forbidden: unable to create new content in namespace b because '
-                                                    'it is being terminated')
+        assert (status, answer['message']) == (
+            403,
+            'configmaps "late" is forbidden: unable to create new content in namespace b because '
+            'it is being terminated',
+        )
     tenants.wait(lambda: tenants.curl('admin', 'GET', '/api/v1/namespaces/b')[0] == 404)
     assert tenants.get('/api/v1/configmaps')['items'] == [] and tenants.get('/api/v1/pods')['items'] == []
 
@@ -447,6 +575,7 @@ def test_eviction(tenants):
 
 
 # --- logs ---
+
 
 def order(cism):
     status, answer = cism.curl('node-1', 'GET', '/api/v1/nodes/node-1/streams?timeoutSeconds=10')
@@ -466,15 +595,37 @@ def bound(cism):
 
 
 def test_logs_come_over_the_reverse_connection(bound):
-    client = subprocess.Popen(bound.kubectl_words(['logs', '-n', 'b', 'p', '-c', 'main', '--tail=5', '--timestamps']),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    client = subprocess.Popen(
+        bound.kubectl_words(['logs', '-n', 'b', 'p', '-c', 'main', '--tail=5', '--timestamps']),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     asked = order(bound)
-    expected = {'kind': 'Log', 'namespace': 'b', 'pod': 'p', 'container': 'main', 'follow': False, 'tailLines': 5, 'timestamps': True,
-                'previous': False, 'uid': bound.pod('b', 'p')['metadata']['uid']}
+    expected = {
+        'kind': 'Log',
+        'namespace': 'b',
+        'pod': 'p',
+        'container': 'main',
+        'follow': False,
+        'tailLines': 5,
+        'timestamps': True,
+        'previous': False,
+        'uid': bound.pod('b', 'p')['metadata']['uid'],
+    }
     assert {key: asked.get(key) for key in expected} == expected
     text = ''.join(f'line {number}\n' for number in range(50000)).encode()
-    assert bound.curl('node-1', 'POST', f'/api/v1/nodes/node-1/streams/{asked["id"]}', text, 'text/plain',
-                      headers=['Transfer-Encoding: chunked'])[0] == 200
+    assert (
+        bound.curl(
+            'node-1',
+            'POST',
+            f'/api/v1/nodes/node-1/streams/{asked["id"]}',
+            text,
+            'text/plain',
+            headers=['Transfer-Encoding: chunked'],
+        )[0]
+        == 200
+    )
     out, err = client.communicate(timeout=20)
     assert (client.returncode, err) == (0, '') and out == text.decode()
     # Each order is answered once.
@@ -486,35 +637,78 @@ def test_log_errors(bound):
     done = bound.kubectl('logs', '-n', 'b', 'p', '-c', 'nobody', check=False)
     assert done.returncode != 0 and 'nobody' in done.stderr
     status, answer = bound.curl('admin', 'GET', f'{PODS}/p/log')
-    assert (status, answer['message']) == (400, 'a container name must be specified for pod p, choose one of: [main side]')
+    assert (status, answer['message']) == (
+        400,
+        'a container name must be specified for pod p, choose one of: [main side]',
+    )
     assert bound.curl('admin', 'GET', f'{PODS}/p/log?container=main&tailLines=x')[0] == 400
-    client = subprocess.Popen(bound.kubectl_words(['logs', '-n', 'b', 'p', '-c', 'main', '-p']), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True)
+    client = subprocess.Popen(
+        bound.kubectl_words(['logs', '-n', 'b', 'p', '-c', 'main', '-p']),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     asked = order(bound)
     assert asked['previous'] is True
-    bound.curl('node-1', 'POST', f'/api/v1/nodes/node-1/streams/{asked["id"]}', b'', 'text/plain',
-               headers=['X-Bulkhead-Error: previous terminated container "main" in pod "p" not found'])
+    bound.curl(
+        'node-1',
+        'POST',
+        f'/api/v1/nodes/node-1/streams/{asked["id"]}',
+        b'',
+        'text/plain',
+        headers=['X-Bulkhead-Error: previous terminated container "main" in pod "p" not found'],
+    )
     err = client.communicate(timeout=20)[1]
     assert client.returncode == 1 and 'previous terminated container "main" in pod "p" not found' in err
 
 
 def test_log_follow_and_a_client_that_leaves(bound):
-    client = subprocess.Popen(bound.kubectl_words(['logs', '-n', 'b', 'p', '-c', 'main', '-f']), stdout=subprocess.PIPE, text=True)
+    client = subprocess.Popen(
+        bound.kubectl_words(['logs', '-n', 'b', 'p', '-c', 'main', '-f']), stdout=subprocess.PIPE, text=True
+    )
     asked = order(bound)
     assert asked['follow'] is True
     path = bound.identities['node-1']
-    instance = subprocess.Popen(bound.words('curl', '-sSN', '--cacert', bound.pki.ca, '--cert', path.with_suffix('.pem'), '--key',
-                                            path.with_suffix('.key'), '-X', 'POST', '-T', '.', '-H', 'Expect:',
-                                            f'https://127.0.0.1:6443/api/v1/nodes/node-1/streams/{asked["id"]}'),
-                                stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    instance = subprocess.Popen(
+        bound.words(
+            'curl',
+            '-sSN',
+            '--cacert',
+            bound.pki.ca,
+            '--cert',
+            path.with_suffix('.pem'),
+            '--key',
+            path.with_suffix('.key'),
+            '-X',
+            'POST',
+            '-T',
+            '-',
+            '-H',
+            'Expect:',
+            f'https://127.0.0.1:6443/api/v1/nodes/node-1/streams/{asked["id"]}',
+        ),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
     for number in range(3):
         instance.stdin.write(f'tick {number}\n'.encode())
         instance.stdin.flush()
         assert client.stdout.readline() == f'tick {number}\n'
     client.kill()
     client.communicate()
-    assert instance.wait(10) != 0
-    instance.stdin.close()
+
+    def cut():
+        # curl finds out when it writes.
+        try:
+            instance.stdin.write(b'tick\n')
+            instance.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return instance.poll() is not None
+
+    bound.wait(cut)
+    assert instance.returncode != 0
     instance.stderr.close()
 
 
