@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Kubernetes API as clients other than kubectl meet it: lists, watches, writes, admission (CISM-1, CISM-4, ISO-3)."""
+"""The Kubernetes API as clients other than kubectl meet it: lists, watches, writes, admission (CISM-1, ISO-3)."""
 
 import json
 import subprocess
