@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The channel between the store and the process that unpacks (docs/adr/0005-image-ingest.md). The store's side never
+ * The channel between the store and the process that unpacks (docs/adr/0007-image-ingest.md). The store's side never
  * looks into what it passes on; the other side is believed only as to whether it is content and how much it wrote.
  */
 #ifndef IMAGE_INGEST_H
