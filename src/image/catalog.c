@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <jansson.h>
 
@@ -87,6 +88,20 @@ static int read_info(struct image_store *store, const char *name, struct catalog
 	return r;
 }
 
+/* The process that filled it may be dying still, and make another file or two. */
+static int remove_leftover(struct image_store *store, const char *name, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+	int r;
+
+	for (int tries = 0; tries < 100; tries++) {
+		r = fdio_remove_tree(store->dir, name, err);
+		if (r != -ENOTEMPTY || nanosleep(&pause, NULL) < 0)
+			return r;
+	}
+	return r;
+}
+
 /* One name in the store's folder: an image, or what a crash left, which goes. */
 static int scan_name(struct image_store *store, const char *name, struct err *err)
 {
@@ -94,7 +109,7 @@ static int scan_name(struct image_store *store, const char *name, struct err *er
 	int r;
 
 	if (str_starts(name, TEMPORARY))
-		return fdio_remove_tree(store->dir, name, err);
+		return remove_leftover(store, name, err);
 	if (name[0] == '.' || digest_of_name(name, &entry.digest) < 0)
 		return 0;
 	r = read_info(store, name, &entry);
@@ -126,15 +141,23 @@ static int scan(struct image_store *store, struct err *err)
 	return r;
 }
 
+/* A child of a service that was killed holds the lock until it has noticed: some patience before the store counts as open. */
 static int lock_store(struct image_store *store, struct err *err)
 {
+	const struct timespec pause = {.tv_nsec = 10000000};
+	int r = -EWOULDBLOCK;
+
 	store->lock = openat(store->dir, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (store->lock < 0)
 		return err_sys(err, -errno, "cannot lock the image store");
-	if (flock(store->lock, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? err_set(err, ERR_BUSY, "the image store is open in another process")
-					    : err_sys(err, -errno, "cannot lock the image store");
-	return 0;
+	for (int tries = 0; tries < 100 && r == -EWOULDBLOCK; tries++) {
+		r = flock(store->lock, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+		if (r == -EWOULDBLOCK && nanosleep(&pause, NULL) < 0)
+			break;
+	}
+	if (r == -EWOULDBLOCK)
+		return err_set(err, ERR_BUSY, "the image store is open in another process");
+	return r < 0 ? err_sys(err, r, "cannot lock the image store") : 0;
 }
 
 int image_store_open(int dir, const struct image_store_config *config, struct image_store **ret_store, struct err *err)

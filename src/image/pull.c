@@ -227,6 +227,9 @@ static int pull_once(struct image_store *store, const struct image_request *requ
 	int r = begin_pull(store, &reference->digest, &pull, err);
 
 	*ret_held = false;
+	/* Another's pull that was called off says nothing about this one. */
+	if (r == -ECANCELED && !pull)
+		return request->cancelled && atomic_load(request->cancelled) ? r : 0;
 	if (r < 0 || !pull)
 		return r;
 	/* It may have been published between the look into the catalog and now. */

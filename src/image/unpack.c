@@ -204,21 +204,63 @@ static int remove_older(struct unpack *unpack, int dir, const char *base, const 
 	return remove_older_inside(unpack, fd, path, err);
 }
 
-static int apply_whiteout(struct unpack *unpack, const struct tar_entry *entry, const char *base, struct err *err)
+/* Whether the first thing above a whiteout that is no folder was put there by this layer: then nothing older is below. */
+static int above_is_new(struct unpack *unpack, const char *parent, struct err *err)
 {
+	char part[TAR_NAME_SIZE];
+
+	for (const char *end = parent;; end++) {
+		size_t len = (size_t)(end - parent);
+		bool touched;
+		int fd, r;
+
+		if (*end != '/' && *end != '\0')
+			continue;
+		memcpy(part, parent, len);
+		part[len] = '\0';
+		fd = open_below(unpack->root, part, O_PATH | O_DIRECTORY);
+		if (fd == -ELOOP || fd == -ENOTDIR) {
+			r = pathset_has(&unpack->touched, part, &touched);
+			if (r < 0)
+				return err_sys(err, r, "cannot apply a whiteout");
+			return touched ? 0 : err_set(err, ERR_INVALID, "what is above it is a link or a file");
+		}
+		if (fd >= 0)
+			(void)close(fd);
+		if (!*end)
+			return 0;
+	}
+}
+
+/* A whiteout does not count as work of the layer on the folder it lies in: the layer may still put another thing there. */
+static int apply_whiteout(struct unpack *unpack, const struct tar_entry *entry, struct err *err)
+{
+	const char *slash = strrchr(entry->name, '/'), *base = slash ? slash + 1 : entry->name;
 	const char *hidden = base + strlen(WHITEOUT);
+	size_t len = slash ? (size_t)(slash - entry->name) : 0;
 	CLEANUP_FREE char *path = NULL;
+	CLEANUP_CLOSE int dir = -1;
+	char parent[TAR_NAME_SIZE];
 
 	if (entry->type != TAR_FILE || entry->size)
 		return err_set(err, ERR_INVALID, "a whiteout is not an empty file");
-	if (str_eq(base, OPAQUE))
-		return remove_older_inside(unpack, unpack->parent, unpack->parent_name, err);
-	if (!*hidden || str_eq(hidden, ".") || str_eq(hidden, "..") || str_starts(hidden, WHITEOUT))
+	if (!str_eq(base, OPAQUE) && (!*hidden || str_eq(hidden, ".") || str_eq(hidden, "..") || str_starts(hidden, WHITEOUT)))
 		return err_set(err, ERR_INVALID, "it is an unknown kind of whiteout");
-	path = str_format("%s%s%s", unpack->parent_name, unpack->parent_name[0] ? "/" : "", hidden);
+	memcpy(parent, entry->name, len);
+	parent[len] = '\0';
+	dir = open_below(unpack->root, parent, O_PATH | O_DIRECTORY);
+	if (dir == -ENOENT)
+		return 0;
+	if (dir == -ELOOP || dir == -ENOTDIR)
+		return above_is_new(unpack, parent, err);
+	if (dir < 0)
+		return err_sys(err, dir, "cannot open the folder above");
+	if (str_eq(base, OPAQUE))
+		return remove_older_inside(unpack, dir, parent, err);
+	path = str_format("%s%s%s", parent, *parent ? "/" : "", hidden);
 	if (!path)
 		return err_sys(err, -ENOMEM, "cannot apply a whiteout");
-	return remove_older(unpack, unpack->parent, hidden, path, err);
+	return remove_older(unpack, dir, hidden, path, err);
 }
 
 /* Makes way for the entry: what older layers have there goes, unless both are folders; what this layer has there stays. */
@@ -421,11 +463,12 @@ static int apply_entry(struct unpack *unpack, struct tar *tar, const struct tar_
 	}
 	if (below_whiteout(entry->name))
 		return err_set(err, ERR_INVALID, "it lies below a whiteout");
+	base = strrchr(entry->name, '/');
+	if (str_starts(base ? base + 1 : entry->name, WHITEOUT))
+		return apply_whiteout(unpack, entry, err);
 	r = open_parent(unpack, entry->name, &base, err);
 	if (r < 0)
 		return r;
-	if (str_starts(base, WHITEOUT))
-		return apply_whiteout(unpack, entry, base, err);
 	return make_entry(unpack, tar, entry, base, err);
 }
 
@@ -439,7 +482,6 @@ int unpack_layer(struct unpack *unpack, source_fn source, void *user, struct err
 	if (r < 0)
 		return err_sys(err, r, "cannot unpack");
 	pathset_done(&unpack->touched);
-	forget_parent(unpack);
 	while ((r = tar_next(tar, &entry, err)) > 0) {
 		struct err inner = {0};
 
@@ -450,6 +492,7 @@ int unpack_layer(struct unpack *unpack, source_fn source, void *user, struct err
 			return str_starts(inner.msg, "entry ") ? r : err_prefix(err, "entry '%s'", tar_quote(quoted, sizeof(quoted), entry->name));
 		}
 	}
+	forget_parent(unpack);
 	return r;
 }
 

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +17,7 @@
 #include <zlib.h>
 
 #include "base/fdio.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "http/server.h"
 #include "image/image.h"
@@ -42,6 +45,7 @@ static struct registry {
 } registry;
 
 struct fixture {
+	char mount[32];
 	char path[64];
 	int dir;
 	struct image_store *store;
@@ -238,8 +242,12 @@ static int setup(void **state)
 {
 	static struct fixture fixture;
 
-	(void)snprintf(fixture.path, sizeof(fixture.path), "/var/tmp/bulkhead-test-XXXXXX");
-	if (!mkdtemp(fixture.path))
+	(void)snprintf(fixture.mount, sizeof(fixture.mount), "/var/tmp/bulkhead-test-XXXXXX");
+	/* In memory: what others write to the machine's disk would make every syncfs long. */
+	if (!mkdtemp(fixture.mount) || mount("bulkhead-test", fixture.mount, "tmpfs", 0, "size=64m") < 0)
+		return -1;
+	(void)snprintf(fixture.path, sizeof(fixture.path), "%s/store", fixture.mount);
+	if (mkdir(fixture.path, 0700) < 0)
 		return -1;
 	fixture.dir = open(fixture.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	start_registry();
@@ -255,7 +263,9 @@ static int teardown(void **state)
 	fixture->store = NULL;
 	stop_registry();
 	(void)close(fixture->dir);
-	return fdio_remove_tree(AT_FDCWD, fixture->path, NULL);
+	if (umount2(fixture->mount, MNT_DETACH) < 0)
+		return -1;
+	return rmdir(fixture->mount);
 }
 
 static const struct image_store_config defaults;
@@ -696,7 +706,7 @@ static void test_full_disk(void **state)
 	size_t count;
 
 	open_store(fixture, &defaults);
-	(void)snprintf(small.path, sizeof(small.path), "%.40s/small", fixture->path);
+	(void)snprintf(small.path, sizeof(small.path), "%s/small", fixture->mount);
 	assert_int_equal(mkdir(small.path, 0700), 0);
 	assert_int_equal(mount("bulkhead-test", small.path, "tmpfs", 0, "size=4m"), 0);
 	small.dir = open(small.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -749,6 +759,79 @@ static void test_leftovers(void **state)
 	assert_int_equal(fstatat(fixture->dir, "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", &st, 0), -1);
 }
 
+/* The process that test_killed kills: pulls once. */
+static int pull_and_end(const char *path, const char *reference)
+{
+	static const struct http_client_config client = {0};
+	const struct image_request request = {.image = reference, .token = "secret", .client = &client, .plain_http = true};
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct image_store *store;
+	struct image *image;
+
+	if (image_store_open(dir, &defaults, &store, NULL) < 0 || image_pull(store, &request, &image, NULL) < 0)
+		return 1;
+	image_release(image);
+	image_store_close(store);
+	return 0;
+}
+
+/* SIGKILL at any moment of a pull: the next start finds the image whole or not at all, and nothing else. */
+static void test_killed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct buf tar = buf_of(1 << 20);
+	struct layer layers[2];
+	struct blob *blob;
+	char reference[256];
+	unsigned whole = 0, absent = 0;
+
+	for (unsigned layer = 0; layer < 2; layer++) {
+		for (unsigned i = 0; i < 200; i++) {
+			char name[32];
+
+			(void)snprintf(name, sizeof(name), "d%u/%u/f", i % 20, i);
+			tar_put_file(&tar, name, "text");
+		}
+		layers[layer] = put_layer(&tar, true);
+		layers[layer].blob->delay_ms = 5;
+	}
+	blob = put_image(layers, 2, MEDIA_OCI_CONFIG, 0);
+	reference_of(reference, blob);
+	for (unsigned round = 0; round < 40; round++) {
+		const char *const argv[] = {"test_pull", "pull", fixture->path, reference, NULL};
+		const struct proc_spec spec = {.path = "/proc/self/exe", .argv = argv, .in = -1, .out = -1, .error = -1};
+		struct image *image;
+		struct digest digest;
+		struct proc proc;
+		struct stat st;
+		int status;
+
+		assert_int_equal(proc_spawn(&spec, &proc, NULL), 0);
+		/* The last ones end by themselves, however slow the machine is. */
+		if (round < 37) {
+			(void)usleep(round * 3000);
+			assert_int_equal(proc_kill(&proc, SIGKILL), 0);
+		}
+		assert_int_equal(proc_wait(&proc, -1, &status), 0);
+		open_store(fixture, &defaults);
+		assert_int_equal(digest_parse(blob->digest, &digest, NULL), 0);
+		if (image_get(fixture->store, &digest, &image, NULL) == 0) {
+			assert_int_equal(image->entries, 400);
+			image_release(image);
+			assert_int_equal(image_remove(fixture->store, &digest, NULL), 0);
+			whole++;
+		} else {
+			absent++;
+		}
+		image_store_close(fixture->store);
+		fixture->store = NULL;
+		assert_int_equal(fstat(fixture->dir, &st), 0);
+		assert_int_equal(st.st_nlink, 2);
+	}
+	assert_true(whole >= 3);
+	assert_true(absent >= 3);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -763,12 +846,18 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leftovers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 	};
 
 	if (argc > 1 && str_eq(argv[1], IMAGE_INGEST_WORD))
 		return image_ingest_main();
+	if (argc > 3 && str_eq(argv[1], "pull"))
+		return pull_and_end(argv[2], argv[3]);
 	/* Setting owners needs root; 77 tells meson that the tests were skipped. */
 	if (geteuid() != 0)
 		return 77;
+	/* Mounts of the tests are seen by nobody else. */
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

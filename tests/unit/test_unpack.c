@@ -142,8 +142,16 @@ static void test_layers(void **state)
 	tar_put_file(&layer, "becomes-folder", "1");
 	tar_put_file(&layer, "becomes-file/x", "1");
 	tar_put(&layer, "link", '2', "tree");
+	tar_put_file(&layer, "before/x", "1");
+	tar_put_file(&layer, "after/x", "1");
 	assert_int_equal(apply(unpack, &layer, &err), 0);
 
+	/* A folder that becomes a link comes with whiteouts of what was in it, before or behind the link. */
+	tar_put(&layer, "before/.wh.x", '0', NULL);
+	tar_put(&layer, "before", '2', "keep");
+	tar_put(&layer, "after", '2', "keep");
+	tar_put(&layer, "after/.wh.x", '0', NULL);
+	tar_put(&layer, "nowhere/.wh.x", '0', NULL);
 	tar_put_file(&layer, "keep", "2");
 	tar_put(&layer, ".wh.gone", '0', NULL);
 	tar_put(&layer, ".wh.never-was", '0', NULL);
@@ -160,6 +168,11 @@ static void test_layers(void **state)
 
 	expect_text(folder->fd, "keep", "2");
 	assert_false(exists(folder->fd, "gone"));
+	assert_false(exists(folder->fd, "nowhere"));
+	assert_int_equal(fstatat(folder->fd, "before", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(fstatat(folder->fd, "after", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISLNK(st.st_mode));
 	assert_false(exists(folder->fd, "tree"));
 	assert_false(exists(folder->fd, "opaque/old"));
 	assert_false(exists(folder->fd, "opaque/both/old"));
@@ -197,6 +210,7 @@ static void test_refused(void **state)
 		{{{"n", NULL, '0'}, {"n", "x", '2'}}, ERR_INVALID, "entry 'n': the layer has the name twice"},
 		{{{"n/m", NULL, '0'}, {"n", NULL, '0'}}, ERR_INVALID, "entry 'n': the layer has the name twice"},
 		{{{"n", NULL, '0'}, {"n", NULL, '5'}}, ERR_INVALID, "entry 'n': the layer has the name twice"},
+		{{{"in/.wh.x", NULL, '0'}}, ERR_INVALID, "entry 'in/.wh.x': what is above it is a link or a file"},
 		{{{".wh.d", NULL, '5'}}, ERR_INVALID, "entry '.wh.d': a whiteout is not an empty file"},
 		{{{".wh.", NULL, '0'}}, ERR_INVALID, "entry '.wh.': it is an unknown kind of whiteout"},
 		{{{".wh...", NULL, '0'}}, ERR_INVALID, "entry '.wh...': it is an unknown kind of whiteout"},

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The unpacking process seen from outside: what it holds while it waits for bytes, and what it does with wrong frames. */
+#include "image/ingest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/fdio.h"
+#include "base/privilege.h"
+#include "base/str.h"
+#include "image/image.h"
+#include "tar_builder.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SECCOMP "0" /* see ingest_confine.c */
+#else
+#define SECCOMP "2"
+#endif
+
+struct fixture {
+	char path[64];
+	int root;
+	struct ingest *ingest;
+	struct digest empty;
+};
+
+static const struct unpack_limits limits = {.bytes = 1 << 20, .entries = 100};
+
+static int setup(void **state)
+{
+	static struct fixture fixture;
+
+	(void)snprintf(fixture.path, sizeof(fixture.path), "/var/tmp/bulkhead-test-XXXXXX");
+	if (!mkdtemp(fixture.path))
+		return -1;
+	fixture.root = open(fixture.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*state = &fixture;
+	return ingest_start(NULL, fixture.root, &limits, &fixture.ingest, NULL);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fixture = *state;
+
+	ingest_free(fixture->ingest);
+	fixture->ingest = NULL;
+	(void)close(fixture->root);
+	return fdio_remove_tree(AT_FDCWD, fixture->path, NULL);
+}
+
+/* Sends an empty layer, after whose verdict the process is surely confined and waits. */
+static void pass_layer(struct fixture *fixture, struct err *err, int code)
+{
+	struct ingest_layer layer = {.compression = MEDIA_PLAIN};
+	struct buf tar = buf_of(1 << 20);
+
+	tar_put(&tar, "etc", '5', NULL);
+	tar_put_end(&tar);
+	assert_int_equal(digest_of(DIGEST_SHA256, tar.data, tar.len, &layer.diff_id), 0);
+	assert_int_equal(ingest_layer_begin(fixture->ingest, &layer), 0);
+	assert_int_equal(ingest_layer_data(fixture->ingest, tar.data, tar.len), 0);
+	assert_int_equal(ingest_layer_end(fixture->ingest), 0);
+	assert_int_equal(ingest_verdict(fixture->ingest, err), code);
+	buf_done(&tar);
+}
+
+/* The one child of this process. */
+static int find_child(void)
+{
+	char path[64];
+	struct buf text = buf_of(4096);
+	uint64_t pid;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	assert_int_equal(fdio_read_file(AT_FDCWD, path, &text, NULL), 0);
+	text.data[strcspn(text.data, " ")] = '\0';
+	assert_int_equal(str_parse_u64(text.data, INT32_MAX, &pid), 0);
+	buf_done(&text);
+	return (int)pid;
+}
+
+static void expect_status(const char *status, const char *name, const char *value)
+{
+	const char *at = strstr(status, name);
+	char found[64];
+
+	assert_non_null(at);
+	at += strlen(name);
+	at += strspn(at, ":\t ");
+	(void)snprintf(found, sizeof(found), "%.*s", (int)strcspn(at, "\t\n"), at);
+	assert_string_equal(found, value);
+}
+
+static void expect_other(int pid, const char *namespace)
+{
+	char path[64];
+	struct stat own, other;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/ns/%s", namespace);
+	assert_int_equal(stat(path, &own), 0);
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, namespace);
+	assert_int_equal(stat(path, &other), 0);
+	assert_int_not_equal(own.st_ino, other.st_ino);
+}
+
+static void test_confined(void **state)
+{
+	struct fixture *fixture = *state;
+	struct buf status = buf_of(65536);
+	char path[64], text[64];
+	struct stat own, other;
+	unsigned open_files = 0;
+	struct err err;
+	DIR *files;
+	uid_t uid;
+	gid_t gid;
+	int pid;
+
+	pass_layer(fixture, &err, 0);
+	pid = find_child();
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	assert_int_equal(fdio_read_file(AT_FDCWD, path, &status, &err), 0);
+	privilege_ids(PRIVILEGE_INGEST, &uid, &gid);
+	(void)snprintf(text, sizeof(text), "%u", uid);
+	expect_status(status.data, "\nUid", text);
+	(void)snprintf(text, sizeof(text), "%u", gid);
+	expect_status(status.data, "\nGid", text);
+	(void)snprintf(text, sizeof(text), "%016llx", 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER);
+	expect_status(status.data, "\nCapEff", text);
+	expect_status(status.data, "\nCapPrm", text);
+	expect_status(status.data, "\nCapBnd", text);
+	expect_status(status.data, "\nCapInh", "0000000000000000");
+	expect_status(status.data, "\nCapAmb", "0000000000000000");
+	expect_status(status.data, "\nNoNewPrivs", "1");
+	expect_status(status.data, "\nSeccomp", SECCOMP);
+	expect_other(pid, "net");
+	expect_other(pid, "mnt");
+	expect_other(pid, "ipc");
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", pid);
+	assert_int_equal(fstat(fixture->root, &own), 0);
+	assert_int_equal(stat(path, &other), 0);
+	assert_int_equal(own.st_ino, other.st_ino);
+	/* The channel, /dev/null twice, the folder: nothing else of this process. */
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	files = opendir(path);
+	assert_non_null(files);
+	for (struct dirent *file; (file = readdir(files));)
+		open_files += file->d_name[0] != '.';
+	(void)closedir(files);
+	assert_int_equal(open_files, 4);
+	buf_done(&status);
+}
+
+static void test_totals(void **state)
+{
+	struct fixture *fixture = *state;
+	struct unpack_totals totals;
+	struct err err;
+
+	pass_layer(fixture, &err, 0);
+	pass_layer(fixture, &err, 0);
+	assert_int_equal(ingest_finish(fixture->ingest, &totals, &err), 0);
+	assert_int_equal(totals.entries, 2);
+	assert_int_equal(totals.bytes, 4096);
+}
+
+static void test_killed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct unpack_totals totals;
+	struct err err;
+
+	pass_layer(fixture, &err, 0);
+	assert_int_equal(kill(find_child(), SIGKILL), 0);
+	assert_int_equal(ingest_finish(fixture->ingest, &totals, &err), -EIO);
+	assert_string_equal(err.msg, "the unpacking process ended without a word");
+}
+
+static void test_wrong_frames(void **state)
+{
+	struct fixture *fixture = *state;
+	struct err err;
+
+	/* An end without a beginning. */
+	assert_int_equal(ingest_layer_end(fixture->ingest), 0);
+	assert_int_equal(ingest_verdict(fixture->ingest, &err), -EPROTO);
+	assert_string_equal(err.msg, "the image store sent frame 3 of 0 bytes");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_confined, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_totals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_frames, setup, teardown),
+	};
+
+	if (argc > 1 && str_eq(argv[1], IMAGE_INGEST_WORD))
+		return image_ingest_main();
+	/* Confining the process needs root; 77 tells meson that the tests were skipped. */
+	if (geteuid() != 0)
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
