@@ -183,7 +183,7 @@ static int commit(struct cism *cism, const struct bindfacts *facts, const struct
 		.cpu_milli = facts->cpu_milli,
 		.memory_bytes = facts->memory_bytes,
 	};
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	char key[STORE_KEY_MAX + 1];
 	uint64_t revision;
 	int r;
@@ -249,7 +249,7 @@ static int bind_to(struct cism *cism, struct bindfacts *facts, const struct plac
 static int note_refusal(struct cism *cism, struct bindfacts *facts, const char *sentence, struct err *err)
 {
 	CLEANUP_JSON json_t *report = bindfacts_report(facts, "Pending", sentence, NULL);
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	char key[STORE_KEY_MAX + 1];
 	uint64_t revision;
 	int r;

@@ -53,7 +53,7 @@ static int record(struct cism *cism, const json_t *about, const char *type, cons
 		  struct err *err)
 {
 	CLEANUP_OBJECT struct object event = {0};
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	const char *namespace = text_or(api_string(about, "metadata.namespace"), "default");
 	char stamp[CLOCK_STAMP_SIZE];
 	char name[254];

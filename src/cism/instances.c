@@ -67,7 +67,7 @@ static int remove_pod(struct store *store, const char *namespace, const char *na
 
 static int release_once(struct store *store, const char *instance, const char *uid, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	CLEANUP_JSON json_t *place = NULL;
 	char key[STORE_KEY_MAX + 1];
 	uint64_t revision;
@@ -236,7 +236,7 @@ int instances_certificate(struct cism *cism, const char *instance, char to[stati
 
 void instances_seen(struct cism *cism, const char *instance, const uint8_t certificate_sha256[static 32])
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	char key[STORE_KEY_MAX + 1];
 	char known[65] = "";
 	char hex[65];

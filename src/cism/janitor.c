@@ -18,7 +18,7 @@ int janitor_first_namespaces(struct cism *cism, struct err *err)
 	static const char *const names[] = {"default", "kube-node-lease", "kube-public", "kube-system"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		CLEANUP_CHANGE struct change change;
+		CLEANUP_CHANGE struct change change = {0};
 		CLEANUP_JSON json_t *namespace = NULL;
 		char now[CLOCK_STAMP_SIZE];
 		char uid[37];
@@ -53,7 +53,7 @@ static int commit(struct change *change, struct cism *cism, struct err *err)
 /* A pod that may run somewhere is only asked to end; everything else goes. */
 static int delete_content(struct cism *cism, const struct api_kind *kind, json_t *object, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	CLEANUP_JSON json_t *place = NULL;
 	char stamp[CLOCK_STAMP_SIZE];
 	uint64_t revision = 0;
@@ -105,7 +105,7 @@ static int empty_namespace(struct cism *cism, const char *name, size_t *ret_left
 
 static int finish_namespace(struct cism *cism, const json_t *namespace, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	const char *name = api_string(namespace, "metadata.name");
 	uint64_t count = 0, count_revision = 0, revision = 0;
 	char key[STORE_KEY_MAX + 1];
@@ -166,7 +166,7 @@ static void drop_finalizer(json_t *object)
 
 static int finish_domain(struct cism *cism, json_t *domain, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	size_t before = json_array_size(api_value(domain, "metadata.finalizers"));
 	uint64_t revision = 0;
 
@@ -225,7 +225,7 @@ int janitor_sweep_events(struct cism *cism, int64_t seconds, struct err *err)
 	int r = records_list(cism->store, &query, &list, err);
 
 	for (size_t i = 0; r == 0 && i < list.count; i++) {
-		CLEANUP_CHANGE struct change change;
+		CLEANUP_CHANGE struct change change = {0};
 		uint64_t revision = 0;
 
 		if (last_time(list.items[i]) >= before ||

@@ -63,7 +63,7 @@ static json_t *fresh(const char *name)
 
 static int write_node(struct cism *cism, const json_t *node, uint64_t revision, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	uint64_t committed;
 	int r;
 

@@ -180,7 +180,7 @@ static int way_of(struct call *call, const struct removal *removal, json_t *obje
 static int remove_once(struct call *call, const struct removal *removal, const char *name, const char *namespace,
 		       struct object *ret_object, enum way *ret_way, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	uint64_t revision = 0;
 	int r;
 

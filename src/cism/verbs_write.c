@@ -130,7 +130,7 @@ static int stamp_object(struct call *call, json_t *object, struct err *err)
 
 static int insert_once(struct call *call, json_t *object, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	struct admission admission = {.call = call, .kind = call->routing.kind, .object = object, .change = &change};
 	int r;
 
@@ -309,7 +309,7 @@ static bool is_finished(const struct api_kind *kind, const json_t *object)
 /* Writes a new version of an object. *object is replaced by what is stored. */
 static int replace_once(struct call *call, json_t **object, const struct object *old, struct err *err)
 {
-	CLEANUP_CHANGE struct change change;
+	CLEANUP_CHANGE struct change change = {0};
 	struct admission admission = {.call = call, .kind = call->routing.kind, .old = old->json, .change = &change};
 	int r;
 
