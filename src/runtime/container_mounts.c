@@ -58,6 +58,8 @@ static int open_bind(struct container *container, struct container_mount *mount,
 	struct stat st;
 	int r;
 
+	if (options->data_count)
+		return err_set(err, ERR_INVALID, "unknown mount option '%.64s'", options->data[0]);
 	if (!mount->spec->source || !mount->spec->source[0])
 		return err_set(err, ERR_INVALID, "a bind mount needs a source");
 	r = mountfd_clone(container->bundle, mount->spec->source, options->recursive, &mount->fd);
@@ -113,7 +115,7 @@ static int open_root(struct container *container, struct err *err)
 		return err_sys(err, r, "config.json: root.path: cannot open '%s'", path);
 	if (fstat(container->root, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "config.json: root.path: '%s' is not a folder", path);
-	r = mountfd_set(container->root, true, 0, 0, MS_PRIVATE);
+	r = mountfd_set(container->root, true, wants_idmap(container) ? MOUNT_ATTR_RDONLY : 0, 0, MS_PRIVATE);
 	if (r < 0)
 		return err_sys(err, r, "config.json: root.path: cannot make '%s' private", path);
 	if (!wants_idmap(container))
@@ -286,6 +288,101 @@ static int attach_dev(struct container *container, struct err *err)
 	return r < 0 ? err_sys(err, r, "cannot mount /dev") : 0;
 }
 
+/* Whether a path lies on a mount that config.json lists before it, or on /dev. */
+static bool is_below_mount(const struct container *container, const char *path, size_t before)
+{
+	if (str_starts(path, "/dev/"))
+		return true;
+	for (size_t i = 0; i < before; i++) {
+		const char *mount = container->mounts[i].spec->destination;
+		size_t len = strlen(mount);
+
+		if (strncmp(path, mount, len) == 0 && path[len] == '/')
+			return true;
+	}
+	return false;
+}
+
+static bool lacks_target(const struct container *container)
+{
+	for (size_t i = 0; i < container->mount_count; i++) {
+		const char *path = container->mounts[i].spec->destination;
+		CLEANUP_CLOSE int fd = -1;
+
+		if (!is_below_mount(container, path, i) && inroot_open(container->root, path, O_PATH, &fd) == -ENOENT)
+			return true;
+	}
+	return false;
+}
+
+/* The layer that takes the writes: a tmpfs of the container's own, counted against its memory. */
+static int make_upper(int *ret_fd, int *ret_upper, int *ret_work, struct err *err)
+{
+	static const char *const data[] = {"mode=0700"};
+	int r = mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, ret_fd, err);
+
+	if (r < 0)
+		return r;
+	if (mkdirat(*ret_fd, "upper", 0755) < 0 || mkdirat(*ret_fd, "work", 0700) < 0)
+		return err_sys(err, -errno, "root layer");
+	*ret_upper = openat(*ret_fd, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	*ret_work = openat(*ret_fd, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_upper < 0 || *ret_work < 0 ? err_sys(err, -errno, "root layer") : 0;
+}
+
+static int make_overlay(int lower, int upper, int work, int *ret_fd)
+{
+	CLEANUP_CLOSE int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+
+	if (fs < 0)
+		return -errno;
+	if (fsconfig(fs, FSCONFIG_SET_FD, "lowerdir+", NULL, lower) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_FD, "upperdir", NULL, upper) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_FD, "workdir", NULL, work) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	*ret_fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+/* Detaches a mount of this namespace again. */
+static int take_away(int mount)
+{
+	return fchdir(mount) < 0 || umount2(".", MNT_DETACH) < 0 ? -errno : 0;
+}
+
+/*
+ * An image's folder is shared and never written. A container that may write to its root, or has mounts onto what the
+ * image lacks, gets a layer of memory over it.
+ */
+static int cover_root(struct container *container, int top, struct err *err)
+{
+	CLEANUP_CLOSE int memory = -1, upper = -1, work = -1, overlay = -1;
+	int r = make_upper(&memory, &upper, &work, err);
+
+	if (r < 0)
+		return r;
+	/* Layers must be attached while the overlay is made; it keeps its own hold on them. */
+	r = mountfd_attach(memory, top);
+	if (r == 0)
+		r = make_overlay(container->root, upper, work, &overlay);
+	if (r == 0)
+		r = take_away(memory);
+	if (r == 0)
+		r = take_away(container->root);
+	if (r == 0)
+		r = mountfd_attach(overlay, top);
+	if (r < 0) {
+		(void)err_sys(err, r, "cannot lay memory over the root");
+		return err_hint(err, "a kernel before 6.13 cannot: give the image the folders its mounts go onto, and "
+				     "a read-only root");
+	}
+	(void)close(container->root);
+	container->root = take_fd(&overlay);
+	return 0;
+}
+
 static int attach_root(struct container *container, struct err *err)
 {
 	CLEANUP_CLOSE int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -297,7 +394,11 @@ static int attach_root(struct container *container, struct err *err)
 	r = mountfd_set(top, true, 0, 0, propagation);
 	if (r == 0)
 		r = mountfd_attach(container->root, top);
-	return r < 0 ? err_sys(err, r, "cannot attach the root") : 0;
+	if (r < 0)
+		return err_sys(err, r, "cannot attach the root");
+	if (wants_idmap(container) && (!container->spec->root_readonly || lacks_target(container)))
+		return cover_root(container, top, err);
+	return 0;
 }
 
 int container_attach_mounts(struct container *container, struct err *err)

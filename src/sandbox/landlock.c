@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "sandbox/inroot.h"
@@ -40,7 +41,7 @@ struct domain {
 	int ruleset;
 	int root;
 	uint64_t handled;
-	const struct landlock_mount *mounts;
+	struct landlock_mount *mounts; /* copies, their paths without links */
 	size_t count;
 	struct err *err;
 };
@@ -199,22 +200,76 @@ static int fill(struct domain *domain, bool root_writable)
 	return r == 0 ? grant_mounts(domain) : r;
 }
 
+/* The path of a folder as the kernel sees it. Changes the working folder. */
+static char *real_path(int root, const char *path)
+{
+	CLEANUP_CLOSE int fd = -1;
+	char where[4096];
+
+	if (inroot_open(root, path, O_PATH | O_DIRECTORY, &fd) < 0 || fchdir(fd) < 0 || !getcwd(where, sizeof(where)))
+		return NULL;
+	return strdup(where);
+}
+
+/* A mount's path may lead over links of the image, whereas rules go by where things are. */
+static char *real_target(int root, const char *path)
+{
+	CLEANUP_FREE char *copy = NULL, *folder = NULL;
+	char *slash, *whole = real_path(root, path);
+
+	if (whole)
+		return whole;
+	copy = strdup(path);
+	slash = copy ? strrchr(copy, '/') : NULL;
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	folder = real_path(root, copy[0] ? copy : "/");
+	return folder ? str_format("%s/%s", folder[1] ? folder : "", slash + 1) : NULL;
+}
+
+static int resolve(struct domain *domain, const struct landlock_mount *mounts, size_t count)
+{
+	CLEANUP_CLOSE int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	domain->mounts = calloc(count + 1, sizeof(*domain->mounts));
+	if (!domain->mounts || back < 0)
+		return err_sys(domain->err, -ENOMEM, "landlock");
+	for (; domain->count < count; domain->count++) {
+		struct landlock_mount *at = &domain->mounts[domain->count];
+
+		*at = mounts[domain->count];
+		at->path = real_target(domain->root, at->path);
+		if (!at->path)
+			return err_set(domain->err, -ENOENT, "landlock: '%s' cannot be resolved",
+				       mounts[domain->count].path);
+	}
+	return fchdir(back) < 0 ? err_sys(domain->err, -errno, "landlock") : 0;
+}
+
+static void free_mounts(struct domain *domain)
+{
+	for (size_t i = 0; i < domain->count; i++)
+		free((char *)domain->mounts[i].path);
+	free(domain->mounts);
+}
+
 int landlock_confine(int root, bool root_writable, const struct landlock_mount *mounts, size_t count, struct err *err)
 {
-	struct domain domain = {.root = root, .mounts = mounts, .count = count, .err = err};
-	CLEANUP_CLOSE int ruleset = -1;
+	struct domain domain = {.ruleset = -1, .root = root, .err = err};
 	int abi = landlock_abi(), r;
 
 	if (abi == 0)
 		return 0;
-	ruleset = make_ruleset(abi, &domain.handled);
-	if (ruleset < 0)
-		return err_sys(err, ruleset, "landlock: cannot make a ruleset");
-	domain.ruleset = ruleset;
-	r = fill(&domain, root_writable);
-	if (r < 0)
-		return r;
-	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
-		return err_sys(err, -errno, "landlock: cannot confine");
-	return 0;
+	domain.ruleset = make_ruleset(abi, &domain.handled);
+	if (domain.ruleset < 0)
+		return err_sys(err, domain.ruleset, "landlock: cannot make a ruleset");
+	r = resolve(&domain, mounts, count);
+	if (r == 0)
+		r = fill(&domain, root_writable);
+	if (r == 0 && syscall(SYS_landlock_restrict_self, domain.ruleset, 0) < 0)
+		r = err_sys(err, -errno, "landlock: cannot confine");
+	free_mounts(&domain);
+	(void)close(domain.ruleset);
+	return r;
 }

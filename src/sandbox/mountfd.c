@@ -105,8 +105,6 @@ int mountfd_options_read(struct mountfd_options *to, const struct spec_strings *
 		if (r < 0)
 			return r;
 	}
-	if (to->bind && to->data_count)
-		return err_set(err, ERR_INVALID, "unknown mount option '%.64s'", to->data[0]);
 	return 0;
 }
 

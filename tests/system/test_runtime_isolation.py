@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a container is kept from: privileges, calls, files, what belongs to the host (ISO-1, ISO-3, ISO-4, ISO-8)."""
+import os
+import pathlib
+import re
+
+import pytest
+
+from support_runtime import Runtime
+
+CAPABILITIES = {'CAP_CHOWN': 0, 'CAP_KILL': 5, 'CAP_SETUID': 7, 'CAP_NET_BIND_SERVICE': 10, 'CAP_SYS_CHROOT': 18}
+
+
+@pytest.fixture
+def runtime(programs):
+    made = Runtime(programs / 'bulkhead-runtime')
+    yield made
+    made.close()
+
+
+def mask(*names):
+    return sum(1 << CAPABILITIES[name] for name in names)
+
+
+def process_status(runtime, name):
+    text = pathlib.Path(f"/proc/{runtime.status(name)['pid']}/status").read_text()
+    return dict(line.split(':\t', 1) for line in text.splitlines() if ':\t' in line)
+
+
+@pytest.mark.parametrize('asked, uid, wanted', [
+    ({}, 0, {}),
+    ({'bounding': ['CAP_CHOWN', 'CAP_KILL'], 'permitted': ['CAP_CHOWN', 'CAP_KILL'], 'effective': ['CAP_CHOWN'],
+      'inheritable': ['CAP_CHOWN']}, 0, {'Prm': ('CAP_CHOWN', 'CAP_KILL'), 'Eff': ('CAP_CHOWN', 'CAP_KILL'),
+                                         'Bnd': ('CAP_CHOWN', 'CAP_KILL')}),
+    ({'bounding': ['CAP_NET_BIND_SERVICE'], 'permitted': ['CAP_NET_BIND_SERVICE', 'CAP_SETUID'],
+      'effective': ['CAP_NET_BIND_SERVICE'], 'ambient': ['CAP_NET_BIND_SERVICE']}, 1000,
+     {key: ('CAP_NET_BIND_SERVICE',) for key in ('Prm', 'Eff', 'Bnd', 'Amb', 'Inh')}),
+    ({'bounding': ['CAP_KILL'], 'permitted': ['CAP_KILL'], 'effective': ['CAP_KILL']}, 1000, {'Bnd': ('CAP_KILL',)}),
+])
+def test_capabilities_are_the_computed_sets(runtime, asked, uid, wanted):
+    name = runtime.start('/bin/sleep', '1000', capabilities=asked, user={'uid': uid, 'gid': uid})
+    status = process_status(runtime, name)
+    assert {key: int(status[f'Cap{key}'], 16) for key in ('Inh', 'Prm', 'Eff', 'Bnd', 'Amb')} == {
+        key: mask(*wanted.get(key, ())) for key in ('Inh', 'Prm', 'Eff', 'Bnd', 'Amb')}
+    assert (status['NoNewPrivs'], status['Seccomp'], status['Seccomp_filters']) == ('1', '2', '1')
+
+
+def test_every_namespace_is_its_own(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    pid = runtime.status(name)['pid']
+    for kind in ('user', 'mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup'):
+        assert os.readlink(f'/proc/{pid}/ns/{kind}') != os.readlink(f'/proc/self/ns/{kind}'), kind
+
+
+def test_no_descriptor_of_the_host_stays_open(runtime):
+    secret = runtime.folder / 'secret'
+    secret.write_text('x')
+    with open(secret, encoding='utf-8') as leaked:
+        os.set_inheritable(leaked.fileno(), True)
+        name = runtime.start('/bin/sleep', '1000')
+    pid = runtime.status(name)['pid']
+    assert sorted(os.listdir(f'/proc/{pid}/fd')) == ['0', '1', '2']
+    bundle = runtime.bundle(runtime.config('/bin/sh', '-c', 'ls /proc/self/fd'))
+    with open(secret, encoding='utf-8') as leaked:
+        done = runtime.call('run', '--bundle', bundle, 'leak', pass_fds=(leaked.fileno(),))
+    assert done.stdout.split() == ['0', '1', '2', '3']
+
+
+def test_only_the_containers_mounts_are_seen(runtime):
+    config = runtime.config('/bin/cat', '/proc/self/mountinfo')
+    for readonly in (True, False):
+        config['root']['readonly'] = readonly
+        lines = runtime.run(config=config).stdout.splitlines()
+        points = [line.split()[4] for line in lines]
+        assert points.count('/') == 1
+        known = {'/', '/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys', '/sys/fs/cgroup', '/tmp',
+                 *config['linux']['maskedPaths'], *config['linux']['readonlyPaths']}
+        assert {point for point in points if not point.startswith('/sys/fs/cgroup/')} <= known
+        assert not any('master:' in line or 'shared:' in line for line in lines)
+
+
+def test_root_is_read_only_and_dev_has_only_the_known(runtime):
+    assert runtime.run('/bin/touch', '/x').stderr == 'touch: /x: Read-only file system\n'
+    assert runtime.shell('cd /dev; ls').split() == (
+        'fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'.split())
+    assert runtime.shell('cd /dev; stat -c "%n %t:%T %a" null zero full random urandom tty') == (
+        'null 1:3 666\nzero 1:5 666\nfull 1:7 666\nrandom 1:8 666\nurandom 1:9 666\ntty 5:0 666\n')
+
+
+def test_masked_and_protected_paths(runtime):
+    assert runtime.shell('cat /proc/keys; ls /sys/firmware; cat /proc/timer_list') == ''
+    for path in ('/proc/sys/kernel/hostname', '/proc/sys/net/ipv4/ip_forward', '/proc/irq/default_smp_affinity'):
+        done = runtime.run('/bin/sh', '-c', f'echo x > {path}')
+        assert done.returncode == 1
+        assert re.search('Read-only file system|Permission denied', done.stderr), done.stderr
+
+
+def test_device_nodes_cannot_be_made(runtime):
+    capabilities = {key: ['CAP_MKNOD', 'CAP_SYS_ADMIN'] for key in ('bounding', 'permitted', 'effective')}
+    done = runtime.run('/bin/busybox', 'mknod', '/tmp/disk', 'b', '254', '0', capabilities=capabilities)
+    assert done.returncode == 1
+    assert done.stderr in ('mknod: /tmp/disk: Operation not permitted\n', 'mknod: /tmp/disk: Permission denied\n')
+
+
+@pytest.mark.parametrize('words, message', [
+    (['unshare', '-U', 'true'], 'unshare: unshare(0x10000000): Operation not permitted\n'),
+    (['mount', '-t', 'tmpfs', 'x', '/tmp'], 'mount: permission denied (are you root?)\n'),
+    (['chroot', '/tmp', '/bin/true'], "chroot: can't change root directory to '/tmp': Operation not permitted\n"),
+    (['nsenter', '-t', '1', '-n', 'true'],
+     "nsenter: setns(): can't reassociate to namespace 'net': Operation not permitted\n"),
+    (['dmesg'], 'dmesg: klogctl: Operation not permitted\n'),
+])
+def test_denied_calls(runtime, words, message):
+    done = runtime.run('/bin/busybox', *words)
+    assert (done.returncode, done.stderr) == (1, message)
+
+
+def test_writable_is_not_executable(runtime):
+    done = runtime.run('/bin/sh', '-c', 'cp /bin/busybox /tmp/true && /tmp/true')
+    assert (done.returncode, done.stderr) == (126, '/bin/sh: /tmp/true: Permission denied\n')
+    config = runtime.config('/bin/sh', '-c', 'cp /bin/busybox /tmp/true && /tmp/true')
+    config['mounts'][-1]['options'].append('exec')
+    assert runtime.run(config=config).returncode == 0
+
+
+def test_mount_over_a_link_is_found_by_landlock(runtime):
+    (runtime.folder / 'rootfs' / 'link').symlink_to('tmp')
+    config = runtime.config('/bin/sh', '-c', 'cp /bin/busybox /tmp/true && /tmp/true')
+    config['mounts'][-1]['destination'] = '/link'
+    done = runtime.run(config=config)
+    assert (done.returncode, done.stderr) == (126, '/bin/sh: /tmp/true: Permission denied\n')
+
+
+def test_only_own_processes_are_seen(runtime):
+    assert runtime.shell('for p in /proc/[0-9]*; do echo $p; done') == '/proc/1\n'
+
+
+@pytest.mark.parametrize('target', ['/proc', '/dev', '/sys'])
+def test_kernel_folders_that_are_links_are_refused(runtime, target):
+    rootfs = runtime.folder / 'rootfs'
+    (rootfs / target[1:]).rmdir()
+    (rootfs / target[1:]).symlink_to('tmp')
+    done = runtime.run('/bin/true')
+    assert done.returncode != 0
+    assert 'Too many levels of symbolic links' in done.stderr
+    assert not runtime.leftovers()
+
+
+def test_links_of_the_image_do_not_lead_out(runtime):
+    rootfs = runtime.folder / 'rootfs'
+    (rootfs / 'out').symlink_to('/../../../../var/tmp')
+    (rootfs / 'dangling').symlink_to('/nowhere')
+    (rootfs / 'var' / 'tmp').mkdir(parents=True)
+    config = runtime.config('/bin/sh', '-c', 'ls /out /var/tmp/here 2>&1; cat /proc/self/mountinfo')
+    config['root']['readonly'] = False
+    config['mounts'].append({'destination': '/out/here', 'type': 'tmpfs', 'source': 'tmpfs', 'options': []})
+    done = runtime.run(config=config)
+    assert done.returncode == 0, done.stderr
+    assert ' /var/tmp/here ' in done.stdout
+    assert not pathlib.Path('/var/tmp/here').exists()
+    config['mounts'][-1]['destination'] = '/dangling/here'
+    done = runtime.run(config=config)
+    assert done.stderr == ("bulkhead-runtime: config.json: mounts[8]: mount target '/dangling/here': "
+                           'Too many levels of symbolic links\n')
+
+
+def test_cwd_outside_of_the_root_is_refused(runtime):
+    config = runtime.config('/bin/sh', '-c', 'pwd')
+    config['process']['cwd'] = '/proc/self/fd/3'
+    done = runtime.run(config=config)
+    assert done.returncode != 0
+    assert done.stderr.startswith("bulkhead-runtime: container 'c1': config.json: process.cwd: ")
+
+
+def test_given_profile_decides(runtime):
+    profile = {'defaultAction': 'SCMP_ACT_ALLOW', 'architectures': ['SCMP_ARCH_X86_64'], 'syscalls': [
+        {'names': ['mkdir'], 'action': 'SCMP_ACT_ERRNO', 'errnoRet': 38},
+        {'names': ['sethostname'], 'action': 'SCMP_ACT_KILL_PROCESS'}]}
+    config = runtime.config('/bin/mkdir', '/tmp/x')
+    config['linux']['seccomp'] = profile
+    assert runtime.run(config=config).stderr == "mkdir: can't create directory '/tmp/x': Function not implemented\n"
+    config['process']['args'] = ['/bin/hostname', 'x']
+    assert runtime.run(config=config).returncode == 128 + 31
+
+
+def test_sysctls_are_an_allow_list(runtime):
+    config = runtime.config('/bin/cat', '/proc/sys/net/ipv4/ip_unprivileged_port_start', '/proc/sys/kernel/msgmax')
+    config['linux']['sysctl'] = {'net.ipv4.ip_unprivileged_port_start': '7', 'kernel.msgmax': '1234'}
+    assert runtime.run(config=config).stdout == '7\n1234\n'
+    for name in ('kernel.core_pattern', 'vm.overcommit_memory', 'net.ipv4..x', 'kernel/msgmax'):
+        config['linux']['sysctl'] = {name: '1'}
+        done = runtime.run(config=config)
+        assert done.returncode == 3
+        assert done.stderr.startswith('bulkhead-runtime: config.json: linux.sysctl: ')
+    config['linux']['sysctl'] = {'kernel.msgmax': '1\n2'}
+    assert runtime.run(config=config).stderr == (
+        "bulkhead-runtime: config.json: linux.sysctl: 'kernel.msgmax' cannot have the value '1\n2'\n")
+
+
+def test_control_groups_are_read_only_inside(runtime):
+    done = runtime.run('/bin/sh', '-c', 'for g in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $g/x && echo made; done')
+    assert 'made' not in done.stdout
+
+
+def test_raw_and_packet_sockets_are_refused(runtime):
+    done = runtime.run('/bin/busybox', 'arping', '-c', '1', '127.0.0.1')
+    assert done.returncode == 1
+    assert 'Address family not supported by protocol' in done.stderr
