@@ -136,9 +136,9 @@ int nodeconfig_load(const struct paths *paths, struct nodeconfig *config, struct
 		return err_prefix(err, "cannot read the configuration '%s/cis.json'", paths->etc);
 	r = load_text(paths, "pki/ca.pem", &config->ca, err);
 	if (r == 0)
-		r = load_text(paths, "cis/client.pem", &config->certificate, err);
+		r = load_text(paths, "pki/cis/client.pem", &config->certificate, err);
 	if (r == 0)
-		r = load_text(paths, "cis/client.key", &config->key, err);
+		r = load_text(paths, "pki/cis/client.key", &config->key, err);
 	return r;
 }
 
