@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -252,7 +253,7 @@ static int make_headers(const struct http_call *call, struct curl_slist **ret_li
 	return 0;
 }
 
-static CURLcode run(struct http_client *client)
+static CURLcode transfer_all(struct http_client *client)
 {
 	CURLcode result = CURLE_OK;
 	CURLMsg *message;
@@ -277,6 +278,25 @@ static CURLcode run(struct http_client *client)
 	(void)curl_multi_remove_handle(client->multi, client->easy);
 	if (running && result == CURLE_OK)
 		result = CURLE_ABORTED_BY_CALLBACK;
+	return result;
+}
+
+/* TLS libraries may write to a peer that has left: the signal is kept from this thread and taken back, nothing else changes. */
+static CURLcode run(struct http_client *client)
+{
+	const struct timespec now = {0};
+	sigset_t pipe, before, pending;
+	CURLcode result;
+
+	(void)sigemptyset(&pipe);
+	(void)sigaddset(&pipe, SIGPIPE);
+	(void)sigpending(&pending);
+	(void)pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	result = transfer_all(client);
+	if (!sigismember(&pending, SIGPIPE))
+		while (sigtimedwait(&pipe, NULL, &now) == SIGPIPE)
+			continue;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return result;
 }
 

@@ -158,11 +158,12 @@ struct http_stream *http_stream_begin(struct http_request *request, int status, 
 {
 	struct http_server *server = request->connection->server;
 	struct http_stream *stream = stream_new(request, queue_max);
-	struct MHD_Response *response;
+	/* libmicrohttpd would end the answer to a HEAD with a last chunk, which the peer takes for the next answer. */
+	uint64_t size = strcmp(request->method, "HEAD") == 0 ? 0 : MHD_SIZE_UNKNOWN;
+	struct MHD_Response *response = NULL;
 
-	response = stream ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, read_stream, stream,
-							      drop_stream)
-			  : NULL;
+	if (stream)
+		response = MHD_create_response_from_callback(size, BLOCK_SIZE, read_stream, stream, drop_stream);
 	if (!response) {
 		if (stream) {
 			stream->references = 1;

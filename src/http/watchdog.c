@@ -4,6 +4,7 @@
  * and finds peers that left while their connection rests. It only shuts sockets down: the connection's own thread cleans up.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -58,6 +59,14 @@ static bool is_too_slow(struct connection *connection, uint64_t now)
 	return slow;
 }
 
+/* The end of an answer may wait in the kernel, megabytes of it, when libmicrohttpd is done with it. */
+static bool has_unsent(const struct connection *connection)
+{
+	int waiting = 0;
+
+	return ioctl(connection->fd, SIOCOUTQ, &waiting) == 0 && waiting > 0;
+}
+
 static bool has_left(const struct connection *connection)
 {
 	struct pollfd poll_fd = {.fd = connection->fd, .events = POLLRDHUP};
@@ -69,7 +78,8 @@ static bool is_overdue(struct connection *connection, uint64_t now)
 {
 	switch (atomic_load(&connection->phase)) {
 	case PHASE_HEADER:
-		return now > atomic_load(&connection->deadline_ns);
+		return now > atomic_load(&connection->deadline_ns) ||
+		       (has_unsent(connection) && is_too_slow(connection, now));
 	case PHASE_BODY:
 	case PHASE_REPLY:
 		return is_too_slow(connection, now);
@@ -80,6 +90,15 @@ static bool is_overdue(struct connection *connection, uint64_t now)
 	return false;
 }
 
+/* With a reset: a peer that takes nothing would leave what is queued with the kernel for minutes. */
+static void cut(const struct connection *connection)
+{
+	const struct linger reset = {.l_onoff = 1};
+
+	(void)setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	(void)shutdown(connection->fd, SHUT_RDWR);
+}
+
 /* Looks at all connections once; returns the streams whose peers left, at most LEFT_MAX a tick. */
 static size_t look(struct http_server *server, struct http_stream *left[static LEFT_MAX])
 {
@@ -88,7 +107,7 @@ static size_t look(struct http_server *server, struct http_stream *left[static L
 
 	for (struct connection *at = server->connections; at; at = at->next) {
 		if (is_overdue(at, now))
-			(void)shutdown(at->fd, SHUT_RDWR);
+			cut(at);
 		if (at->stream && count < LEFT_MAX && (has_left(at) || atomic_load(&server->stopping)))
 			left[count++] = stream_ref(at->stream);
 	}

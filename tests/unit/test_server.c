@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ static void on_closed(void *user)
 
 static void *write_stream(void *user)
 {
-	static char block[65536];
+	char block[65536];
 	struct http_stream *to = user;
 	size_t sent = 0;
 
@@ -652,6 +653,72 @@ static void test_slow_body(void **state)
 	http_server_stop(server);
 }
 
+/* An answer that is not taken ends too: the reader asks for 5 MB and reads nothing. */
+static void test_slow_reader(void **state)
+{
+	static const char request[] = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n";
+	CLEANUP_FREE char *body = calloc(1, 3000000);
+	struct http_server *server = start(false, false);
+	uint64_t began = clock_monotonic_ns();
+	const int small = 4096;
+	int fd = raw_connect(server);
+	struct pollfd end = {.fd = fd, .events = POLLRDHUP};
+
+	(void)state;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	assert_int_equal(send(fd, request, sizeof(request) - 1, 0), sizeof(request) - 1);
+	for (size_t sent = 0; sent < 3000000;) {
+		ssize_t n = send(fd, body + sent, 3000000 - sent, 0);
+
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	(void)poll(&end, 1, 30000);
+	assert_in_range((clock_monotonic_ns() - began) / 1000000000ULL, 2, 10);
+	(void)close(fd);
+	http_server_stop(server);
+}
+
+/* Requests sent at once are answered in order, over one connection. */
+static void test_pipelined(void **state)
+{
+	static const char both[] =
+		"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nfirst"
+		"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nsecond\r\n0\r\n\r\n"
+		"GET /file HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	struct http_server *server = start(false, false);
+	const char *first, *second, *third;
+	char bytes[4096];
+
+	(void)state;
+	assert_true(raw_exchange(server, both, bytes, sizeof(bytes)) > 0);
+	first = strstr(bytes, "\r\n\r\nfirst");
+	assert_non_null(first);
+	second = strstr(first, "\r\n\r\nsecond");
+	assert_non_null(second);
+	third = strstr(second, "\r\n\r\n23456");
+	assert_non_null(third);
+	assert_int_equal(atomic_load(&handled), 3);
+	http_server_stop(server);
+}
+
+/* A stream for HTTP/1.0 has no chunks, one for HEAD no body. */
+static void test_streams_of_old_and_head(void **state)
+{
+	struct http_server *server = start(false, false);
+	char bytes[4096];
+
+	(void)state;
+	assert_true(raw_exchange(server, "HEAD /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", bytes,
+				 sizeof(bytes)) > 0);
+	assert_memory_equal(bytes, "HTTP/1.1 200", 12);
+	assert_non_null(strstr(bytes, "\r\n\r\n"));
+	assert_string_equal(strstr(bytes, "\r\n\r\n"), "\r\n\r\n");
+	assert_true(raw_exchange(server, "GET /stream HTTP/1.0\r\n\r\n", bytes, sizeof(bytes)) > 0);
+	assert_memory_equal(strstr(bytes, "\r\n\r\n") + 4, "xxxxx", 5);
+	http_server_stop(server);
+}
+
 /* --- the client's own limits --- */
 
 static void test_client_stall(void **state)
@@ -777,6 +844,9 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_slow_header),
 		cmocka_unit_test(test_slow_body),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_pipelined),
+		cmocka_unit_test(test_streams_of_old_and_head),
 		cmocka_unit_test(test_client_stall),
 		cmocka_unit_test(test_client_cancel),
 		cmocka_unit_test(test_client_errors),
