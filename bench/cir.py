@@ -25,7 +25,8 @@ worker_processes 2; daemon off; pid {folder}/nginx.pid; error_log {folder}/error
 events {{ worker_connections 1024; }}
 http {{ access_log off; sendfile on; keepalive_requests 1000000; client_body_temp_path {folder}/body;
 proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key}; root {folder}/www; }} }}
+server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};
+root {folder}/www; }} }}
 """
 
 
@@ -35,7 +36,8 @@ def wrk(url, *more):
                            check=True).stdout
     assert 'Non-2xx' not in shown, shown
     amount, unit = re.search(r'Transfer/sec:\s+([\d.]+)(\w+)', shown).groups()
-    return float(re.search(r'Requests/sec:\s+([\d.]+)', shown)[1]), float(amount) * {'KB': 1e3, 'MB': 1e6, 'GB': 1e9}[unit]
+    scale = {'KB': 1e3, 'MB': 1e6, 'GB': 1e9}[unit]
+    return float(re.search(r'Requests/sec:\s+([\d.]+)', shown)[1]), float(amount) * scale
 
 
 def serve_static(registry, folder, files):
@@ -49,7 +51,8 @@ def serve_static(registry, folder, files):
     text = NGINX.format(folder=folder, port=port, certificate=registry.pki / 'cir/server.pem',
                         key=registry.pki / 'cir/server.key')
     (folder / 'nginx.conf').write_text(text)
-    process = subprocess.Popen(['nginx', '-e', folder / 'error.log', '-c', folder / 'nginx.conf'], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(['nginx', '-e', folder / 'error.log', '-c', folder / 'nginx.conf'],
+                               stderr=subprocess.DEVNULL)
     time.sleep(0.5)
     return process, f'https://127.0.0.1:{port}'
 
