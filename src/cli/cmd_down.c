@@ -32,7 +32,7 @@ static int stop_part(const struct paths *paths, const struct part *part, struct 
 		return r;
 	if (process.pidfd < 0) {
 		(void)printf("%-5s  does not run\n", part->name);
-		return 0;
+		return part_forget(paths, part, err);
 	}
 	r = part_stop(paths, part, &process, &killed, err);
 	if (r == 0)

@@ -196,8 +196,19 @@ static int wait_ready(int fd, unsigned timeout_ms)
 	return read(fd, &byte, 1) == 1 && byte == '1' ? 0 : -EPIPE;
 }
 
+int part_forget(const struct paths *paths, const struct part *part, struct err *err)
+{
+	char *path CLEANUP_FREE = pid_file(paths, part);
+
+	if (!path)
+		return out_of_memory(err);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_sys(err, -errno, "cannot remove '%s'", path);
+	return 0;
+}
+
 /* What became of a daemon that is not ready: ended by itself, or ended now. */
-static int explain(const struct part *part, struct proc *proc, const char *log, off_t log_start, int r, struct err *err)
+static int explain(const struct paths *paths, const struct part *part, struct proc *proc, const char *log, off_t log_start, int r, struct err *err)
 {
 	char words[128] = "it does not say that it is ready";
 	int status;
@@ -208,6 +219,7 @@ static int explain(const struct part *part, struct proc *proc, const char *log, 
 	} else {
 		proc_describe(words, sizeof(words), status);
 	}
+	(void)!part_forget(paths, part, NULL);
 	(void)err_set(err, ERR_UNAVAILABLE, "%s did not start: %s", part->name, words);
 	logtail_append(log, log_start, err);
 	return err_hint(err, "all of its log is in '%.200s'", log);
@@ -243,7 +255,7 @@ static int bring_up(const struct paths *paths, const struct part *part, struct p
 	}
 	r = wait_ready(ready, part->start_ms);
 	if (r < 0)
-		return explain(part, proc, log, log_start, r, err);
+		return explain(paths, part, proc, log, log_start, r, err);
 	(void)close(proc->pidfd);
 	return 0;
 }
@@ -292,11 +304,8 @@ static bool has_ended(int pidfd, unsigned timeout_ms)
 int part_stop(const struct paths *paths, const struct part *part, struct part_process *process, bool *ret_killed, struct err *err)
 {
 	int pidfd CLEANUP_CLOSE = take_fd(&process->pidfd);
-	char *path CLEANUP_FREE = pid_file(paths, part);
 
 	*ret_killed = false;
-	if (!path)
-		return out_of_memory(err);
 	if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
 		return err_sys(err, -errno, "cannot stop %s (pid %d)", part->name, process->pid);
 	if (!has_ended(pidfd, part->stop_ms)) {
@@ -306,9 +315,7 @@ int part_stop(const struct paths *paths, const struct part *part, struct part_pr
 		if (!has_ended(pidfd, part->stop_ms))
 			return err_set(err, ERR_BUSY, "%s (pid %d) does not end even when killed", part->name, process->pid);
 	}
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_sys(err, -errno, "cannot remove '%s'", path);
-	return 0;
+	return part_forget(paths, part, err);
 }
 
 int part_lock(const struct paths *paths, int *ret_fd, struct err *err)

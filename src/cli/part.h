@@ -45,6 +45,9 @@ int part_start(const struct paths *paths, const char *root, const struct part *p
 /* Ends it: SIGTERM, and SIGKILL after its time (ret_killed). Takes the process' pidfd. */
 int part_stop(const struct paths *paths, const struct part *part, struct part_process *process, bool *ret_killed, struct err *err) MUST_CHECK;
 
+/* Removes the pid file of a daemon that does not run. */
+int part_forget(const struct paths *paths, const struct part *part, struct err *err) MUST_CHECK;
+
 /* Keeps other `up` and `down` of the same root away while the descriptor is open. ERR_BUSY. */
 int part_lock(const struct paths *paths, int *ret_fd, struct err *err) MUST_CHECK;
 

@@ -178,6 +178,7 @@ def test_foreign_process_is_not_stopped(programs, prepared, root):
         done = run(programs, 'down', '--root', root)
         assert done.returncode == 0 and done.stdout == 'cis    does not run\ncir    does not run\ncism   does not run\n'
         assert other.poll() is None
+        assert not (root / 'run/bulkhead/cism.pid').exists()
         other.kill()
 
 
