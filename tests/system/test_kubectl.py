@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unmodified kubectl against the CISM: Debian's 1.20 and what else is on the machine (CISM-1, CISM-7)."""
+
 import json
 import subprocess
 import time
@@ -128,7 +129,7 @@ def test_wrong_fields_are_named(cism, run, change, name):
 
 
 def test_unknown_fields_are_refused_without_the_clients_help(cism, run, version):
-    """1.20 sends no fieldValidation: the server is strict by itself. Later ones ask for Ignore with --validate=false."""
+    """1.20 sends no fieldValidation: the server is strict by itself. Later ones say Ignore with --validate=false."""
     cism.apply(domain('blue'), namespace('b', 'blue'))
     manifest = json.dumps(pod('b', 'p', container={'imag': 'x'}))
     done = run('create', '--validate=false', '-f', '-', input=manifest, check=False)
@@ -208,7 +209,11 @@ def test_auth(cism, run, version):
 def test_edit(cism, run, version):
     cism.apply(domain('blue'), namespace('b', 'blue'), pod('b', 'p', labels={'app': 'one'}))
     cism.wait_bound('b', 'p')
-    words = ['env', 'EDITOR=sed -i s/app:.one/app:\\ two/', *cism.kubectl_words(['edit', 'pod', 'p', '-n', 'b'], version)]
+    words = [
+        'env',
+        'EDITOR=sed -i s/app:.one/app:\\ two/',
+        *cism.kubectl_words(['edit', 'pod', 'p', '-n', 'b'], version),
+    ]
     done = subprocess.run(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60)
     assert done.stdout == 'pod/p edited\n'
     assert cism.pod('b', 'p')['metadata']['labels'] == {'app': 'two'}
