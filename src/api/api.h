@@ -2,7 +2,7 @@
 /*
  * Kubernetes objects as data: one table a kind (src/api/kinds_*.c) names every field with its protobuf number, type, list-map
  * key, patch strategy, default and validation; the functions here walk the tables. Objects are jansson values.
- * No function knows a kind by name; a new kind is a table. docs/adr/0004.
+ * No function knows a kind by name; a new kind is a table. docs/adr/0002.
  */
 #ifndef API_API_H
 #define API_API_H

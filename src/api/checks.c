@@ -193,11 +193,12 @@ static const char *check_relative_path(const char *text)
 static const char *check_sysctl(const char *text)
 {
 	size_t len = strlen(text);
+	bool good = len > 0 && len <= 253 && isalnum((unsigned char)text[0]);
 
 	for (size_t i = 0; i < len; i++)
-		if (!islower((unsigned char)text[i]) && !isdigit((unsigned char)text[i]) && !strchr("-_./", text[i]))
-			len = SIZE_MAX - 1;
-	if (len > 253 || !isalnum((unsigned char)text[0]))
+		good = good &&
+		       (islower((unsigned char)text[i]) || isdigit((unsigned char)text[i]) || strchr("-_./", text[i]));
+	if (!good)
 		return "must have at most 253 characters and match regex "
 		       "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
 	return NULL;

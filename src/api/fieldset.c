@@ -79,9 +79,13 @@ static int set_of_list(const struct api_field *field, const json_t *list, json_t
 
 	json_array_foreach((json_t *)list, i, item) {
 		CLEANUP_FREE char *name = fieldset_item_name(field, item);
-		json_t *node = json_object();
+		json_t *node;
 
-		if (!name || !node || json_object_set_new(set, name, node) < 0)
+		/* without its keys an item belongs to nobody; validation has more to say about it */
+		if (!name)
+			continue;
+		node = json_object();
+		if (!node || json_object_set_new(set, name, node) < 0)
 			return -ENOMEM;
 		if (field->type == API_OBJECT &&
 		    (json_object_set_new(node, ".", json_object()) < 0 || set_of_object(field->of, item, node) < 0))
