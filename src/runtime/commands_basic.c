@@ -216,23 +216,25 @@ int commands_delete(const struct commands_global *global, int argc, char **argv,
 	return create_destroy(&state, err);
 }
 
-/* Passes signals on until the container's process ends; its exit status becomes ours. */
-static int wait_for(const struct state *state, int *ret_exit, struct err *err)
+/* From here on signals wait in the descriptor. What is started later unblocks them for itself. */
+static int hold_signals(int *ret_fd, struct err *err)
 {
-	struct signalfd_siginfo info;
-	CLEANUP_CLOSE int fd = -1;
 	sigset_t all;
-	int status;
 
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
-	fd = signalfd(-1, &all, SFD_CLOEXEC);
-	if (fd < 0)
-		return err_sys(err, -errno, "cannot wait for signals");
-	while (true) {
-		if (waitpid(state->pid, &status, WNOHANG) == state->pid)
-			break;
-		if (read(fd, &info, sizeof(info)) != sizeof(info))
+	*ret_fd = signalfd(-1, &all, SFD_CLOEXEC);
+	return *ret_fd < 0 ? err_sys(err, -errno, "cannot wait for signals") : 0;
+}
+
+/* Passes signals on until the container's process ends; its exit status becomes ours. */
+static int wait_for(const struct state *state, int signals, int *ret_exit, struct err *err)
+{
+	struct signalfd_siginfo info;
+	int status;
+
+	while (waitpid(state->pid, &status, WNOHANG) != state->pid) {
+		if (read(signals, &info, sizeof(info)) != sizeof(info))
 			return err_sys(err, -errno, "cannot wait for signals");
 		if (info.ssi_signo != SIGCHLD)
 			(void)kill(state->pid, (int)info.ssi_signo);
@@ -244,6 +246,7 @@ static int wait_for(const struct state *state, int *ret_exit, struct err *err)
 int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
 	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP_CLOSE int signals = -1;
 	struct err ignored;
 	bool detach = false;
 	int r = create_from(global, "bulkhead-runtime run", "Creates, starts, waits for and deletes a container.", argc,
@@ -251,7 +254,9 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 
 	if (r)
 		return r;
-	r = create_start(&state, err);
+	r = detach ? 0 : hold_signals(&signals, err);
+	if (r == 0)
+		r = create_start(&state, err);
 	if (r < 0) {
 		(void)!create_destroy(&state, &ignored);
 		return r;
@@ -260,7 +265,7 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 		return 0;
 	/* Others must be able to signal and look while it runs. */
 	state_unlock(&state);
-	r = wait_for(&state, ret_exit, err);
+	r = wait_for(&state, signals, ret_exit, err);
 	if (r == 0)
 		r = state_lock(&state, err);
 	if (r == ERR_NOT_FOUND)

@@ -16,6 +16,7 @@
 #define OFFSET_LOW(index) (offsetof(struct seccomp_data, args) + 8 * (index))
 #define OFFSET_HIGH(index) (OFFSET_LOW(index) + 4)
 #define X32_BIT 0x40000000u
+#define REACH 253 /* how far a conditional jump leads, with two trampolines in between */
 
 /* The rules of one call: those with conditions in order, and the verdict when none of them holds. */
 struct verdict {
@@ -39,6 +40,10 @@ struct compiler {
 	struct verdict beyond; /* numbers the table does not know */
 	struct range ranges[SYSCALLS_COUNT + 1];
 	size_t range_count;
+	struct {
+		uint32_t value;
+		size_t at; /* the label of a return of this value; 0: none yet */
+	} returns[16];
 };
 
 static uint32_t action_value(uint32_t action, const struct spec_number *errno_ret)
@@ -82,9 +87,8 @@ static int emit_jump(struct compiler *compiler, uint16_t test, uint32_t k, label
 {
 	label *targets[] = {&when_true, &when_false};
 
-	/* Up to two trampolines may be put in between: leave room for both. */
 	for (size_t i = 0; i < 2; i++) {
-		if (compiler->len - *targets[i] > 253) {
+		if (compiler->len - *targets[i] > REACH) {
 			int r = emit(compiler, BPF_JMP | BPF_JA, 0, 0, (uint32_t)(compiler->len - *targets[i]));
 
 			if (r < 0)
@@ -101,11 +105,24 @@ static int emit_load(struct compiler *compiler, uint32_t offset)
 	return emit(compiler, BPF_LD | BPF_W | BPF_ABS, 0, 0, offset);
 }
 
+/* A return that is still within reach of a conditional jump serves again. */
 static int emit_return(struct compiler *compiler, uint32_t value, label *ret_at)
 {
-	int r = emit(compiler, BPF_RET | BPF_K, 0, 0, value);
+	size_t slot = 0;
+	int r;
 
+	while (slot < ARRAY_SIZE(compiler->returns) - 1 && compiler->returns[slot].at &&
+	       compiler->returns[slot].value != value)
+		slot++;
+	if (compiler->returns[slot].at && compiler->returns[slot].value == value &&
+	    compiler->len - compiler->returns[slot].at < REACH) {
+		*ret_at = compiler->returns[slot].at;
+		return 0;
+	}
+	r = emit(compiler, BPF_RET | BPF_K, 0, 0, value);
 	*ret_at = compiler->len;
+	compiler->returns[slot].value = value;
+	compiler->returns[slot].at = compiler->len;
 	return r;
 }
 
