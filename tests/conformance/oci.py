@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the official suite of the OCI distribution specification against a registry of this build. The suite is a Go program;
+"""Runs the official suite of the OCI distribution specification against a registry of this build. The suite is in Go;
 OCI_CONFORMANCE names one that is built already, otherwise it is cloned and built below .cache/."""
 import os
 import pathlib
