@@ -94,9 +94,8 @@ static int namespace_status(struct admission *admission, struct err *err)
 	return 0;
 }
 
-static bool is_own(struct admission *admission, const char *instance)
+static bool is_own(const struct admission *admission, const json_t *object, const char *instance)
 {
-	const json_t *object = admission->object;
 	CLEANUP_OBJECT struct object pod = {0};
 	const char *kind, *name, *node;
 
@@ -115,13 +114,20 @@ static bool is_own(struct admission *admission, const char *instance)
 	return node && str_eq(node, instance);
 }
 
+/* What it is to be, and what it was before. */
+static bool is_own_all(const struct admission *admission, const char *instance)
+{
+	return is_own(admission, admission->object, instance) &&
+	       (!admission->old || is_own(admission, admission->old, instance));
+}
+
 /* An instance writes its own lease, and events about itself and its pods. */
 static int instance_speaks_of_itself(struct admission *admission, struct err *err)
 {
 	const char *instance = authorizer_instance(&admission->call->user);
 
 	if (!instance || (admission->kind != records_leases() && admission->kind != records_events()) ||
-	    is_own(admission, instance))
+	    is_own_all(admission, instance))
 		return 0;
 	return err_set(err, ERR_DENIED, "%s \"%s\" is forbidden: it is not about instance \"%s\" or a pod of it",
 		       admission->kind->resource, api_string(admission->object, "metadata.name"), instance);

@@ -34,10 +34,10 @@ int admission_domain_rules(struct admission *admission, struct err *err)
 	uint64_t rules = 0;
 	int r;
 
-	if (api_string(admission->object, "metadata.deletionTimestamp"))
-		return 0;
 	if (add_finalizer(admission->object) < 0)
 		return err_sys(err, -ENOMEM, "cannot complete TrustDomain '%s'", name);
+	if (api_string(admission->object, "metadata.deletionTimestamp"))
+		return 0; /* it only waits for the namespaces that refer to it */
 	r = policy_domain_parse(admission->object, &domain, err);
 	if (r == 0)
 		r = policy_domain_supported(domain, err);

@@ -184,7 +184,8 @@ static int holds(enum condition condition, const char *instance, const struct au
 		return own_pod(store, instance, question);
 	case OWN_PODS_ONLY:
 		(void)snprintf(selector, sizeof(selector), "spec.nodeName=%s", instance);
-		return question->field_selector && str_eq(question->field_selector, selector);
+		/* A name in the path would be a second word on what is selected. */
+		return !question->name[0] && question->field_selector && str_eq(question->field_selector, selector);
 	case OWN_NODE:
 		return str_eq(question->name, instance);
 	case OWN_LEASE:

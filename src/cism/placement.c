@@ -172,13 +172,21 @@ static bool by_resources(const struct placement_facts *facts, const struct place
 		memory -= facts->holders[i].memory_bytes;
 		pods--;
 	}
-	if (facts->cpu_milli <= cpu && facts->memory_bytes <= memory && pods >= 1)
+	/* The sentence says what is asked and not what is left, so that it stays the same while others come and go. */
+	if (facts->cpu_milli > cpu)
+		(void)snprintf(sentence, sizeof(sentence),
+			       "instance '%s' has too little processor left for the %" PRId64 "m that are asked",
+			       verdict->instance, facts->cpu_milli);
+	else if (facts->memory_bytes > memory)
+		(void)snprintf(sentence, sizeof(sentence),
+			       "instance '%s' has too little memory left for the %" PRId64 " bytes that are asked",
+			       verdict->instance, facts->memory_bytes);
+	else if (pods < 1)
+		(void)snprintf(sentence, sizeof(sentence), "instance '%s' has no room for another pod",
+			       verdict->instance);
+	else
 		return true;
 	(void)snprintf(object, sizeof(object), "Node/%s", verdict->instance);
-	(void)snprintf(sentence, sizeof(sentence),
-		       "instance '%s' has too little left: cpu %" PRId64 "m of %" PRId64 "m asked, memory %" PRId64
-		       " of %" PRId64 " bytes asked, room for %" PRId64 " pods",
-		       verdict->instance, cpu, facts->cpu_milli, memory, facts->memory_bytes, pods < 0 ? 0 : pods);
 	refuse(verdict, "Resources", object, sentence);
 	return false;
 }

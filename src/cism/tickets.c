@@ -94,6 +94,7 @@ int tickets_refresh(struct cism *cism, const char *stored, size_t len, const cha
 {
 	CLEANUP_BUF struct buf payload = buf_of(POLICY_TICKET_MAX);
 	CLEANUP(cleanup_policy_ticket) struct policy_ticket *ticket = NULL;
+	struct topology_instance mapping;
 	int64_t now = clock_wall_ms();
 	int r;
 
@@ -104,5 +105,8 @@ int tickets_refresh(struct cism *cism, const char *stored, size_t len, const cha
 		return r;
 	if (now >= ticket->issued_ms && now < ticket->issued_ms + (ticket->expires_ms - ticket->issued_ms) / 2)
 		return buf_append(to, stored, len);
+	if (cism_topology_find(cism, ticket->instance, &mapping) < 0 || mapping.epoch != ticket->epoch)
+		return err_set(err, ERR_CONFLICT, "instance '%s' is no longer where pod '%s/%s' was bound to it",
+			       ticket->instance, ticket->namespace, ticket->name);
 	return tickets_seal(cism, ticket, certificate, to, err);
 }

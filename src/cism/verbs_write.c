@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cism/admission.h"
+#include "cism/ledger.h"
 #include "crypto/key.h"
 
 #define TRIES 8 /* how often a write without a stated revision is repeated when others come between */
@@ -298,12 +299,19 @@ static int bump_generation(const struct call *call, json_t *object, const json_t
 	return api_set(object, "metadata.generation", json_integer(api_integer(old, "metadata.generation", 0) + 1));
 }
 
-/* Whether nothing holds an object any more whose deletion was asked for. */
-static bool is_finished(const struct api_kind *kind, const json_t *object)
+/* Whether nothing holds an object any more whose deletion was asked for: 1, 0, or what the store answered. */
+static int is_finished(const struct call *call, const json_t *object, struct err *err)
 {
-	return api_string(object, "metadata.deletionTimestamp") &&
-	       json_array_size(api_value(object, "metadata.finalizers")) == 0 && kind != records_pods() &&
-	       kind != records_namespaces();
+	CLEANUP_JSON json_t *place = NULL;
+	int r;
+
+	if (!api_string(object, "metadata.deletionTimestamp") ||
+	    json_array_size(api_value(object, "metadata.finalizers")) > 0 || call->routing.kind == records_namespaces())
+		return 0;
+	if (call->routing.kind != records_pods())
+		return 1;
+	r = ledger_find(call->cism->store, api_string(object, "metadata.uid"), &place, err);
+	return r < 0 ? r : !place;
 }
 
 /* Writes a new version of an object. *object is replaced by what is stored. */
@@ -328,7 +336,10 @@ static int replace_once(struct call *call, json_t **object, const struct object 
 		r = api_validate(admission.kind, *object, old->json, err);
 	if (r < 0 || json_equal(*object, old->json))
 		return r;
-	if (is_finished(admission.kind, *object))
+	r = is_finished(call, *object, err);
+	if (r < 0)
+		return r;
+	if (r > 0)
 		records_remove(&change, admission.kind, *object, old->revision);
 	else
 		records_put(&change, admission.kind, *object, old->revision);

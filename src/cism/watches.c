@@ -344,16 +344,19 @@ static int read_selectors(const struct call *call, struct watcher *watcher, stru
 {
 	const char *labels = http_query(call->request, "labelSelector");
 	const char *fields = http_query(call->request, "fieldSelector");
-	char named[300];
+	CLEANUP_FREE char *joined = NULL;
 	int r = 0;
 
+	fields = fields ? fields : "";
+	if (call->routing.name[0]) {
+		joined = str_format("metadata.name=%s%s%s", call->routing.name, fields[0] ? "," : "", fields);
+		if (!joined)
+			return err_sys(err, -ENOMEM, "cannot watch");
+		fields = joined;
+	}
 	if (labels && labels[0])
 		r = api_selector_parse_labels(labels, &watcher->labels, err);
-	if (call->routing.name[0]) {
-		(void)snprintf(named, sizeof(named), "metadata.name=%s", call->routing.name);
-		fields = named;
-	}
-	if (r == 0 && fields && fields[0])
+	if (r == 0 && fields[0])
 		r = api_selector_parse_fields(watcher->kind, fields, &watcher->fields, err);
 	return r;
 }

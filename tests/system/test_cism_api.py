@@ -546,6 +546,8 @@ def test_a_domain_stays_while_a_namespace_refers_to_it(tenants):
     assert tenants.curl('admin', 'DELETE', path)[0] == 200
     time.sleep(2)
     assert 'deletionTimestamp' in tenants.get(path)['metadata']
+    assert tenants.curl('admin', 'PATCH', path, {'metadata': {'finalizers': None}}, MERGE)[0] == 200
+    assert tenants.get(path)['metadata']['finalizers'] == ['trust.bulkhead.dev/in-use']
     status, answer = tenants.curl('admin', 'POST', '/api/v1/namespaces', namespace('late', 'blue'))
     assert (status, answer['message']) == (403, 'namespaces "late" is forbidden: TrustDomain \'blue\' is being deleted')
     assert tenants.curl('admin', 'DELETE', '/api/v1/namespaces/b')[0] == 200

@@ -296,3 +296,25 @@ def test_every_write_and_every_denial_is_in_the_audit_log(cism):
     )
     assert '"user":"somebody","verb":"list","resource":"secrets","subresource":"","namespace":"seen","name":""' in text
     assert '"code":"403","decision":"deny"' in text
+
+
+def test_a_watch_by_name_shows_an_instance_nothing(two):
+    """A selector of its own in the query does not open another's pod named in the path."""
+    for path in ('/api/v1/namespaces/b/pods/p2', '/api/v1/namespaces/b/pods/p1'):
+        status, answer = two.curl('node-1', 'GET', f'{path}?watch=true&fieldSelector=spec.nodeName%3Dnode-1')
+        assert status == 403 and 'cannot watch resource "pods"' in answer['message']
+
+
+def test_an_event_of_another_cannot_be_taken_over(two):
+    event = {
+        'apiVersion': 'v1',
+        'kind': 'Event',
+        'metadata': {'name': 'e', 'namespace': 'b'},
+        'involvedObject': {'kind': 'Pod', 'name': 'p2', 'namespace': 'b'},
+    }
+    assert two.curl('node-2', 'POST', '/api/v1/namespaces/b/events', event)[0] == 201
+    mine = event | {'involvedObject': event['involvedObject'] | {'name': 'p1'}}
+    assert two.curl('node-1', 'PUT', '/api/v1/namespaces/b/events/e', mine)[0] == 403
+    kind = 'application/merge-patch+json'
+    assert two.curl('node-1', 'PATCH', '/api/v1/namespaces/b/events/e', {'message': 'x'}, kind)[0] == 403
+    assert two.curl('node-2', 'PATCH', '/api/v1/namespaces/b/events/e', {'message': 'x'}, kind)[0] == 200

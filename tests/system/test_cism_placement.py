@@ -243,7 +243,7 @@ def test_resources_are_never_given_twice(cism):
     pending = [row for row in rows if 'nodeName' not in row['spec']]
     assert len(pending) == 5
     assert cism.wait_pending('b', pending[0]['metadata']['name']).startswith(
-        "instance 'node-1' has too little left: cpu 0m of 1000m asked"
+        "instance 'node-1' has too little processor left for the 1000m that are asked"
     )
 
 
@@ -386,5 +386,35 @@ def test_tickets_are_renewed_while_the_binding_stands(programs, netns, root, kub
         assert {key: second[key] for key in second if key not in ('issued', 'expires', 'pulls')} == {
             key: first[key] for key in first if key not in ('issued', 'expires', 'pulls')
         }
+    finally:
+        cism.stop()
+
+
+def test_a_ticket_of_a_moved_instance_is_not_renewed(programs, netns, root, kubectls):
+    cism = Cism(
+        programs,
+        netns,
+        root,
+        kubectls,
+        settings={
+            'address': '127.0.0.1',
+            'port': 6443,
+            'registries': [{'host': '127.0.0.1:5000'}],
+            'ticketLifetimeSeconds': 30,
+        },
+    )
+    try:
+        cism.start()
+        cism.heartbeat()
+        cism.apply(domain('blue'), namespace('b', 'blue'))
+        create(cism, pod('b', 'p'))
+        cism.wait_bound('b', 'p')
+        cism.write_topology([('node-1', 'server-9', 2)])
+        time.sleep(16)
+        status, answer = cism.curl('node-1', 'GET', '/api/v1/namespaces/b/pods/p/ticket')
+        assert (status, answer['message']) == (
+            409,
+            "instance 'node-1' is no longer where pod 'b/p' was bound to it",
+        )
     finally:
         cism.stop()

@@ -131,10 +131,13 @@ static void test_refusals(void **state)
 	verdict = judge(&world, 1);
 	assert_false(verdict.allowed);
 	assert_string_equal(verdict.reason, "Resources");
-	assert_string_equal(
-		verdict.sentence,
-		"instance 'node-2' has too little left: cpu 400m of 500m asked, memory 1073741824 of 1048576 "
-		"bytes asked, room for 2 pods");
+	assert_string_equal(verdict.sentence, "instance 'node-2' has too little processor left for the 500m that are asked");
+	world.facts.cpu_milli = 400;
+	assert_true(judge(&world, 1).allowed);
+	world.facts.memory_bytes = INT64_C(2) << 30;
+	verdict = judge(&world, 1);
+	assert_string_equal(verdict.sentence,
+			    "instance 'node-2' has too little memory left for the 2147483648 bytes that are asked");
 	json_object_set_new(api_value(world.one, "spec"), "unschedulable", json_true());
 	verdict = judge(&world, 0);
 	assert_string_equal(verdict.sentence, "instance 'node-1' is cordoned (spec.unschedulable)");
