@@ -110,6 +110,8 @@ class Cell:
         return enter + [str(word) for word in command]
 
     def popen(self, command, **options):
+        """Popen in the cell. What is started ends with the nsenter that the caller may terminate."""
+        command = ['setpriv', '--pdeathsig', 'TERM', *command]
         return subprocess.Popen(self.words(command), preexec_fn=lambda: join_cgroups(self.name, '/init'), **options)
 
     def run(self, command, timeout=120, text=True, **options):
