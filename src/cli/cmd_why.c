@@ -18,10 +18,10 @@ static const struct option_row rows[] = {
 
 static const struct option_command options = {
 	.program = "bulkhead why",
-	.operands = "POD",
+	.operands = "[NAMESPACE/]POD",
 	.summary = "Says in one sentence why a pod runs where it does, or why it does not run, with the rule that decided and the object "
 		   "to change.",
-	.footer = "Example:\n  bulkhead why probe -n interception",
+	.footer = "Example:\n  bulkhead why interception/probe",
 	.rows = rows,
 	.row_count = ARRAY_SIZE(rows),
 	.least_operands = 1,
@@ -178,6 +178,18 @@ static int explain(const struct cluster *cluster, const char *name, bool as_json
 	return 0;
 }
 
+/* "NAMESPACE/POD" is the same as "-n NAMESPACE POD". */
+static const char *split_name(char *operand)
+{
+	char *slash = strchr(operand, '/');
+
+	if (!slash)
+		return operand;
+	*slash = '\0';
+	namespace = operand;
+	return slash + 1;
+}
+
 static int run(int argc, char **argv, struct err *err)
 {
 	struct apiclient *client CLEANUP(cleanup_apiclient) = NULL;
@@ -196,7 +208,7 @@ static int run(int argc, char **argv, struct err *err)
 		r = apiclient_new(&paths, &settings, &client, err);
 	if (r == 0)
 		r = cluster_load(client, &cluster, err);
-	return r == 0 ? explain(&cluster, argv[0], as_json, err) : r;
+	return r == 0 ? explain(&cluster, split_name(argv[0]), as_json, err) : r;
 }
 
 const struct command cmd_why = {"why", &options, run};
