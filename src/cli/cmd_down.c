@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/str.h"
 #include "cli/command.h"
 #include "cli/drain.h"
 #include "cli/part.h"
@@ -59,6 +60,15 @@ static int drain(const struct paths *paths, struct err *err)
 	return r;
 }
 
+/* What stands in the folders yet belongs to pods that were kept: then they stay. */
+static void remove_folders(const struct paths *paths)
+{
+	char *pods CLEANUP_FREE = str_format("%s/pods", paths->run);
+
+	if (pods && rmdir(pods) == 0)
+		(void)rmdir(paths->run);
+}
+
 static int run(int argc, char **argv, struct err *err)
 {
 	int lock CLEANUP_CLOSE = -1;
@@ -72,11 +82,13 @@ static int run(int argc, char **argv, struct err *err)
 	if (r == 0)
 		r = part_lock(&paths, &lock, err);
 	if (r == -ENOENT)
-		return err_set(err, ERR_NOT_FOUND, "nothing runs here: '%s' does not exist", paths.run);
+		return err_set(err, ERR_NOT_FOUND, "nothing runs here: '%s' does not exist", paths.state);
 	if (r == 0 && !keep_pods)
 		r = drain(&paths, err);
 	for (size_t i = PART_COUNT; i > 0 && r == 0; i--)
 		r = stop_part(&paths, &part_rows[i - 1], err);
+	if (r == 0)
+		remove_folders(&paths);
 	return r;
 }
 

@@ -320,7 +320,7 @@ int part_stop(const struct paths *paths, const struct part *part, struct part_pr
 
 int part_lock(const struct paths *paths, int *ret_fd, struct err *err)
 {
-	char *path CLEANUP_FREE = str_format("%s/up.lock", paths->run);
+	char *path CLEANUP_FREE = str_format("%s/up.lock", paths->state);
 	int fd;
 
 	if (!path)
@@ -330,7 +330,7 @@ int part_lock(const struct paths *paths, int *ret_fd, struct err *err)
 		return err_sys(err, -errno, "cannot open '%s'", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		(void)close(fd);
-		return err_set(err, ERR_BUSY, "another 'bulkhead up' or 'down' is at work below '%s'", paths->run);
+		return err_set(err, ERR_BUSY, "another 'bulkhead up' or 'down' is at work on '%s'", paths->state);
 	}
 	*ret_fd = fd;
 	return 0;

@@ -73,7 +73,7 @@ def test_nothing_is_set_up(programs, root, command):
 def test_down_where_nothing_was(programs, root):
     done = run(programs, 'down', '--root', root)
     assert done.returncode == 4
-    assert done.stderr == f"bulkhead: nothing runs here: '{root}/run/bulkhead' does not exist\n"
+    assert done.stderr == f"bulkhead: nothing runs here: '{root}/var/lib/bulkhead' does not exist\n"
 
 
 def test_up_needs_root(programs):

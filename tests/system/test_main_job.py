@@ -295,7 +295,8 @@ def test_5_registration_is_in_the_log(job):
 
 def reach(job, namespace, name, address, port):
     """Whether a pod of a namespace can open a TCP connection: what nc says."""
-    job.apply(job.busybox_pod(namespace, name, f'nc -w 3 {address} {port} </dev/null >/dev/null && echo open || echo closed'))
+    script = f'nc -w 3 {address} {port} </dev/null >/dev/null && echo open || echo closed'
+    job.apply(job.busybox_pod(namespace, name, script))
     job.wait_phase(namespace, name, 'Succeeded')
     said = job.kubectl('logs', '-n', namespace, name).stdout.strip()
     job.kubectl('delete', 'pod', name, '-n', namespace, '--grace-period=1', timeout=60)
