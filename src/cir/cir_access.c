@@ -154,7 +154,7 @@ static int read_users(struct cir_access *access, const json_t *root, struct err 
 static int make_decoy(struct cir_access *access, struct err *err)
 {
 	CLEANUP_BUF struct buf hash = buf_of(256);
-	int r = crypto_password_hash("of no user", &hash, err);
+	int r = crypto_password_decoy(&hash, err);
 
 	if (r < 0)
 		return r;

@@ -45,6 +45,8 @@ int crypto_unbase64url(struct buf *to, const char *text, size_t len) MUST_CHECK;
  * ERR_UNKNOWN_PEER when the password is another, ERR_SYNTAX when the line is no such hash. Passwords have 1 to 1,024 bytes.
  */
 int crypto_password_hash(const char *password, struct buf *to, struct err *err) MUST_CHECK;
+/* A line that is checked like any other and that no password is known for: what a name without user is compared with. */
+int crypto_password_decoy(struct buf *to, struct err *err) MUST_CHECK;
 int crypto_password_check(const char *password, const char *hash, struct err *err) MUST_CHECK;
 
 #endif

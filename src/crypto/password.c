@@ -24,21 +24,37 @@ static int derive(const char *password, const uint8_t *salt, uint8_t hash[static
 	return 0;
 }
 
-int crypto_password_hash(const char *password, struct buf *to, struct err *err)
+static int format(const uint8_t salt[static SALT_SIZE], const uint8_t hash[static HASH_SIZE], struct buf *to, struct err *err)
 {
 	char salt_hex[2 * SALT_SIZE + 1], hash_hex[2 * HASH_SIZE + 1];
+	int r;
+
+	str_hex(salt_hex, salt, SALT_SIZE);
+	str_hex(hash_hex, hash, HASH_SIZE);
+	r = buf_printf(to, PREFIX "%s$%s", salt_hex, hash_hex);
+	return r < 0 ? err_sys(err, r, "cannot format the password's hash") : 0;
+}
+
+int crypto_password_hash(const char *password, struct buf *to, struct err *err)
+{
 	uint8_t salt[SALT_SIZE], hash[HASH_SIZE];
 	int r;
 
 	crypto_random(salt, sizeof(salt));
 	r = derive(password, salt, hash, err);
-	if (r < 0)
-		return r;
-	str_hex(salt_hex, salt, sizeof(salt));
-	str_hex(hash_hex, hash, sizeof(hash));
+	if (r == 0)
+		r = format(salt, hash, to, err);
 	OPENSSL_cleanse(hash, sizeof(hash));
-	r = buf_printf(to, PREFIX "%s$%s", salt_hex, hash_hex);
-	return r < 0 ? err_sys(err, r, "cannot format the password's hash") : 0;
+	return r;
+}
+
+int crypto_password_decoy(struct buf *to, struct err *err)
+{
+	uint8_t salt[SALT_SIZE], hash[HASH_SIZE];
+
+	crypto_random(salt, sizeof(salt));
+	crypto_random(hash, sizeof(hash));
+	return format(salt, hash, to, err);
 }
 
 static int parse(const char *line, uint8_t salt[static SALT_SIZE], uint8_t hash[static HASH_SIZE])

@@ -115,6 +115,7 @@ static void test_base64_refuses(void **state)
 
 static void test_password(void **state)
 {
+	struct buf decoy = buf_of(256);
 	CLEANUP_BUF struct buf hash = buf_of(256);
 	CLEANUP_BUF struct buf other = buf_of(256);
 	struct err err = {0};
@@ -125,6 +126,10 @@ static void test_password(void **state)
 	assert_string_not_equal(hash.data, other.data);
 	assert_int_equal(crypto_password_check("geheim", hash.data, &err), 0);
 	assert_int_equal(crypto_password_check("Geheim", hash.data, &err), ERR_UNKNOWN_PEER);
+	assert_int_equal(crypto_password_decoy(&decoy, &err), 0);
+	assert_int_equal(decoy.len, hash.len);
+	assert_int_equal(crypto_password_check("geheim", decoy.data, &err), ERR_UNKNOWN_PEER);
+	buf_done(&decoy);
 	assert_string_equal(err.msg, "the password does not match");
 	assert_int_equal(crypto_password_hash("", &hash, &err), ERR_INVALID);
 	assert_int_equal(crypto_password_check("geheim", "$scrypt$ln=30,r=8,p=5$00$00", &err), ERR_SYNTAX);
