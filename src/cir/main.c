@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -179,6 +180,17 @@ static int tell_ready(const char *fd_text, struct err *err)
 	return r < 0 ? err_sys(err, r, "cannot tell that the registry serves") : 0;
 }
 
+/* Connections, uploads and blobs being sent all need descriptors; the soft limit is often 1,024. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int serve(struct boot *boot, const char *ready_fd, struct err *err)
 {
 	struct serving serving = {.service.files = {-1, -1, -1}};
@@ -225,6 +237,7 @@ int main(int argc, char **argv)
 
 	log_init("cir", LOG_LEVEL_INFO);
 	(void)umask(0077);
+	raise_descriptors();
 	r = options_parse(&command, argc, argv, &first, &err);
 	if (r > 0)
 		return 0;

@@ -263,7 +263,8 @@ static CURLcode transfer_all(struct http_client *client)
 		return CURLE_OUT_OF_MEMORY;
 	while (running && !atomic_load(&client->cancelled)) {
 		if (curl_multi_perform(client->multi, &running) != CURLM_OK ||
-		    (running && curl_multi_poll(client->multi, NULL, 0, client->resting ? RESTING_MS : 1000, NULL) != CURLM_OK)) {
+		    (running &&
+		     curl_multi_poll(client->multi, NULL, 0, client->resting ? RESTING_MS : 1000, NULL) != CURLM_OK)) {
 			result = CURLE_OUT_OF_MEMORY;
 			break;
 		}

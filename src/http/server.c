@@ -27,7 +27,10 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 
 static void set_header_deadline(struct connection *connection, unsigned seconds)
 {
-	atomic_store(&connection->deadline_ns, clock_monotonic_ns() + seconds * 1000000000ULL);
+	uint64_t now = clock_monotonic_ns();
+
+	atomic_store(&connection->since_ns, now);
+	atomic_store(&connection->deadline_ns, now + seconds * 1000000000ULL);
 	connection_set_phase(connection, PHASE_HEADER);
 }
 
@@ -76,6 +79,7 @@ static void connection_begin(struct http_server *server, struct MHD_Connection *
 	if (connection->next)
 		connection->next->prev = connection;
 	server->connections = connection;
+	server->connection_count++;
 	(void)pthread_mutex_unlock(&server->lock);
 }
 
@@ -86,6 +90,7 @@ static void connection_end(struct http_server *server, void **context)
 	if (!connection)
 		return;
 	(void)pthread_mutex_lock(&server->lock);
+	server->connection_count--;
 	if (connection->prev)
 		connection->prev->next = connection->next;
 	else

@@ -27,6 +27,7 @@ struct connection {
 	struct http_request *request;   /* the one in work, or NULL */
 	struct http_stream *stream;     /* under server->lock */
 	int fd;
+	_Atomic uint64_t since_ns;    /* when PHASE_HEADER began */
 	_Atomic uint64_t deadline_ns; /* for PHASE_HEADER */
 	_Atomic enum connection_phase phase;
 	_Atomic unsigned phase_changes; /* restarts the rate's window */
@@ -95,6 +96,7 @@ struct http_server {
 	pthread_mutex_t lock; /* connections, stopping */
 	pthread_cond_t wake;  /* the watchdog, on stopping; the stopper, on the last request */
 	struct connection *connections;
+	unsigned connection_count;
 	_Atomic bool stopping;
 	_Atomic unsigned parked; /* requests that rest until http_resume */
 	bool watchdog_ends;      /* under lock */

@@ -19,6 +19,8 @@
 /* What a peer must move, on average over config.rate_seconds. */
 #define BYTES_PER_SECOND 1024u
 #define LEFT_MAX 64
+/* What a connection without a request may take when three quarters of all are in use. */
+#define CROWDED_NS (2 * SECOND_NS)
 
 void connection_set_phase(struct connection *connection, enum connection_phase phase)
 {
@@ -74,12 +76,18 @@ static bool has_left(const struct connection *connection)
 	return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-static bool is_overdue(struct connection *connection, uint64_t now)
+static bool has_no_request(struct connection *connection, uint64_t now, bool crowded)
+{
+	if (crowded && now > atomic_load(&connection->since_ns) + CROWDED_NS)
+		return true;
+	return now > atomic_load(&connection->deadline_ns) || (has_unsent(connection) && is_too_slow(connection, now));
+}
+
+static bool is_overdue(struct connection *connection, uint64_t now, bool crowded)
 {
 	switch (atomic_load(&connection->phase)) {
 	case PHASE_HEADER:
-		return now > atomic_load(&connection->deadline_ns) ||
-		       (has_unsent(connection) && is_too_slow(connection, now));
+		return has_no_request(connection, now, crowded);
 	case PHASE_BODY:
 	case PHASE_REPLY:
 		return is_too_slow(connection, now);
@@ -103,10 +111,11 @@ static void cut(const struct connection *connection)
 static size_t look(struct http_server *server, struct http_stream *left[static LEFT_MAX])
 {
 	uint64_t now = clock_monotonic_ns();
+	bool crowded = server->connection_count > server->config.connections_max / 4 * 3;
 	size_t count = 0;
 
 	for (struct connection *at = server->connections; at; at = at->next) {
-		if (is_overdue(at, now))
+		if (is_overdue(at, now, crowded))
 			cut(at);
 		if (at->stream && count < LEFT_MAX && (has_left(at) || atomic_load(&server->stopping)))
 			left[count++] = stream_ref(at->stream);

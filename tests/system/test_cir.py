@@ -476,6 +476,28 @@ def test_skopeo_pushes_and_pulls(shared, tmp_path):
     assert shared.call('HEAD', '/v2/sko/app/manifests/v1').status == 404
 
 
+def test_podman_pulls_and_pushes(shared, root, tmp_path):
+    layout(tmp_path / 'from', 1000)
+    trust = tmp_path / 'trust'
+    trust.mkdir()
+    (trust / 'ca.crt').write_text(shared.ca.pem)
+    (tmp_path / 'policy.json').write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+    skopeo(shared, 'copy', '--insecure-policy', '--dest-creds', 'pusher:geheim', '--dest-cert-dir', str(trust),
+           f'oci:{tmp_path}/from:v1', f'docker://{shared.host}/pod/app:v1')
+    access = ['--creds', 'pusher:geheim', '--cert-dir', str(trust)]
+
+    def podman(*words):
+        ended = subprocess.run(['podman', '--root', root / 'store', '--runroot', root / 'run',
+                                '--storage-driver', 'vfs', *words], capture_output=True, text=True, check=False,
+                                timeout=60)
+        assert ended.returncode == 0, ended.stderr
+
+    podman('pull', '-q', '--signature-policy', tmp_path / 'policy.json', *access, f'{shared.host}/pod/app:v1')
+    podman('push', '-q', *access, f'{shared.host}/pod/app:v1', f'docker://{shared.host}/pod/copy:v2')
+    assert shared.call('GET', '/v2/pod/copy/tags/list').json()['tags'] == ['v2']
+    podman('rmi', '-f', f'{shared.host}/pod/app:v1')
+
+
 # --- what must not be lost ---
 
 def push_many(registry, number, acknowledged, until):
@@ -597,10 +619,14 @@ def test_garbage_on_the_socket(shared):
     assert shared.call('GET', '/v2/').status == 200
 
 
-def test_many_idle_connections_do_not_lock_others_out(shared):
+def test_idle_connections_do_not_lock_others_out(shared):
     with contextlib.ExitStack() as stack:
-        for _ in range(200):
+        for _ in range(1100):
             stack.enter_context(socket.create_connection(('127.0.0.1', shared.port), timeout=10))
         began = time.monotonic()
-        assert shared.call('GET', '/v2/').status == 200
-        assert time.monotonic() - began < 2
+        answered = None
+        while not answered and time.monotonic() - began < 30:
+            with contextlib.suppress(OSError):
+                answered = shared.call('GET', '/v2/').status
+        assert answered == 200
+        assert time.monotonic() - began < 8
