@@ -487,9 +487,8 @@ def test_podman_pulls_and_pushes(shared, root, tmp_path):
     access = ['--creds', 'pusher:geheim', '--cert-dir', str(trust)]
 
     def podman(*words):
-        ended = subprocess.run(['podman', '--root', root / 'store', '--runroot', root / 'run',
-                                '--storage-driver', 'vfs', *words], capture_output=True, text=True, check=False,
-                                timeout=60)
+        store = ['--root', root / 'store', '--runroot', root / 'run', '--storage-driver', 'vfs']
+        ended = subprocess.run(['podman', *store, *words], capture_output=True, text=True, check=False, timeout=60)
         assert ended.returncode == 0, ended.stderr
 
     podman('pull', '-q', '--signature-policy', tmp_path / 'policy.json', *access, f'{shared.host}/pod/app:v1')
