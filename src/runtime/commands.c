@@ -111,7 +111,8 @@ int commands_main(int argc, char **argv)
 {
 	struct commands_global global = {.root = COMMANDS_DEFAULT_ROOT,
 					 .log_format = "text",
-					 .cgroup_manager = "cgroupfs"};
+					 .cgroup_manager = "cgroupfs",
+					 .argv = argv};
 	const struct option_row rows[] = {
 		{"root", 0, "DIR", "folder of the containers' state (" COMMANDS_DEFAULT_ROOT ")", &global.root, NULL},
 		{"log", 0, "FILE", "also write errors to this file", &global.log, NULL},

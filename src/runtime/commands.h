@@ -17,6 +17,7 @@ struct commands_global {
 	const char *rootless;
 	bool systemd_cgroup;
 	bool debug;
+	char *const *argv; /* the whole command line */
 };
 
 /* The whole program: parses, runs the command, reports an error. Returns the exit status. */

@@ -58,7 +58,7 @@ static int open_container(const struct commands_global *global, const char *id, 
 static int create_from(const struct commands_global *global, const char *program, const char *summary, int argc,
 		       char **argv, bool *detach, struct state *ret_state, struct err *err)
 {
-	struct create_options options = {0};
+	struct create_options options = {.argv = global->argv};
 	const char *preserve = "0";
 	bool no_pivot = false, no_new_keyring = false, keep = false;
 	const struct option_row rows[] = {

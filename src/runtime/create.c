@@ -19,23 +19,46 @@
 #include "base/str.h"
 #include "runtime/channel.h"
 #include "runtime/container.h"
+#include "runtime/executable.h"
 #include "runtime/hook.h"
 
-static int read_spec(int bundle, int state_dir, struct spec *spec, struct err *err)
-{
-	CLEANUP_BUF struct buf text = buf_of(SPEC_BYTES_MAX);
-	int r = fdio_read_file(bundle, "config.json", &text, err);
+/* What is read before anything is made. */
+struct bundle {
+	int fd;
+	char path[4096];
+	struct buf text;
+	struct spec spec;
+};
 
+static void bundle_done(struct bundle *bundle)
+{
+	if (bundle->fd >= 0)
+		(void)close(bundle->fd);
+	buf_done(&bundle->text);
+	spec_done(&bundle->spec);
+}
+
+static int read_bundle(struct bundle *bundle, const char *path, struct err *err)
+{
+	const char *at = path ? path : ".";
+	char *real = realpath(at, NULL);
+	int r = real ? str_copy(bundle->path, sizeof(bundle->path), real) : -errno;
+
+	free(real);
+	if (r < 0)
+		return err_sys(err, r, "bundle '%s'", at);
+	r = fdio_open_dir(AT_FDCWD, bundle->path, &bundle->fd, err);
 	if (r == 0)
-		r = spec_parse(spec, text.data, text.len, err);
+		r = fdio_read_file(bundle->fd, "config.json", &bundle->text, err);
+	if (r == 0)
+		r = spec_parse(&bundle->spec, bundle->text.data, bundle->text.len, err);
 	if (r < 0)
 		return r;
-	if (!spec->process.present)
+	if (!bundle->spec.process.present)
 		return err_set(err, ERR_INVALID, "config.json: process: is missing");
-	if (spec->process.terminal)
+	if (bundle->spec.process.terminal)
 		return err_set(err, ERR_INVALID, "config.json: process.terminal: is not supported yet");
-	/* Later commands go by what the container was made from, not by what the bundle has become. */
-	return fdio_replace_file(state_dir, "config.json", text.data, text.len, 0600, err);
+	return 0;
 }
 
 static int name_cgroup(struct state *state, const struct spec *spec, struct err *err)
@@ -186,18 +209,6 @@ static int bring_up(struct container *container, const struct create_options *op
 	return r;
 }
 
-static int open_bundle(struct container *container, const char *path, struct err *err)
-{
-	const char *at = path ? path : ".";
-	char *real = realpath(at, NULL);
-	int r = real ? str_copy(container->state->bundle, sizeof(container->state->bundle), real) : -errno;
-
-	free(real);
-	if (r < 0)
-		return err_sys(err, r, "bundle '%s'", at);
-	return fdio_open_dir(AT_FDCWD, container->state->bundle, &container->bundle, err);
-}
-
 static void undo(struct state *state, pid_t pid)
 {
 	struct err ignored;
@@ -210,23 +221,19 @@ static void undo(struct state *state, pid_t pid)
 	(void)!create_destroy(state, &ignored);
 }
 
-int create_container(int root, const struct create_options *options, struct state *ret_state, struct err *err)
+static int build(struct state *state, struct bundle *bundle, const struct create_options *options, struct err *err)
 {
-	CLEANUP_SPEC struct spec spec = {0};
 	struct container container;
-	int r = state_new(ret_state, root, options->id, err);
+	int r;
 
-	if (r < 0) {
-		state_done(ret_state);
-		return r;
-	}
-	container_init(&container, &spec, ret_state);
+	container_init(&container, &bundle->spec, state);
+	container.bundle = take_fd(&bundle->fd);
 	container.preserve_fds = options->preserve_fds;
-	r = open_bundle(&container, options->bundle, err);
-	if (r == 0)
-		r = read_spec(container.bundle, ret_state->dir, &spec, err);
-	if (r == 0 && json_is_object(json_object_get(spec.json, "annotations")))
-		ret_state->annotations = json_incref(json_object_get(spec.json, "annotations"));
+	memcpy(state->bundle, bundle->path, sizeof(state->bundle));
+	if (json_is_object(json_object_get(bundle->spec.json, "annotations")))
+		state->annotations = json_incref(json_object_get(bundle->spec.json, "annotations"));
+	/* Later commands go by what the container was made from, not by what the bundle has become. */
+	r = fdio_replace_file(state->dir, "config.json", bundle->text.data, bundle->text.len, 0600, err);
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_sys(err, -errno, "cannot become non-dumpable");
 	if (r == 0)
@@ -234,8 +241,22 @@ int create_container(int root, const struct create_options *options, struct stat
 	if (r == 0)
 		r = bring_up(&container, options, err);
 	if (r < 0)
-		undo(ret_state, container.pid);
+		undo(state, container.pid);
 	container_done(&container);
+	return r;
+}
+
+int create_container(int root, const struct create_options *options, struct state *ret_state, struct err *err)
+{
+	CLEANUP(bundle_done) struct bundle bundle = {.fd = -1, .text = buf_of(SPEC_BYTES_MAX)};
+	int r = read_bundle(&bundle, options->bundle, err);
+
+	if (r == 0 && !bundle.spec.linux_.namespaces[SPEC_NS_USER].wanted)
+		r = executable_protect(options->argv, err);
+	if (r == 0)
+		r = state_new(ret_state, root, options->id, err);
+	if (r == 0)
+		r = build(ret_state, &bundle, options, err);
 	if (r < 0)
 		state_done(ret_state);
 	return r;

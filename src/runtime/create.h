@@ -12,6 +12,11 @@ struct create_options {
 	const char *pid_file;       /* NULL: none */
 	const char *console_socket; /* NULL: none */
 	int preserve_fds;
+	/*
+	 * The command line to execute again from a write-protected view of the program, for containers without a user
+	 * namespace: their root could else write to it through /proc. NULL: such containers are refused.
+	 */
+	char *const *argv;
 };
 
 /*

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a container is kept from: privileges, calls, files, what belongs to the host (ISO-1, ISO-3, ISO-4, ISO-8)."""
+import errno
 import os
 import pathlib
 import re
+import subprocess
 
 import pytest
 
-from support_runtime import Runtime
+from support_runtime import UID_BASE, Runtime
 
 CAPABILITIES = {'CAP_CHOWN': 0, 'CAP_KILL': 5, 'CAP_SETUID': 7, 'CAP_NET_BIND_SERVICE': 10, 'CAP_SYS_CHROOT': 18}
 
@@ -206,3 +208,32 @@ def test_raw_and_packet_sockets_are_refused(runtime):
     done = runtime.run('/bin/busybox', 'arping', '-c', '1', '127.0.0.1')
     assert done.returncode == 1
     assert 'Address family not supported by protocol' in done.stderr
+
+
+def test_program_of_the_runtime_is_write_protected_without_a_user_namespace(runtime):
+    config = runtime.config('/bin/sleep', '1000')
+    config['linux']['namespaces'] = [row for row in config['linux']['namespaces'] if row['type'] != 'user']
+    del config['linux']['uidMappings'], config['linux']['gidMappings'], config['annotations']
+    bundle = runtime.bundle(config)
+    with open(os.devnull, 'rb+') as null:
+        subprocess.run([runtime.program, '--root', str(runtime.state), 'create', '--bundle', str(bundle), 'a'],
+                       stdin=null, stdout=null, stderr=null, check=True)
+    with open(f"/proc/{runtime.status('a')['pid']}/exe", 'rb') as program:
+        assert runtime.call('delete', '--force', 'a').returncode == 0
+        with pytest.raises(OSError) as caught:
+            with open(f'/proc/self/fd/{program.fileno()}', 'r+b'):
+                pass
+    assert caught.value.errno == errno.EROFS
+
+
+def test_program_of_the_runtime_is_not_the_containers_to_write(runtime):
+    config = runtime.config('/bin/sleep', '1000')
+    bundle = runtime.bundle(config)
+    with open(os.devnull, 'rb+') as null:
+        subprocess.run([runtime.program, '--root', str(runtime.state), 'create', '--bundle', str(bundle), 'a'],
+                       stdin=null, stdout=null, stderr=null, check=True)
+    pid = runtime.status('a')['pid']
+    status = pathlib.Path(f'/proc/{pid}/exe').stat()
+    assert not UID_BASE <= status.st_uid < UID_BASE + 65536
+    assert not status.st_mode & 0o002
+    assert pathlib.Path(f'/proc/{pid}/fd').stat().st_uid == 0, 'the waiting process is not to be looked into'
