@@ -233,7 +233,7 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 	if (json_is_object(json_object_get(bundle->spec.json, "annotations")))
 		state->annotations = json_incref(json_object_get(bundle->spec.json, "annotations"));
 	/* Later commands go by what the container was made from, not by what the bundle has become. */
-	r = fdio_replace_file(state->dir, "config.json", bundle->text.data, bundle->text.len, 0600, err);
+	r = state_write_file(state, "config.json", bundle->text.data, bundle->text.len, err);
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_sys(err, -errno, "cannot become non-dumpable");
 	if (r == 0)

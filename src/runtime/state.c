@@ -177,6 +177,18 @@ int state_peek(struct state *state, int root, const char *id, struct err *err)
 	return r == 0 ? load(state, err) : r;
 }
 
+int state_write_file(const struct state *state, const char *name, const void *bytes, size_t len, struct err *err)
+{
+	static const char temporary[] = ".new";
+	CLEANUP_CLOSE int fd = openat(state->dir, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+				      0600);
+	int r = fd < 0 ? -errno : fdio_write_all(fd, bytes, len);
+
+	if (r == 0 && renameat(state->dir, temporary, state->dir, name) < 0)
+		r = -errno;
+	return r < 0 ? err_sys(err, r, "container '%s': cannot write '%s'", state->id, name) : 0;
+}
+
 int state_save(const struct state *state, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -189,7 +201,7 @@ int state_save(const struct state *state, struct err *err)
 	json_decref(json);
 	if (!text)
 		return err_set(err, -ENOMEM, "container '%s': no memory", state->id);
-	return fdio_replace_file(state->dir, "state.json", text, strlen(text), 0600, err);
+	return state_write_file(state, "state.json", text, strlen(text), err);
 }
 
 void state_done(struct state *state)

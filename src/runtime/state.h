@@ -56,6 +56,13 @@ int state_peek(struct state *state, int root, const char *id, struct err *err) M
 void state_unlock(struct state *state);
 int state_lock(struct state *state, struct err *err) MUST_CHECK;
 
+/*
+ * Writes a file of the container's folder so that readers see the old or the new one. It is not forced to disk: nothing
+ * of it is true after the machine stopped.
+ */
+int state_write_file(const struct state *state, const char *name, const void *bytes, size_t len,
+		     struct err *err) MUST_CHECK;
+
 /* Writes state.json. */
 int state_save(const struct state *state, struct err *err) MUST_CHECK;
 
