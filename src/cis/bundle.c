@@ -159,6 +159,13 @@ static json_t *build_linux(const struct bundle *bundle)
 			 string_list(readonly_paths, ARRAY_SIZE(readonly_paths)));
 }
 
+/* Read-only unless the pod says otherwise; then the runtime lays memory of the container's own over the image. */
+static bool is_read_only(const struct podspec_container *container)
+{
+	return !json_is_false(
+		json_object_get(json_object_get(container->object, "securityContext"), "readOnlyRootFilesystem"));
+}
+
 int bundle_build(const struct bundle *bundle, json_t **ret_config, struct err *err)
 {
 	json_t *process = NULL, *mounts = json_loads(base_mounts, 0, NULL), *config = NULL;
@@ -170,8 +177,9 @@ int bundle_build(const struct bundle *bundle, json_t **ret_config, struct err *e
 		r = podvolume_mounts(bundle->volume, bundle->env.container, mounts, err);
 	if (r == 0) {
 		config = json_pack("{s:s, s:O, s:{s:s, s:b}, s:O, s:o, s:{s:s}}", "ociVersion", "1.2.0", "process",
-				   process, "root", "path", bundle->root, "readonly", 1, "mounts", mounts, "linux",
-				   build_linux(bundle), "annotations", "dev.bulkhead.root.idmap", "true");
+				   process, "root", "path", bundle->root, "readonly",
+				   is_read_only(bundle->env.container), "mounts", mounts, "linux", build_linux(bundle),
+				   "annotations", "dev.bulkhead.root.idmap", "true");
 		if (!config)
 			r = err_set(err, -ENOMEM, "cannot build the configuration of container '%s'",
 				    bundle->env.container->name);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "policy/interface.h"
+#include "sandbox/cgroup.h"
 
 #define PODS_MAX 16384
 
@@ -373,6 +374,33 @@ void cis_resume(struct cis *cis)
 	/* From the end: a pod that is gone at once leaves the list. */
 	for (size_t i = cis->pod_count; i > 0; i--)
 		podlife_resume(cis->pods[i - 1]);
+}
+
+void cis_trim(struct cis *cis)
+{
+	struct cgroup cgroup;
+	struct err err = {0};
+
+	for (size_t i = 0; i < cis->pod_count; i++) {
+		enum pod_stage stage = cis->pods[i]->stage;
+
+		if (stage != POD_TICKET && stage != POD_REFUSED && stage != POD_FINISHED && stage != POD_DRAINED)
+			return;
+	}
+	if (cgroup_init(&cgroup, cis->config.cgroup_parent, &err) < 0) {
+		log_failure("cannot look for control groups", &err);
+		return;
+	}
+	/* One that is not empty belongs to another installation too. */
+	for (size_t i = 0; i < cgroup.count; i++)
+		(void)unlinkat(cgroup.hierarchies[i].mount, cgroup.path, AT_REMOVEDIR);
+	cgroup_done(&cgroup);
+}
+
+int cis_withdraw(struct cis *cis, struct err *err)
+{
+	cis_trim(cis);
+	return network_remove(cis->network, err);
 }
 
 void cis_close(struct cis *cis)

@@ -130,6 +130,10 @@ bool cis_is_idle(const struct cis *cis);
 /* Opens network and store, reads the records back; the pods are resumed by cis_resume. */
 int cis_open(struct cis *cis, struct err *err) MUST_CHECK;
 void cis_resume(struct cis *cis);
+/* Removes the parent of the pods' control groups when no pod is on this instance at the moment. */
+void cis_trim(struct cis *cis);
+/* Takes the bridge, the rules and the parent of the pods' control groups away, once no pod is left on them. */
+int cis_withdraw(struct cis *cis, struct err *err) MUST_CHECK;
 void cis_close(struct cis *cis);
 
 /* --- podlife.c: from ticket to end --- */

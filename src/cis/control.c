@@ -96,12 +96,11 @@ void control_idle(struct control *control)
 {
 	struct cis *cis = control->cis;
 	struct err err = {0};
-	int r = 0;
+	int r;
 
 	if (!cis->draining || !cis_is_idle(cis))
 		return;
-	if (cis->network)
-		r = network_remove(cis->network, &err);
+	r = cis_withdraw(cis, &err);
 	if (r < 0)
 		log_failure("cannot remove the pod network", &err);
 	for (size_t i = 0; i < CLIENTS_MAX; i++) {

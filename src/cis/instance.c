@@ -295,10 +295,10 @@ int instance_run(const struct instance_options *options, struct err *err)
 	if (r == 0)
 		r = serve(service, options, err);
 	/* With its one pod gone nothing needs the bridge. */
-	if (service->one_pod && service->cis.network && service->cis.pod_count == 0) {
+	if (service->one_pod && service->cis.network && cis_is_idle(&service->cis)) {
 		struct err failure = {0};
 
-		if (network_remove(service->cis.network, &failure) < 0)
+		if (cis_withdraw(&service->cis, &failure) < 0)
 			log_failure("cannot remove the pod network", &failure);
 	}
 	end(service);

@@ -10,7 +10,6 @@
 enum rule {
 	TAKE,  /* read elsewhere, or none of the instance's business */
 	UNSET, /* may only be absent, false or empty */
-	YES,   /* may only be absent or true */
 };
 
 struct row {
@@ -89,7 +88,7 @@ static const struct row container_security_rows[] = {
 	{"runAsGroup", TAKE},
 	{"runAsNonRoot", TAKE},
 	{"capabilities", TAKE},
-	{"readOnlyRootFilesystem", YES},
+	{"readOnlyRootFilesystem", TAKE},
 	{"seccompProfile", TAKE},
 	{"procMount", TAKE, "Default"},
 	{"privileged", UNSET},
@@ -138,10 +137,6 @@ static int check_field(const struct row *row, const char *path, const json_t *va
 		return 0;
 	case UNSET:
 		return is_unset(value) ? 0 : refuse(path, row->name, err);
-	case YES:
-		if (json_is_null(value) || json_is_true(value))
-			return 0;
-		return err_set(err, -EOPNOTSUPP, "field '%s.%s' can only be true on this instance", path, row->name);
 	}
 	return -EINVAL;
 }

@@ -401,6 +401,7 @@ static void finish(struct pod *pod)
 		podlife_save(pod);
 		podstatus_changed(pod);
 		podstatus_stopped(cis, pod->uid);
+		cis_trim(cis);
 		if (cis->idle)
 			cis->idle(cis);
 		return;
@@ -410,6 +411,7 @@ static void finish(struct pod *pod)
 	log_info("pod is gone", "namespace", pod->namespace, "pod", pod->name, "uid", pod->uid);
 	podstatus_stopped(cis, pod->uid);
 	cis_forget(pod);
+	cis_trim(cis);
 	if (cis->idle)
 		cis->idle(cis);
 }

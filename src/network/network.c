@@ -230,23 +230,29 @@ static int replace_rules(struct network *network, struct err *err)
 	return firewall_replace(network->firewall, pods, network->member_count, err);
 }
 
-/* Only this bridge forwards; the machine's own switch and its other links stay as they are. */
+/*
+ * Only this bridge forwards; the machine's own switch and its other links stay as they are. Pods speak IPv4 alone, and the
+ * bridge has no IPv6 address that they could try.
+ */
 static int set_sysctls(const struct network *network, struct err *err)
 {
 	static const struct {
-		const char *name, *value;
-	} rows[] = {{"forwarding", "1"},
-		    {"rp_filter", "1"},
-		    {"send_redirects", "0"},
-		    {"accept_redirects", "0"},
-		    {"accept_source_route", "0"}};
+		const char *family, *name, *value;
+	} rows[] = {
+		{"ipv4", "forwarding", "1"},          {"ipv4", "rp_filter", "1"},
+		{"ipv4", "send_redirects", "0"},      {"ipv4", "accept_redirects", "0"},
+		{"ipv4", "accept_source_route", "0"}, {"ipv6", "disable_ipv6", "1"},
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char path[128];
 		CLEANUP_CLOSE int fd = -1;
 
-		(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/%s", network->bridge, rows[i].name);
+		(void)snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", rows[i].family, network->bridge,
+			       rows[i].name);
 		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT && str_eq(rows[i].family, "ipv6"))
+			continue; /* the kernel has no IPv6 */
 		if (fd < 0 || fdio_write_all(fd, rows[i].value, 1) < 0)
 			return err_sys(err, -errno, "cannot set '%s'", path);
 	}
