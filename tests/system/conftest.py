@@ -18,7 +18,20 @@ import installation  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 TOP = HERE.parent.parent
+TEST_SECONDS = 180
 RESULTS = {'passed': 0, 'failed': 0, 'skipped': 0, 'unexpected skips': []}
+
+
+@pytest.fixture(autouse=True)
+def time_limit():
+    """No test may hang: after TEST_SECONDS it fails where it stands."""
+    def late(*_):
+        pytest.fail(f'not done within {TEST_SECONDS} s')
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(TEST_SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope='session')

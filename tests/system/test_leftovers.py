@@ -49,7 +49,7 @@ def test_hidden_network_namespace_is_found(cell, root):
         while not any(line.startswith('namespace: net:') for line in added(cell, before, root)):
             assert time.monotonic() < deadline
     finally:
-        process.kill()
+        process.terminate()
         process.wait()
 
 

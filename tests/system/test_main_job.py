@@ -202,7 +202,6 @@ def test_3_watch_and_logs(job):
     follow.wait(10)
     watch.terminate()
     seen = [line.split()[2] for line in watch.stdout if line.startswith('talker')]
-    watch.wait(10)
     assert 'Pending' in seen and 'Running' in seen
 
 
