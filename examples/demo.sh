@@ -29,7 +29,9 @@ mount --bind /run/netns /run/netns
 ip link set lo up
 command -v kubectl >/dev/null || PATH=$("$top/tools/debian-package" kubernetes-client)/usr/bin:$PATH
 
-step() { printf '\n\033[1m%3d s  %s\033[0m\n' $((SECONDS - started)) "$*"; }
+bold='' plain=''
+[[ ! -t 1 ]] || { bold=$'\033[1m' plain=$'\033[0m'; }
+step() { printf '\n%s%3d s  %s%s\n' "$bold" $((SECONDS - started)) "$*" "$plain"; }
 show() {
 	printf '$ %s\n' "$*" | sed "s|$root|\$ROOT|g; s|$top/||g"
 	"$@" 2>&1 | sed "s|$root|\$ROOT|g"
@@ -106,7 +108,7 @@ probe() {
 		  containers:
 		  - name: probe
 		    image: 127.0.0.1:5000/ims/busybox:bookworm
-		    command: [sh, -c, "nc -w 3 $2 $3 </dev/null && echo open || echo closed"]
+		    command: [sh, -c, "nc -w 3 $2 $3 </dev/null >/dev/null 2>&1 && echo open || echo closed"]
 	YAML
 }
 # reach FROM ADDRESS PORT WANTED
