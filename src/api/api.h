@@ -16,7 +16,7 @@
 
 #define API_BODY_MAX ((size_t)3 * 1024 * 1024) /* Kubernetes' own limit of a request body */
 #define API_DEPTH_MAX 64                       /* nesting of a body */
-#define API_VALUES_MAX 200000                  /* values in a body, so that few bytes cannot become much memory */
+#define API_VALUES_MAX 50000                   /* values in a body, so that few bytes cannot become much memory */
 
 struct api_message; /* a table of fields, api/schema.h */
 struct api_column;

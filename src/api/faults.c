@@ -52,6 +52,11 @@ void api_fault(struct api_faults *faults, const struct api_place *at, const char
 	va_list args;
 	size_t len;
 
+	if (faults->hidden) {
+		faults->count++;
+		faults->hidden++;
+		return;
+	}
 	api_place_format(name ? &below : at, path, sizeof(path));
 	(void)snprintf(text, sizeof(text), "%s: ", path[0] ? path : "<nil>");
 	len = strlen(text);

@@ -6,6 +6,8 @@
 #include "base/str.h"
 
 #define OPERATIONS_MAX 2000
+#define COPIED_MAX 20000   /* values that the copy operations of a patch may make together */
+#define WEIGHED_MAX 500000 /* values that all its operations may put somewhere */
 #define TOKEN_MAX 1024
 
 /* Where a pointer leads: the value's container and the last token. */
@@ -17,8 +19,9 @@ struct target {
 
 struct patching {
 	json_t *root;
-	size_t copied; /* values that copy operations made */
-	size_t number; /* of the operation, for messages */
+	size_t copied;  /* values that copy operations made */
+	size_t weighed; /* values that all operations put somewhere */
+	size_t number;  /* of the operation, for messages */
 	struct err *err;
 };
 
@@ -119,15 +122,15 @@ static void weigh(const json_t *value, int depth, size_t *count, int *deepest)
 /* Puts a value where the target is; takes the reference. */
 static int add(struct patching *patching, const struct target *target, const char *path, json_t *value)
 {
-	size_t index, count = 0;
 	int deepest = 0;
+	size_t index;
 
 	if (!value)
 		return err_set(patching->err, -ENOMEM, "out of memory");
-	weigh(value, target->depth, &count, &deepest);
-	if (deepest > API_DEPTH_MAX) {
+	weigh(value, target->depth, &patching->weighed, &deepest);
+	if (deepest > API_DEPTH_MAX || patching->weighed > WEIGHED_MAX) {
 		json_decref(value);
-		return fault(patching, "nests too deeply at", path);
+		return fault(patching, "nests too deeply or moves too much at", path);
 	}
 	if (!target->parent) {
 		json_decref(patching->root);
@@ -201,7 +204,7 @@ static int op_copy(struct patching *patching, const json_t *operation, const cha
 	if (!value)
 		return fault(patching, "no such path", from);
 	weigh(value, 0, &patching->copied, &deepest);
-	if (patching->copied > API_VALUES_MAX)
+	if (patching->copied > COPIED_MAX)
 		return fault(patching, "too much is copied to", path);
 	return add(patching, target, path, json_deep_copy(value));
 }

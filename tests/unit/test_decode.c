@@ -137,7 +137,7 @@ static void test_deep(void **state)
 	(void)state;
 	memset(body, '[', sizeof(body));
 	assert_int_equal(api_decode(pod_kind(), NULL, body, sizeof(body), API_STRICT, &pod, NULL, &err), ERR_SYNTAX);
-	assert_string_equal(err.msg, POD "json: nested deeper than 64 levels or more than 200000 values");
+	assert_string_equal(err.msg, POD "json: nested deeper than 64 levels or more than 50000 values");
 	assert_int_equal(api_decode(pod_kind(), "application/yaml", body, sizeof(body), API_STRICT, &pod, NULL, &err),
 			 ERR_SYNTAX);
 	assert_string_equal(err.msg, POD "yaml: line 1: nested too deeply");
