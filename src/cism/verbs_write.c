@@ -136,7 +136,10 @@ static int insert_once(struct call *call, json_t *object, struct err *err)
 	int r;
 
 	change_init(&change);
+	/* validated before, so that admission works on what is well formed, and after, because it changes the object */
 	r = api_default(admission.kind, object, err);
+	if (r == 0)
+		r = api_validate(admission.kind, object, NULL, err);
 	if (r == 0)
 		r = admission_run(&admission, err);
 	if (r == 0)
@@ -330,6 +333,8 @@ static int replace_once(struct call *call, json_t **object, const struct object 
 	r = api_default(admission.kind, *object, err);
 	if (r == 0 && !is_apply(call))
 		r = api_manage(admission.kind, old->json, *object, call->manager, call->routing.subresource, err);
+	if (r == 0)
+		r = api_validate(admission.kind, *object, old->json, err);
 	if (r == 0)
 		r = admission_run(&admission, err);
 	if (r == 0)
