@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "api/schema.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -46,7 +47,7 @@ json_t *api_age_cell(const json_t *object, const char *path, int64_t now_ms)
 	if (!stamp || clock_parse(stamp, &then) < 0)
 		return json_string("<unknown>");
 	api_age_format(text, now_ms - then);
-	return json_string(text);
+	return api_text(text);
 }
 
 static json_t *age_cell(const json_t *object, int64_t now_ms)
@@ -56,7 +57,7 @@ static json_t *age_cell(const json_t *object, int64_t now_ms)
 
 static json_t *text_or(const char *text, const char *otherwise)
 {
-	return json_string(text && *text ? text : otherwise);
+	return api_text(text && *text ? text : otherwise);
 }
 
 const struct api_column api_columns_default[] = {
@@ -135,7 +136,7 @@ static json_t *quota_cell(const json_t *object, int64_t now_ms)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s: %s/%s", len ? ", " : "", name,
 						in_use ? in_use : "0", json_string_value(value));
 	}
-	return json_string(text);
+	return api_text(text);
 }
 
 const struct api_column api_columns_resource_quota[] = {
@@ -226,7 +227,7 @@ static json_t *node_status_cell(const json_t *object, int64_t now_ms)
 	}
 	(void)snprintf(text, sizeof(text), "%s%s", status,
 		       json_is_true(api_value(object, "spec.unschedulable")) ? ",SchedulingDisabled" : "");
-	return json_string(text);
+	return api_text(text);
 }
 
 static json_t *node_roles_cell(const json_t *object, int64_t now_ms)
@@ -310,7 +311,7 @@ static json_t *event_object_cell(const json_t *object, int64_t now_ms)
 	(void)snprintf(text, sizeof(text), "%.100s/%.253s", kind ? kind : "", name ? name : "");
 	for (char *at = text; *at && *at != '/'; at++)
 		*at = (char)(*at >= 'A' && *at <= 'Z' ? *at + 32 : *at);
-	return json_string(text);
+	return api_text(text);
 }
 
 static json_t *event_source_cell(const json_t *object, int64_t now_ms)
@@ -323,7 +324,7 @@ static json_t *event_source_cell(const json_t *object, int64_t now_ms)
 		component = api_string(object, "reportingComponent");
 	(void)snprintf(text, sizeof(text), "%.200s%s%.200s", component ? component : "", host ? ", " : "",
 		       host ? host : "");
-	return json_string(text);
+	return api_text(text);
 }
 
 static json_t *event_count_cell(const json_t *object, int64_t now_ms)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "api/api.h"
+#include "api/schema.h"
 
 #include <errno.h>
 
@@ -84,4 +84,17 @@ const char *api_annotation(const json_t *object, const char *key)
 char *api_format(const json_t *object)
 {
 	return json_dumps(object, JSON_COMPACT | JSON_ENCODE_ANY);
+}
+
+json_t *api_text(const char *text)
+{
+	json_t *value = json_string(text);
+	CLEANUP_FREE char *clean = value ? NULL : strdup(text);
+
+	if (value || !clean)
+		return value;
+	for (char *at = clean; *at; at++)
+		if (*at & 0x80)
+			*at = '?';
+	return json_string(clean);
 }

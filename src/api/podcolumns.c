@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "api/schema.h"
 #include "base/clock.h"
 #include "base/str.h"
 
@@ -161,7 +162,7 @@ static json_t *ready_cell(const json_t *object, int64_t now_ms)
 
 	(void)now_ms;
 	(void)snprintf(text, sizeof(text), "%zu/%zu", summary.ready, summary.total);
-	return json_string(text);
+	return api_text(text);
 }
 
 static json_t *status_cell(const json_t *object, int64_t now_ms)
@@ -169,7 +170,7 @@ static json_t *status_cell(const json_t *object, int64_t now_ms)
 	struct summary summary = summarize(object);
 
 	(void)now_ms;
-	return json_string(summary.status);
+	return api_text(summary.status);
 }
 
 static json_t *restarts_cell(const json_t *object, int64_t now_ms)
@@ -182,7 +183,7 @@ static json_t *restarts_cell(const json_t *object, int64_t now_ms)
 		api_age_format(age, now_ms - summary.last_restart_ms);
 		(void)snprintf(text, sizeof(text), "%lld (%s ago)", (long long)summary.restarts, age);
 	}
-	return json_string(text);
+	return api_text(text);
 }
 
 static json_t *age_cell(const json_t *object, int64_t now_ms)

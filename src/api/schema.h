@@ -158,6 +158,9 @@ int api_wire_parse(const struct api_kind *kind, const char *bytes, size_t len, j
 int api_conform(const struct api_kind *kind, json_t *object, enum api_strictness strictness, struct buf *warnings,
 		struct err *err) MUST_CHECK;
 
+/* A string value of text that may be cut inside a character or be no UTF-8 at all: '?' stands for what is not ASCII then. */
+json_t *api_text(const char *text);
+
 /* "v1" or "group/version" into to. */
 #define API_VERSION_MAX 320
 void api_version_format(const struct api_kind *kind, char to[static API_VERSION_MAX]);

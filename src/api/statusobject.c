@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "api/api.h"
+#include "api/schema.h"
 
 #include <stdio.h>
 
@@ -18,20 +18,6 @@ static const struct {
 	{"Too long", "FieldValueTooLong"},
 	{"Too many", "FieldValueTooMany"},
 };
-
-/* A string value from bytes of any origin: what is not UTF-8 is replaced. */
-static json_t *text_value(const char *text)
-{
-	json_t *value = json_string(text);
-	CLEANUP_FREE char *clean = value ? NULL : strdup(text);
-
-	if (value || !clean)
-		return value;
-	for (char *at = clean; *at; at++)
-		if (*at & 0x80)
-			*at = '?';
-	return json_string(clean);
-}
 
 /* The end of one fault of a list "a: Required value; b: …": "; " outside quotes. */
 static size_t fault_length(const char *text)
@@ -63,14 +49,14 @@ static json_t *cause_of(const char *fault)
 		field = strndup(fault, (size_t)(colon - fault));
 		cause = json_object();
 		if (api_set(cause, "reason", json_string(causes[i].reason)) < 0 ||
-		    api_set(cause, "message", text_value(colon + 2)) < 0 || !field ||
-		    api_set(cause, "field", text_value(field)) < 0) {
+		    api_set(cause, "message", api_text(colon + 2)) < 0 || !field ||
+		    api_set(cause, "field", api_text(field)) < 0) {
 			json_decref(cause);
 			return NULL;
 		}
 		return cause;
 	}
-	return json_pack("{s:s, s:o, s:s}", "reason", "FieldValueInvalid", "message", text_value(fault), "field",
+	return json_pack("{s:s, s:o, s:s}", "reason", "FieldValueInvalid", "message", api_text(fault), "field",
 			 "<nil>");
 }
 
@@ -104,7 +90,7 @@ static json_t *invalid_message(const struct err *err, const struct api_kind *kin
 		       name ? name : "", many ? "[" : "", joined, many ? "]" : "");
 	if (api_set(details, "causes", list) < 0)
 		return NULL;
-	return text_value(text);
+	return api_text(text);
 }
 
 static json_t *plain_message(int code, const struct err *err)
@@ -115,7 +101,7 @@ static json_t *plain_message(int code, const struct err *err)
 		(void)snprintf(text, sizeof(text), "the server answered with status %d", code);
 	else
 		(void)snprintf(text, sizeof(text), "%s%s%s", err->msg, err->hint[0] ? "\nhint: " : "", err->hint);
-	return text_value(text);
+	return api_text(text);
 }
 
 static int fill_failure(json_t *status, int code, const struct err *err, const struct api_kind *kind, const char *name)
@@ -126,7 +112,7 @@ static int fill_failure(json_t *status, int code, const struct err *err, const s
 	int r = 0;
 
 	if (name && *name)
-		r |= api_set(details, "name", text_value(name));
+		r |= api_set(details, "name", api_text(name));
 	if (kind && *kind->group)
 		r |= api_set(details, "group", json_string(kind->group));
 	if (kind)

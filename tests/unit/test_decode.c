@@ -143,13 +143,37 @@ static void test_deep(void **state)
 	assert_string_equal(err.msg, POD "yaml: line 1: nested too deeply");
 }
 
+/* Few bytes must not become much memory. */
+static void test_many(void **state)
+{
+	static const struct {
+		const char *type, *begin, *item, *message;
+	} rows[] = {
+		{"application/json", "[1", ",1", POD "json: nested deeper than 64 levels or more than 50000 values"},
+		{"application/yaml", "", "- a\n", POD "yaml: line 49998: too many values"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP_BUF struct buf body = buf_of(API_BODY_MAX);
+		struct err err = {0};
+		json_t *pod = NULL;
+
+		assert_int_equal(buf_puts(&body, rows[i].begin), 0);
+		for (int n = 0; n < 60000; n++)
+			assert_int_equal(buf_puts(&body, rows[i].item), 0);
+		assert_int_equal(api_decode(pod_kind(), rows[i].type, body.data, body.len, API_STRICT, &pod, NULL,
+					    &err),
+				 ERR_SYNTAX);
+		assert_string_equal(err.msg, rows[i].message);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_warn),
-		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_good), cmocka_unit_test(test_bad),  cmocka_unit_test(test_warn),
+		cmocka_unit_test(test_deep), cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,26 @@ static void test_status(void **state)
 	}
 }
 
+/* A name that is cut inside a character must not make the whole table fail. */
+static void test_cut(void **state)
+{
+	const struct api_kind *kind = api_kind_by_name("", "v1", "Event");
+	CLEANUP_JSON json_t *event = json_pack("{s:{s:s, s:s}}", "involvedObject", "kind", "Pod", "name", "");
+	CLEANUP_JSON json_t *table = NULL;
+	struct err err = {0};
+	char name[400];
+	json_t *cells;
+
+	(void)state;
+	memset(name, 0, sizeof(name));
+	for (size_t i = 0; i + 2 < sizeof(name) - 1; i += 2)
+		memcpy(name + i, "\xc3\xa9", 2);
+	assert_int_equal(api_set(event, "involvedObject.name", json_string(name)), 0);
+	assert_int_equal(api_table(kind, &event, 1, "None", false, &table, &err), 0);
+	cells = api_value(json_array_get(json_object_get(table, "rows"), 0), "cells");
+	assert_non_null(strstr(json_string_value(json_array_get(cells, 3)), "pod/???"));
+}
+
 static void test_age(void **state)
 {
 	static const struct {
@@ -90,6 +110,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_age),
 	};
 
