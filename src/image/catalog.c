@@ -77,7 +77,9 @@ static int read_info(struct image_store *store, const char *name, struct catalog
 	if (r < 0)
 		return r;
 	info = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-	r = json_is_integer(json_object_get(info, "bytes")) && json_is_integer(json_object_get(info, "entries")) ? 0 : ERR_CORRUPT;
+	r = json_is_integer(json_object_get(info, "bytes")) && json_is_integer(json_object_get(info, "entries"))
+		    ? 0
+		    : ERR_CORRUPT;
 	if (r == 0) {
 		entry->bytes = (uint64_t)json_integer_value(json_object_get(info, "bytes"));
 		entry->entries = (uint64_t)json_integer_value(json_object_get(info, "entries"));
@@ -310,8 +312,11 @@ static int write_info(int dir, const struct unpack_totals *totals, struct err *e
 int catalog_publish(struct image_store *store, const char *name, int dir, const struct digest *digest,
 		    const struct unpack_totals *totals, struct err *err)
 {
-	struct catalog_entry entry = {
-		.digest = *digest, .bytes = totals->bytes, .entries = totals->entries, .used_ms = clock_wall_ms(), .holds = 1};
+	struct catalog_entry entry = {.digest = *digest,
+				      .bytes = totals->bytes,
+				      .entries = totals->entries,
+				      .used_ms = clock_wall_ms(),
+				      .holds = 1};
 	char final[CATALOG_NAME_SIZE];
 	int r = write_info(dir, totals, err);
 

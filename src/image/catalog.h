@@ -42,7 +42,8 @@ struct image_store {
 };
 
 /* A folder of its own for what is being unpacked; name is ".new-N". */
-int catalog_begin(struct image_store *store, char name[static CATALOG_NAME_SIZE], int *ret_dir, struct err *err) MUST_CHECK;
+int catalog_begin(struct image_store *store, char name[static CATALOG_NAME_SIZE], int *ret_dir,
+		  struct err *err) MUST_CHECK;
 
 /* Removes such a folder and all in it. */
 void catalog_abandon(struct image_store *store, const char *name);
@@ -58,7 +59,8 @@ int catalog_publish(struct image_store *store, const char *name, int dir, const 
 bool catalog_evict(struct image_store *store, uint64_t bytes);
 
 /* Fills a handle for an image that the caller has held. On failure the hold is let go. */
-int catalog_handle(struct image_store *store, const struct digest *digest, struct image **ret_image, struct err *err) MUST_CHECK;
+int catalog_handle(struct image_store *store, const struct digest *digest, struct image **ret_image,
+		   struct err *err) MUST_CHECK;
 
 /* Holds an image; ERR_NOT_FOUND. */
 int catalog_hold(struct image_store *store, const struct digest *digest, struct err *err) MUST_CHECK;

@@ -40,7 +40,8 @@ int decompress_new(enum media_compression compression, source_fn source, void *u
 		break;
 	case MEDIA_ZSTD:
 		decompress->zstd = ZSTD_createDCtx();
-		failed = !decompress->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(decompress->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX));
+		failed = !decompress->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(decompress->zstd, ZSTD_d_windowLogMax,
+										  ZSTD_WINDOW_LOG_MAX));
 		break;
 	}
 	if (failed) {
@@ -126,7 +127,7 @@ static int produce(struct decompress *decompress, char *to, size_t size, size_t 
 			return 0;
 		/* What the library still holds back comes out without input, before the end counts as premature. */
 		r = decompress->compression == MEDIA_GZIP ? gzip_step(decompress, to, size, ret_len, err)
-						       : zstd_step(decompress, to, size, ret_len, err);
+							  : zstd_step(decompress, to, size, ret_len, err);
 		if (r < 0)
 			return r;
 		if (decompress->end == 0 && *ret_len == 0 && !decompress->between)
@@ -146,7 +147,8 @@ int decompress_read(void *user, char *to, size_t size, size_t *ret_len, struct e
 	if (r < 0)
 		return r;
 	decompress->out += *ret_len;
-	if (decompress->out > DECOMPRESS_FREE && (decompress->out - DECOMPRESS_FREE) / DECOMPRESS_RATIO_MAX > decompress->in)
+	if (decompress->out > DECOMPRESS_FREE &&
+	    (decompress->out - DECOMPRESS_FREE) / DECOMPRESS_RATIO_MAX > decompress->in)
 		return err_set(err, ERR_TOO_LARGE, "it unpacks to more than %d times its size", DECOMPRESS_RATIO_MAX);
 	return 0;
 }

@@ -15,7 +15,8 @@
 struct decompress;
 
 /* Bytes come from source(user). -ENOMEM. */
-int decompress_new(enum media_compression compression, source_fn source, void *user, struct decompress **ret_decompress) MUST_CHECK;
+int decompress_new(enum media_compression compression, source_fn source, void *user,
+		   struct decompress **ret_decompress) MUST_CHECK;
 void decompress_free(struct decompress *decompress);
 CLEANUP_DEFINE(decompress, struct decompress *, decompress_free)
 

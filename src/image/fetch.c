@@ -11,7 +11,8 @@
 /* A layer is asked for again that often when the connection breaks, after 0.2 s, 0.4 s, … */
 #define TRIES 5
 
-int fetch_init(struct fetch *fetch, const struct image_request *request, const struct reference *reference, struct err *err)
+int fetch_init(struct fetch *fetch, const struct image_request *request, const struct reference *reference,
+	       struct err *err)
 {
 	*fetch = (struct fetch){.request = request, .reference = reference};
 	return http_client_new(request->client, &fetch->client, err);
@@ -29,8 +30,8 @@ static bool is_cancelled(const struct fetch *fetch)
 }
 
 /* One GET of "manifests" or "blobs" by digest. from: first byte wanted. An answer that is no success is an error. */
-static int get(struct fetch *fetch, const char *kind, const struct digest *digest, uint64_t from, struct http_call *call,
-	       struct http_reply *reply, struct err *err)
+static int get(struct fetch *fetch, const char *kind, const struct digest *digest, uint64_t from,
+	       struct http_call *call, struct http_reply *reply, struct err *err)
 {
 	const char *token = fetch->request->token, *headers[4] = {0};
 	CLEANUP_FREE char *url = NULL, *authorization = NULL, *range = NULL;
@@ -57,7 +58,8 @@ static int get(struct fetch *fetch, const char *kind, const struct digest *diges
 	r = http_client_call(fetch->client, call, reply, err);
 	if (r == 0 && reply->status != 200 && reply->status != 206) {
 		r = err_from_http_status(reply->status);
-		r = err_set(err, r ? r : ERR_UNAVAILABLE, "the registry answered %d for %s %s", reply->status, kind, text);
+		r = err_set(err, r ? r : ERR_UNAVAILABLE, "the registry answered %d for %s %s", reply->status, kind,
+			    text);
 	}
 	/* The caller's call outlives what it pointed to here. */
 	call->url = NULL;
@@ -66,8 +68,8 @@ static int get(struct fetch *fetch, const char *kind, const struct digest *diges
 }
 
 /* Reads a whole document and verifies it. type (may be NULL) takes its Content-Type without parameters. */
-static int get_document(struct fetch *fetch, const char *kind, const struct digest *digest, size_t max, char type[static 256],
-			struct buf *ret_bytes, struct err *err)
+static int get_document(struct fetch *fetch, const char *kind, const struct digest *digest, size_t max,
+			char type[static 256], struct buf *ret_bytes, struct err *err)
 {
 	struct http_reply reply CLEANUP_HTTP_REPLY = {.body = buf_of(max)};
 	struct http_call call = {.timeout_ms = 60000};
@@ -97,7 +99,10 @@ static int get_manifest(struct fetch *fetch, const struct digest *digest, const 
 
 	if (r < 0)
 		return r;
-	r = manifest_parse(bytes->data ? bytes->data : "", bytes->len, expected_type ? expected_type : type[0] ? type : NULL,
+	r = manifest_parse(bytes->data ? bytes->data : "", bytes->len,
+			   expected_type ? expected_type
+			   : type[0]     ? type
+					 : NULL,
 			   manifest, err);
 	if (r < 0)
 		buf_done(bytes);
@@ -121,8 +126,8 @@ int fetch_manifest(struct fetch *fetch, struct buf *ret_bytes, struct manifest *
 		index = (struct manifest){0};
 		return 0;
 	}
-	r = manifest_select(&index, request->os ? request->os : "linux", request->architecture ? request->architecture : "amd64",
-			    &entry, err);
+	r = manifest_select(&index, request->os ? request->os : "linux",
+			    request->architecture ? request->architecture : "amd64", &entry, err);
 	if (r < 0)
 		return r;
 	r = get_manifest(fetch, &entry->digest, entry->media_type, ret_bytes, ret_manifest, err);

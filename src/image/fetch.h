@@ -24,7 +24,8 @@ void fetch_done(struct fetch *fetch);
  * Reads the manifest for the request's platform, through an index when the reference names one. Both the bytes, which the
  * caller ends with buf_done, and what they say, which he ends with manifest_done.
  */
-int fetch_manifest(struct fetch *fetch, struct buf *ret_bytes, struct manifest *ret_manifest, struct err *err) MUST_CHECK;
+int fetch_manifest(struct fetch *fetch, struct buf *ret_bytes, struct manifest *ret_manifest,
+		   struct err *err) MUST_CHECK;
 
 /* Reads a small blob whole and verifies size and digest. */
 int fetch_blob(struct fetch *fetch, const struct descriptor *blob, struct buf *ret_bytes, struct err *err) MUST_CHECK;

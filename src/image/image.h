@@ -46,7 +46,8 @@ int image_ingest_main(void);
  * Opens the store in a folder, which the caller keeps open as long as the store; makes what is missing, removes what a
  * crash left unfinished. ERR_BUSY when another process has the store open.
  */
-int image_store_open(int dir, const struct image_store_config *config, struct image_store **ret_store, struct err *err) MUST_CHECK;
+int image_store_open(int dir, const struct image_store_config *config, struct image_store **ret_store,
+		     struct err *err) MUST_CHECK;
 
 /* Closes it; no pull may be under way. NULL is accepted. */
 void image_store_close(struct image_store *store);
@@ -69,12 +70,13 @@ CLEANUP_DEFINE(image, struct image *, image_release)
 int image_open_root(const struct image *image, int *ret_fd, struct err *err) MUST_CHECK;
 
 struct image_request {
-	const char *image;                       /* "host[:port]/repository[:tag]@digest"; the digest is required, a tag ignored */
-	const char *token;                       /* sent as "Authorization: Bearer", or NULL */
-	const struct http_client_config *client; /* what to trust and show; https, or http for a host that is configured so */
-	bool plain_http;                         /* the registry speaks http: tests, loopback */
-	const char *os, *architecture;           /* NULL: linux, amd64 */
-	const atomic_bool *cancelled;            /* looked at between pieces: -ECANCELED; or NULL */
+	const char *image; /* "host[:port]/repository[:tag]@digest"; the digest is required, a tag ignored */
+	const char *token; /* sent as "Authorization: Bearer", or NULL */
+	const struct http_client_config
+		*client;               /* what to trust and show; https, or http for a host that is configured so */
+	bool plain_http;               /* the registry speaks http: tests, loopback */
+	const char *os, *architecture; /* NULL: linux, amd64 */
+	const atomic_bool *cancelled;  /* looked at between pieces: -ECANCELED; or NULL */
 };
 
 /*
@@ -84,10 +86,12 @@ struct image_request {
  * document that is refused; -EMEDIUMTYPE; ERR_TOO_LARGE; ERR_UNAVAILABLE; ERR_DENIED, ERR_UNKNOWN_PEER, ERR_NOT_FOUND:
  * the registry's answer; -ENOSPC.
  */
-int image_pull(struct image_store *store, const struct image_request *request, struct image **ret_image, struct err *err) MUST_CHECK;
+int image_pull(struct image_store *store, const struct image_request *request, struct image **ret_image,
+	       struct err *err) MUST_CHECK;
 
 /* Yields an image that is there; ERR_NOT_FOUND. */
-int image_get(struct image_store *store, const struct digest *digest, struct image **ret_image, struct err *err) MUST_CHECK;
+int image_get(struct image_store *store, const struct digest *digest, struct image **ret_image,
+	      struct err *err) MUST_CHECK;
 
 struct image_row {
 	struct digest digest;

@@ -27,11 +27,12 @@
 
 /* All that unpacking does; everything else fails with EPERM. */
 static const char *calls[] = {
-	"read",          "write",        "close",          "openat",          "openat2",    "fstat",         "newfstatat",
-	"mkdirat",       "symlinkat",    "linkat",         "unlinkat",        "fchown",     "fchownat",      "fchmod",
-	"utimensat",     "fsetxattr",    "getdents64",     "lseek",           "fcntl",      "mmap",          "munmap",
-	"mremap",        "mprotect",     "madvise",        "brk",             "futex",      "getrandom",     "rt_sigreturn",
-	"rt_sigaction",  "rt_sigprocmask", "clock_gettime", "exit",           "exit_group", "restart_syscall", "getpid",
+	"read",          "write",   "close",      "openat",          "openat2",      "fstat",
+	"newfstatat",    "mkdirat", "symlinkat",  "linkat",          "unlinkat",     "fchown",
+	"fchownat",      "fchmod",  "utimensat",  "fsetxattr",       "getdents64",   "lseek",
+	"fcntl",         "mmap",    "munmap",     "mremap",          "mprotect",     "madvise",
+	"brk",           "futex",   "getrandom",  "rt_sigreturn",    "rt_sigaction", "rt_sigprocmask",
+	"clock_gettime", "exit",    "exit_group", "restart_syscall", "getpid",
 };
 
 static int limit_resources(struct err *err)
@@ -94,7 +95,8 @@ int ingest_confine(int root, struct err *err)
 	int r;
 
 	if (geteuid() != 0)
-		return err_set(err, -EPERM, "unpacking must be started as root: the files of an image have many owners");
+		return err_set(err, -EPERM,
+			       "unpacking must be started as root: the files of an image have many owners");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, -errno, "cannot confine unpacking");
 	r = limit_resources(err);

@@ -32,7 +32,8 @@ static int check_layer(const struct pull *pull, size_t i, struct err *err)
 	struct media media = media_of(layer->media_type);
 
 	if (media.kind != MEDIA_LAYER)
-		return err_set(err, -EMEDIUMTYPE, "layers[%zu].mediaType '%.100s' is not a layer", i, layer->media_type);
+		return err_set(err, -EMEDIUMTYPE, "layers[%zu].mediaType '%.100s' is not a layer", i,
+			       layer->media_type);
 	if (media.encrypted)
 		return err_set(err, -EMEDIUMTYPE, "layers[%zu] is encrypted, which this store cannot unpack", i);
 	if (layer->size > pull->store->config.image_bytes)
@@ -47,11 +48,11 @@ static int check_config(const struct pull *pull, struct err *err)
 	const char *architecture = pull->request->architecture ? pull->request->architecture : "amd64";
 
 	if (!str_eq(pull->config.os, os) || !str_eq(pull->config.architecture, architecture))
-		return err_set(err, ERR_INVALID, "it is for %.50s/%.50s, not for %s/%s", pull->config.os, pull->config.architecture, os,
-			       architecture);
+		return err_set(err, ERR_INVALID, "it is for %.50s/%.50s, not for %s/%s", pull->config.os,
+			       pull->config.architecture, os, architecture);
 	if (pull->config.diff_id_count != pull->manifest.entry_count)
-		return err_set(err, ERR_INVALID, "the configuration has %zu diff_ids for %zu layers", pull->config.diff_id_count,
-			       pull->manifest.entry_count);
+		return err_set(err, ERR_INVALID, "the configuration has %zu diff_ids for %zu layers",
+			       pull->config.diff_id_count, pull->manifest.entry_count);
 	return 0;
 }
 
@@ -66,14 +67,15 @@ static int read_documents(struct pull *pull, struct err *err)
 		return err_set(err, -EMEDIUMTYPE, "config.mediaType '%.100s' is not an image configuration",
 			       manifest->config.media_type);
 	if (manifest->entry_count > LAYERS_MAX)
-		return err_set(err, ERR_TOO_LARGE, "it has %zu layers, more than %d", manifest->entry_count, LAYERS_MAX);
+		return err_set(err, ERR_TOO_LARGE, "it has %zu layers, more than %d", manifest->entry_count,
+			       LAYERS_MAX);
 	for (size_t i = 0; r == 0 && i < manifest->entry_count; i++)
 		r = check_layer(pull, i, err);
 	if (r == 0)
 		r = fetch_blob(&pull->fetch, &manifest->config, &pull->config_bytes, err);
 	if (r == 0)
-		r = image_config_parse(pull->config_bytes.data ? pull->config_bytes.data : "", pull->config_bytes.len, &pull->config,
-				       err);
+		r = image_config_parse(pull->config_bytes.data ? pull->config_bytes.data : "", pull->config_bytes.len,
+				       &pull->config, err);
 	return r < 0 ? r : check_config(pull, err);
 }
 
@@ -116,9 +118,11 @@ static int fill_and_publish(struct pull *pull, struct err *err)
 		return r;
 	r = unpack_layers(pull, &totals, err);
 	if (r == 0)
-		r = fdio_replace_file(pull->dir, "config.json", pull->config_bytes.data, pull->config_bytes.len, 0600, err);
+		r = fdio_replace_file(pull->dir, "config.json", pull->config_bytes.data, pull->config_bytes.len, 0600,
+				      err);
 	if (r == 0)
-		r = fdio_replace_file(pull->dir, "manifest.json", pull->manifest_bytes.data, pull->manifest_bytes.len, 0600, err);
+		r = fdio_replace_file(pull->dir, "manifest.json", pull->manifest_bytes.data, pull->manifest_bytes.len,
+				      0600, err);
 	if (r == 0)
 		r = catalog_publish(pull->store, pull->name, pull->dir, &pull->reference->digest, &totals, err);
 	(void)close(pull->dir);
@@ -195,7 +199,8 @@ static void end_pull(struct image_store *store, struct catalog_pull *pull, int c
 }
 
 /* Begins a pull, or waits for the one under way: *ret_pull is NULL when its outcome stands. */
-static int begin_pull(struct image_store *store, const struct digest *digest, struct catalog_pull **ret_pull, struct err *err)
+static int begin_pull(struct image_store *store, const struct digest *digest, struct catalog_pull **ret_pull,
+		      struct err *err)
 {
 	struct catalog_pull *pull;
 	int r = 0;
@@ -243,7 +248,8 @@ static int pull_once(struct image_store *store, const struct image_request *requ
 	return r;
 }
 
-int image_pull(struct image_store *store, const struct image_request *request, struct image **ret_image, struct err *err)
+int image_pull(struct image_store *store, const struct image_request *request, struct image **ret_image,
+	       struct err *err)
 {
 	struct reference reference;
 	struct err here = {0};

@@ -218,7 +218,11 @@ static int read_header(struct tar *tar, struct header *header, struct err *err)
 	}
 	if (!checksum_matches(header))
 		return refuse(tar, err, "the header's checksum is wrong");
-	if (memcmp(header->magic, "ustar\0" "00", 8) != 0 && memcmp(header->magic, "ustar  ", 8) != 0)
+	if (memcmp(header->magic,
+		   "ustar\0"
+		   "00",
+		   8) != 0 &&
+	    memcmp(header->magic, "ustar  ", 8) != 0)
 		return refuse(tar, err, "the header is neither ustar nor GNU");
 	return 1;
 }
@@ -394,14 +398,17 @@ static int read_target(struct tar *tar, const struct header *header, struct err 
 	if (!entry->target[0])
 		return refuse_named(tar, err, "the link has no target");
 	if (entry->type == TAR_SYMLINK)
-		return leaves_root(entry->name, entry->target) ? refuse_named(tar, err, "the symbolic link leaves the root") : 0;
+		return leaves_root(entry->name, entry->target)
+			       ? refuse_named(tar, err, "the symbolic link leaves the root")
+			       : 0;
 	wrong = normalise(entry->target);
 	if (!wrong && !entry->target[0])
 		wrong = "it is the root folder";
 	if (wrong) {
 		char quoted[QUOTE_SIZE], target[QUOTE_SIZE];
 
-		return err_set(err, ERR_INVALID, "entry '%s': hard link to '%s': %s", tar_quote(quoted, sizeof(quoted), entry->name),
+		return err_set(err, ERR_INVALID, "entry '%s': hard link to '%s': %s",
+			       tar_quote(quoted, sizeof(quoted), entry->name),
 			       tar_quote(target, sizeof(target), entry->target), wrong);
 	}
 	return 0;
@@ -412,7 +419,8 @@ static int read_type(struct tar *tar, char type)
 	static const struct {
 		char letter;
 		enum tar_type type;
-	} types[] = {{'0', TAR_FILE}, {'\0', TAR_FILE}, {'7', TAR_FILE}, {'1', TAR_LINK}, {'2', TAR_SYMLINK}, {'5', TAR_FOLDER}};
+	} types[] = {{'0', TAR_FILE}, {'\0', TAR_FILE},   {'7', TAR_FILE},
+		     {'1', TAR_LINK}, {'2', TAR_SYMLINK}, {'5', TAR_FOLDER}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		if (types[i].letter != type)

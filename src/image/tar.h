@@ -16,7 +16,7 @@
 #define TAR_NAME_SIZE 4096
 #define TAR_XATTRS_MAX 32
 #define TAR_EXTENDED_MAX (1u << 20) /* bytes of one pax header */
-#define TAR_DEPTH_MAX 128 /* components of a name: what removes a tree holds a descriptor for each */
+#define TAR_DEPTH_MAX 128           /* components of a name: what removes a tree holds a descriptor for each */
 #define TAR_ID_MAX 65535
 #define TAR_FILE_MAX (UINT64_C(1) << 40)
 

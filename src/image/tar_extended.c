@@ -26,7 +26,8 @@ void tar_extended_done(struct tar_extended *extended)
 
 void tar_extended_clear(struct tar_extended *extended)
 {
-	struct buf pax = extended->pax, global = extended->global, name = extended->long_name, target = extended->long_target;
+	struct buf pax = extended->pax, global = extended->global, name = extended->long_name,
+		   target = extended->long_target;
 
 	*extended = (struct tar_extended){.pax = pax, .global = global, .long_name = name, .long_target = target};
 }
@@ -107,7 +108,8 @@ static int pax_mtime(struct tar_extended *to, const char *key, char *value, size
 		return err_set(err, ERR_INVALID, "the time is given twice");
 	if (dot)
 		*dot = '\0';
-	if (strlen(value) + (dot ? 1 + strlen(dot + 1) : 0) != len || str_parse_u64(value + negative, UINT64_C(1) << 40, &seconds) < 0 ||
+	if (strlen(value) + (dot ? 1 + strlen(dot + 1) : 0) != len ||
+	    str_parse_u64(value + negative, UINT64_C(1) << 40, &seconds) < 0 ||
 	    (dot && dot[1 + strspn(dot + 1, "0123456789")]))
 		return err_set(err, ERR_INVALID, "the time is not a number of seconds");
 	to->has_mtime = true;
@@ -127,7 +129,8 @@ static int pax_xattr(struct tar_extended *to, const char *key, char *value, size
 	if (to->xattr_count == TAR_XATTRS_MAX)
 		return err_set(err, ERR_TOO_LARGE, "there are more than %d extended attributes", TAR_XATTRS_MAX);
 	if (!*key || strlen(key) > 255)
-		return err_set(err, ERR_INVALID, "the name of an extended attribute has %zu bytes, not 1 to 255", strlen(key));
+		return err_set(err, ERR_INVALID, "the name of an extended attribute has %zu bytes, not 1 to 255",
+			       strlen(key));
 	to->xattrs[to->xattr_count++] = (struct tar_xattr){.name = key, .value = value, .len = len};
 	return 0;
 }
@@ -173,8 +176,8 @@ static int cut_record(char **at, const char *end, char **ret_key, char **ret_val
 	if (!space || space - record > 8)
 		return err_set(err, ERR_SYNTAX, "an extended header has a record without length");
 	*space = '\0';
-	if (str_parse_u64(record, TAR_EXTENDED_MAX, &len) < 0 || len > (uint64_t)(end - record) || record + len < space + 3 ||
-	    record[len - 1] != '\n')
+	if (str_parse_u64(record, TAR_EXTENDED_MAX, &len) < 0 || len > (uint64_t)(end - record) ||
+	    record + len < space + 3 || record[len - 1] != '\n')
 		return err_set(err, ERR_SYNTAX, "an extended header has a record of a wrong length");
 	record[len - 1] = '\0';
 	equals = memchr(space + 1, '=', (size_t)(record + len - 1 - (space + 1)));
@@ -221,7 +224,8 @@ static int take_global(struct tar_extended *extended, struct err *err)
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < ARRAY_SIZE(records); i++)
-			if (str_ends(records[i].key, ".") ? str_starts(key, records[i].key) : str_eq(key, records[i].key))
+			if (str_ends(records[i].key, ".") ? str_starts(key, records[i].key)
+							  : str_eq(key, records[i].key))
 				return err_set(err, ERR_INVALID, "a global extended header sets '%s'", records[i].key);
 	}
 	return 0;

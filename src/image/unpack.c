@@ -87,7 +87,8 @@ static int touch_path(struct unpack *unpack, const char *name, size_t len, struc
 	int r = pathset_add(&unpack->touched, name, len, NULL);
 
 	if (r == -EFBIG)
-		return err_set(err, ERR_TOO_LARGE, "the image has more than %llu entries", (unsigned long long)unpack->limits.entries);
+		return err_set(err, ERR_TOO_LARGE, "the image has more than %llu entries",
+			       (unsigned long long)unpack->limits.entries);
 	return r < 0 ? err_sys(err, r, "cannot remember a path") : 0;
 }
 
@@ -182,7 +183,8 @@ static int remove_older_inside(struct unpack *unpack, int dir, const char *path,
 		if (str_eq(entry->d_name, ".") || str_eq(entry->d_name, ".."))
 			continue;
 		child = str_format("%s%s%s", path, *path ? "/" : "", entry->d_name);
-		r = child ? remove_older(unpack, dirfd(entries), entry->d_name, child, err) : err_sys(err, -ENOMEM, "cannot apply a whiteout");
+		r = child ? remove_older(unpack, dirfd(entries), entry->d_name, child, err)
+			  : err_sys(err, -ENOMEM, "cannot apply a whiteout");
 	}
 	(void)closedir(entries);
 	return r;
@@ -200,7 +202,9 @@ static int remove_older(struct unpack *unpack, int dir, const char *base, const 
 		return fdio_remove_tree(dir, base, err);
 	fd = openat(dir, base, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOTDIR || errno == ELOOP || errno == ENOENT ? 0 : err_sys(err, -errno, "cannot apply a whiteout");
+		return errno == ENOTDIR || errno == ELOOP || errno == ENOENT
+			       ? 0
+			       : err_sys(err, -errno, "cannot apply a whiteout");
 	return remove_older_inside(unpack, fd, path, err);
 }
 
@@ -244,7 +248,8 @@ static int apply_whiteout(struct unpack *unpack, const struct tar_entry *entry, 
 
 	if (entry->type != TAR_FILE || entry->size)
 		return err_set(err, ERR_INVALID, "a whiteout is not an empty file");
-	if (!str_eq(base, OPAQUE) && (!*hidden || str_eq(hidden, ".") || str_eq(hidden, "..") || str_starts(hidden, WHITEOUT)))
+	if (!str_eq(base, OPAQUE) &&
+	    (!*hidden || str_eq(hidden, ".") || str_eq(hidden, "..") || str_starts(hidden, WHITEOUT)))
 		return err_set(err, ERR_INVALID, "it is an unknown kind of whiteout");
 	memcpy(parent, entry->name, len);
 	parent[len] = '\0';
@@ -264,7 +269,8 @@ static int apply_whiteout(struct unpack *unpack, const struct tar_entry *entry, 
 }
 
 /* Makes way for the entry: what older layers have there goes, unless both are folders; what this layer has there stays. */
-static int clear_place(struct unpack *unpack, const struct tar_entry *entry, const char *base, bool *ret_exists, struct err *err)
+static int clear_place(struct unpack *unpack, const struct tar_entry *entry, const char *base, bool *ret_exists,
+		       struct err *err)
 {
 	bool touched, folder;
 	struct stat st;
@@ -293,7 +299,8 @@ static int set_xattrs(int fd, const struct tar_entry *entry, struct err *err)
 		if (!str_starts(xattr->name, "user."))
 			continue;
 		if (str_starts(xattr->name, "user.overlay."))
-			return err_set(err, ERR_INVALID, "the extended attribute '%.64s' is overlayfs' own", xattr->name);
+			return err_set(err, ERR_INVALID, "the extended attribute '%.64s' is overlayfs' own",
+				       xattr->name);
 		if (fsetxattr(fd, xattr->name, xattr->value, xattr->len, 0) < 0)
 			return err_sys(err, -errno, "cannot set the extended attribute '%.64s'", xattr->name);
 	}
@@ -319,12 +326,14 @@ static int account(struct unpack *unpack, uint64_t bytes, struct err *err)
 	uint64_t rounded = bytes + (-bytes & (BLOCK - 1));
 
 	if (unpack->limits.bytes - unpack->totals.bytes < rounded)
-		return err_set(err, ERR_TOO_LARGE, "the image has more than %llu bytes", (unsigned long long)unpack->limits.bytes);
+		return err_set(err, ERR_TOO_LARGE, "the image has more than %llu bytes",
+			       (unsigned long long)unpack->limits.bytes);
 	unpack->totals.bytes += rounded;
 	return 0;
 }
 
-static int make_file(struct unpack *unpack, struct tar *tar, const struct tar_entry *entry, const char *base, struct err *err)
+static int make_file(struct unpack *unpack, struct tar *tar, const struct tar_entry *entry, const char *base,
+		     struct err *err)
 {
 	CLEANUP_CLOSE int fd = -1;
 	const char *bytes;
@@ -355,9 +364,9 @@ static int make_link(struct unpack *unpack, const struct tar_entry *entry, const
 	parent[slash ? slash - entry->target : 0] = '\0';
 	dir = open_below(unpack->root, parent, O_PATH | O_DIRECTORY);
 	if (dir < 0)
-		return dir == -ELOOP || dir == -ENOTDIR || dir == -ENOENT ?
-			       err_set(err, ERR_INVALID, "the hard link's target is not there") :
-			       err_sys(err, dir, "cannot make the hard link");
+		return dir == -ELOOP || dir == -ENOTDIR || dir == -ENOENT
+			       ? err_set(err, ERR_INVALID, "the hard link's target is not there")
+			       : err_sys(err, dir, "cannot make the hard link");
 	if (linkat(dir, target, unpack->parent, base, 0) == 0)
 		return 0;
 	if (errno == ENOENT)
@@ -385,7 +394,8 @@ static int remember_time(struct unpack *unpack, const struct tar_entry *entry, s
 	size_t len = strlen(entry->name) + 64;
 
 	if (unpack->folder_bytes + len > FOLDER_BYTES_MAX)
-		return err_set(err, ERR_TOO_LARGE, "the image has more folders than %u bytes can hold", FOLDER_BYTES_MAX);
+		return err_set(err, ERR_TOO_LARGE, "the image has more folders than %u bytes can hold",
+			       FOLDER_BYTES_MAX);
 	if (unpack->folder_count == unpack->folder_capacity) {
 		size_t capacity = unpack->folder_capacity ? unpack->folder_capacity * 2 : 256;
 
@@ -403,7 +413,8 @@ static int remember_time(struct unpack *unpack, const struct tar_entry *entry, s
 	return 0;
 }
 
-static int make_folder(struct unpack *unpack, const struct tar_entry *entry, const char *base, bool exists, struct err *err)
+static int make_folder(struct unpack *unpack, const struct tar_entry *entry, const char *base, bool exists,
+		       struct err *err)
 {
 	CLEANUP_CLOSE int fd = -1;
 	int r = exists ? 0 : account(unpack, BLOCK, err);
@@ -419,7 +430,8 @@ static int make_folder(struct unpack *unpack, const struct tar_entry *entry, con
 	return r < 0 ? r : remember_time(unpack, entry, err);
 }
 
-static int make_entry(struct unpack *unpack, struct tar *tar, const struct tar_entry *entry, const char *base, struct err *err)
+static int make_entry(struct unpack *unpack, struct tar *tar, const struct tar_entry *entry, const char *base,
+		      struct err *err)
 {
 	bool exists;
 	int r = clear_place(unpack, entry, base, &exists, err);
@@ -456,7 +468,8 @@ static int apply_entry(struct unpack *unpack, struct tar *tar, const struct tar_
 	int r;
 
 	if (++unpack->totals.entries > unpack->limits.entries)
-		return err_set(err, ERR_TOO_LARGE, "the image has more than %llu entries", (unsigned long long)unpack->limits.entries);
+		return err_set(err, ERR_TOO_LARGE, "the image has more than %llu entries",
+			       (unsigned long long)unpack->limits.entries);
 	if (!entry->name[0]) {
 		r = set_metadata(unpack->root, entry, entry->mode, err);
 		return r < 0 ? r : remember_time(unpack, entry, err);
@@ -489,7 +502,9 @@ int unpack_layer(struct unpack *unpack, source_fn source, void *user, struct err
 		if (r < 0) {
 			*err = inner;
 			/* What the reader says names the entry already. */
-			return str_starts(inner.msg, "entry ") ? r : err_prefix(err, "entry '%s'", tar_quote(quoted, sizeof(quoted), entry->name));
+			return str_starts(inner.msg, "entry ")
+				       ? r
+				       : err_prefix(err, "entry '%s'", tar_quote(quoted, sizeof(quoted), entry->name));
 		}
 	}
 	forget_parent(unpack);

@@ -37,8 +37,9 @@ int digest_parse(const char *text, struct digest *ret_digest, struct err *err)
 			continue;
 		digest.algorithm = (enum digest_algorithm)i;
 		if (str_unhex(digest.bytes, algorithms[i].size, text + len + 1) < 0)
-			return err_set(err, ERR_INVALID, "digest '%.200s' is not '%s:' and %zu lower-case hexadecimal digits",
-				       text, algorithms[i].name, algorithms[i].size * 2);
+			return err_set(err, ERR_INVALID,
+				       "digest '%.200s' is not '%s:' and %zu lower-case hexadecimal digits", text,
+				       algorithms[i].name, algorithms[i].size * 2);
 		*ret_digest = digest;
 		return 0;
 	}

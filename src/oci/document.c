@@ -32,7 +32,8 @@ int document_parse(const char *bytes, size_t len, size_t max, json_t **ret_root,
 	return 0;
 }
 
-int document_string(const json_t *object, const char *where, const char *name, bool required, const char **ret_value, struct err *err)
+int document_string(const json_t *object, const char *where, const char *name, bool required, const char **ret_value,
+		    struct err *err)
 {
 	const json_t *value = json_object_get(object, name);
 
@@ -48,8 +49,8 @@ int document_string(const json_t *object, const char *where, const char *name, b
 	return 0;
 }
 
-int document_strings(const json_t *object, const char *where, const char *name, size_t max, const char ***ret_list, size_t *ret_count,
-		     struct err *err)
+int document_strings(const json_t *object, const char *where, const char *name, size_t max, const char ***ret_list,
+		     size_t *ret_count, struct err *err)
 {
 	const json_t *value = json_object_get(object, name);
 	size_t count = json_array_size(value);

@@ -26,7 +26,7 @@ int document_string(const json_t *object, const char *where, const char *name, b
  * A member that is a list of at most max strings, absent or null meaning none: *ret_list is a NULL-terminated array the
  * caller frees, its strings kept by reference.
  */
-int document_strings(const json_t *object, const char *where, const char *name, size_t max, const char ***ret_list, size_t *ret_count,
-		     struct err *err) MUST_CHECK;
+int document_strings(const json_t *object, const char *where, const char *name, size_t max, const char ***ret_list,
+		     size_t *ret_count, struct err *err) MUST_CHECK;
 
 #endif

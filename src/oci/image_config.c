@@ -8,7 +8,8 @@
 
 static int read_environment(const json_t *object, struct image_config *config, struct err *err)
 {
-	int r = document_strings(object, "config.", "Env", IMAGE_CONFIG_STRINGS_MAX, &config->environment, &config->environment_count, err);
+	int r = document_strings(object, "config.", "Env", IMAGE_CONFIG_STRINGS_MAX, &config->environment,
+				 &config->environment_count, err);
 
 	if (r < 0)
 		return r;
@@ -16,7 +17,8 @@ static int read_environment(const json_t *object, struct image_config *config, s
 		const char *equals = strchr(config->environment[i], '=');
 
 		if (!equals || equals == config->environment[i])
-			return err_set(err, ERR_INVALID, "config.Env[%zu] '%.100s' is not 'NAME=value'", i, config->environment[i]);
+			return err_set(err, ERR_INVALID, "config.Env[%zu] '%.100s' is not 'NAME=value'", i,
+				       config->environment[i]);
 	}
 	return 0;
 }
@@ -28,9 +30,11 @@ static int read_process(const json_t *object, struct image_config *config, struc
 
 	if (object && !json_is_null(object) && !json_is_object(object))
 		return err_set(err, ERR_INVALID, "config is not an object");
-	r = document_strings(object, where, "Entrypoint", IMAGE_CONFIG_STRINGS_MAX, &config->entrypoint, &config->entrypoint_count, err);
+	r = document_strings(object, where, "Entrypoint", IMAGE_CONFIG_STRINGS_MAX, &config->entrypoint,
+			     &config->entrypoint_count, err);
 	if (r == 0)
-		r = document_strings(object, where, "Cmd", IMAGE_CONFIG_STRINGS_MAX, &config->command, &config->command_count, err);
+		r = document_strings(object, where, "Cmd", IMAGE_CONFIG_STRINGS_MAX, &config->command,
+				     &config->command_count, err);
 	if (r == 0)
 		r = read_environment(object, config, err);
 	if (r == 0)
@@ -121,8 +125,10 @@ int image_config_ids(const struct image_config *config, uid_t *ret_uid, gid_t *r
 	if ((colon ? (size_t)(colon - user) : strlen(user)) < sizeof(first))
 		memcpy(first, user, colon ? (size_t)(colon - user) : strlen(user));
 	if (str_parse_u64(first, 65535, &uid) < 0 || (colon && str_parse_u64(colon + 1, 65535, &gid) < 0))
-		return err_set(err, ERR_INVALID, "image configuration: config.User '%.100s' is not 'uid' or 'uid:gid' with numbers up to 65535",
-			       user);
+		return err_set(
+			err, ERR_INVALID,
+			"image configuration: config.User '%.100s' is not 'uid' or 'uid:gid' with numbers up to 65535",
+			user);
 	*ret_uid = (uid_t)uid;
 	*ret_gid = (gid_t)gid;
 	return 0;

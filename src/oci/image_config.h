@@ -19,11 +19,11 @@ struct image_config {
 	const char *os;
 	const char *architecture;
 	const char **entrypoint;
-	const char **command; /* "Cmd": what follows the entrypoint unless the pod says otherwise */
+	const char **command;     /* "Cmd": what follows the entrypoint unless the pod says otherwise */
 	const char **environment; /* "NAME=value", each with a non-empty name */
 	size_t entrypoint_count, command_count, environment_count;
 	const char *working_dir; /* absolute, or NULL */
-	const char *user; /* "uid", "uid:gid", or names; NULL when absent or empty */
+	const char *user;        /* "uid", "uid:gid", or names; NULL when absent or empty */
 	const char *stop_signal; /* or NULL */
 	struct digest *diff_ids; /* of the layers uncompressed, lowest first */
 	size_t diff_id_count;

@@ -65,8 +65,10 @@ static int read_descriptor(const json_t *object, const char *where, struct descr
 	if (r < 0)
 		return err_prefix(err, "%.*s", (int)strlen(where) - 1, where);
 	size = json_object_get(object, "size");
-	if (!json_is_integer(size) || json_integer_value(size) < 0 || (uint64_t)json_integer_value(size) > MANIFEST_SIZE_MAX)
-		return err_set(err, ERR_INVALID, "%ssize is not a number from 0 to %llu", where, (unsigned long long)MANIFEST_SIZE_MAX);
+	if (!json_is_integer(size) || json_integer_value(size) < 0 ||
+	    (uint64_t)json_integer_value(size) > MANIFEST_SIZE_MAX)
+		return err_set(err, ERR_INVALID, "%ssize is not a number from 0 to %llu", where,
+			       (unsigned long long)MANIFEST_SIZE_MAX);
 	to->size = (uint64_t)json_integer_value(size);
 	r = document_string(object, where, "artifactType", false, &to->artifact_type, err);
 	if (r == 0)
@@ -84,7 +86,8 @@ static int read_entries(const json_t *root, const char *field, struct manifest *
 	if (!json_is_array(list))
 		return err_set(err, ERR_INVALID, "%s is not a list", field);
 	if (count > MANIFEST_ENTRIES_MAX)
-		return err_set(err, ERR_TOO_LARGE, "%s has %zu entries, more than %d", field, count, MANIFEST_ENTRIES_MAX);
+		return err_set(err, ERR_TOO_LARGE, "%s has %zu entries, more than %d", field, count,
+			       MANIFEST_ENTRIES_MAX);
 	manifest->entries = calloc(count ? count : 1, sizeof(*manifest->entries));
 	if (!manifest->entries)
 		return err_sys(err, -ENOMEM, "cannot read %s", field);
@@ -104,7 +107,8 @@ static int read_entries(const json_t *root, const char *field, struct manifest *
 /* Decides between manifest and index: what the type says and what the members say must agree. */
 static int read_kind(const json_t *root, const char *told, struct manifest *manifest, struct err *err)
 {
-	bool index_like = json_object_get(root, "manifests"), image_like = json_object_get(root, "layers") || json_object_get(root, "config");
+	bool index_like = json_object_get(root, "manifests"),
+	     image_like = json_object_get(root, "layers") || json_object_get(root, "config");
 	const char *stated = NULL;
 	struct media media;
 	int r = document_string(root, "", "mediaType", false, &stated, err);
@@ -112,7 +116,8 @@ static int read_kind(const json_t *root, const char *told, struct manifest *mani
 	if (r < 0)
 		return r;
 	if (stated && told && !str_eq(stated, told))
-		return err_set(err, ERR_INVALID, "mediaType is '%.100s' but the document came as '%.100s'", stated, told);
+		return err_set(err, ERR_INVALID, "mediaType is '%.100s' but the document came as '%.100s'", stated,
+			       told);
 	if (index_like && image_like)
 		return err_set(err, ERR_INVALID, "the document has the fields of a manifest and of an index");
 	if (!stated)
@@ -151,7 +156,8 @@ static int read_members(const json_t *root, const char *told, struct manifest *m
 	return r;
 }
 
-int manifest_parse(const char *bytes, size_t len, const char *media_type, struct manifest *ret_manifest, struct err *err)
+int manifest_parse(const char *bytes, size_t len, const char *media_type, struct manifest *ret_manifest,
+		   struct err *err)
 {
 	struct manifest manifest = {0};
 	int r = document_parse(bytes, len, MANIFEST_BYTES_MAX, &manifest.document, err);
@@ -183,8 +189,8 @@ void manifest_done(struct manifest *manifest)
 	*manifest = (struct manifest){0};
 }
 
-int manifest_select(const struct manifest *index, const char *os, const char *architecture, const struct descriptor **ret_entry,
-		    struct err *err)
+int manifest_select(const struct manifest *index, const char *os, const char *architecture,
+		    const struct descriptor **ret_entry, struct err *err)
 {
 	for (size_t i = 0; i < index->entry_count; i++) {
 		const struct descriptor *entry = &index->entries[i];

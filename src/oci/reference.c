@@ -97,11 +97,12 @@ int reference_parse(const char *text, struct reference *ret_reference, struct er
 	int r;
 
 	if (!slash || !looks_like_host(text, (size_t)(slash - text)))
-		return err_set(err, ERR_INVALID, "image '%.300s' names no registry: write 'host[:port]/repository'", text);
+		return err_set(err, ERR_INVALID, "image '%.300s' names no registry: write 'host[:port]/repository'",
+			       text);
 	if (take_part(reference.host, sizeof(reference.host), text, (size_t)(slash - text)) < 0 ||
 	    !reference_is_host(reference.host))
-		return err_set(err, ERR_INVALID, "image '%.300s': '%.*s' is not a host", text, (int)(slash - text > 100 ? 100 : slash - text),
-			       text);
+		return err_set(err, ERR_INVALID, "image '%.300s': '%.*s' is not a host", text,
+			       (int)(slash - text > 100 ? 100 : slash - text), text);
 	at = strchr(slash, '@');
 	if (at) {
 		r = digest_parse(at + 1, &reference.digest, err);
@@ -113,12 +114,14 @@ int reference_parse(const char *text, struct reference *ret_reference, struct er
 	colon = memchr(slash, ':', (size_t)(end - slash));
 	if (colon && (take_part(reference.tag, sizeof(reference.tag), colon + 1, (size_t)(end - colon - 1)) < 0 ||
 		      !reference_is_tag(reference.tag)))
-		return err_set(err, ERR_INVALID, "image '%.300s': the tag is not 1 to 128 of A-Z, a-z, 0-9, '_', '.', '-'", text);
+		return err_set(err, ERR_INVALID,
+			       "image '%.300s': the tag is not 1 to 128 of A-Z, a-z, 0-9, '_', '.', '-'", text);
 	if (colon)
 		end = colon;
 	if (take_part(reference.repository, sizeof(reference.repository), slash + 1, (size_t)(end - slash - 1)) < 0 ||
 	    !reference_is_repository(reference.repository))
-		return err_set(err, ERR_INVALID, "image '%.300s': the repository is not lower-case words joined by '/', '.', '_' or '-'",
+		return err_set(err, ERR_INVALID,
+			       "image '%.300s': the repository is not lower-case words joined by '/', '.', '_' or '-'",
 			       text);
 	*ret_reference = reference;
 	return 0;
@@ -130,6 +133,6 @@ void reference_format(const struct reference *reference, char to[static REFERENC
 
 	if (reference->has_digest)
 		digest_format(&reference->digest, digest);
-	(void)snprintf(to, REFERENCE_TEXT_SIZE, "%s/%s%s%s%s%s", reference->host, reference->repository, reference->tag[0] ? ":" : "",
-		       reference->tag, reference->has_digest ? "@" : "", digest);
+	(void)snprintf(to, REFERENCE_TEXT_SIZE, "%s/%s%s%s%s%s", reference->host, reference->repository,
+		       reference->tag[0] ? ":" : "", reference->tag, reference->has_digest ? "@" : "", digest);
 }

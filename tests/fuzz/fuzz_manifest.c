@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!text)
 		return 0;
 	if (manifest_parse(bytes, size, NULL, &manifest, &err) == 0) {
-		if (manifest_select(&manifest, "linux", "amd64", &entry, &err) == 0 && media_of(entry->media_type).kind != MEDIA_MANIFEST)
+		if (manifest_select(&manifest, "linux", "amd64", &entry, &err) == 0 &&
+		    media_of(entry->media_type).kind != MEDIA_MANIFEST)
 			abort();
 		(void)manifest_annotation(manifest.annotations, "k");
 		manifest_done(&manifest);

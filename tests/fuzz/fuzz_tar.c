@@ -39,8 +39,8 @@ static enum media_compression guess(const uint8_t *data, size_t size)
 /* What unpacking rests on. */
 static void check_name(const char *name)
 {
-	if (name[0] == '/' || strlen(name) >= TAR_NAME_SIZE || str_starts(name, "../") || strstr(name, "/../") || str_ends(name, "/..") ||
-	    str_eq(name, "..") || strstr(name, "//"))
+	if (name[0] == '/' || strlen(name) >= TAR_NAME_SIZE || str_starts(name, "../") || strstr(name, "/../") ||
+	    str_ends(name, "/..") || str_eq(name, "..") || strstr(name, "//"))
 		abort();
 }
 
@@ -49,8 +49,9 @@ static void check_entry(const struct tar_entry *entry)
 	check_name(entry->name);
 	if (entry->type == TAR_LINK)
 		check_name(entry->target);
-	if (entry->uid > TAR_ID_MAX || entry->gid > TAR_ID_MAX || entry->mode > 07777 || entry->mtime.tv_nsec > 999999999 ||
-	    (entry->type != TAR_FILE && entry->size) || (entry->type != TAR_FOLDER && !entry->name[0]))
+	if (entry->uid > TAR_ID_MAX || entry->gid > TAR_ID_MAX || entry->mode > 07777 ||
+	    entry->mtime.tv_nsec > 999999999 || (entry->type != TAR_FILE && entry->size) ||
+	    (entry->type != TAR_FOLDER && !entry->name[0]))
 		abort();
 	for (size_t i = 0; i < entry->xattr_count; i++)
 		if (!entry->xattrs[i].name[0] || (entry->xattrs[i].len && entry->xattrs[i].value[entry->xattrs[i].len]))
@@ -66,7 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t total = 0;
 	struct err err;
 
-	if (decompress_new(guess(data, size), read_bytes, &bytes, &decompress) < 0 || tar_new(decompress_read, decompress, &tar) < 0)
+	if (decompress_new(guess(data, size), read_bytes, &bytes, &decompress) < 0 ||
+	    tar_new(decompress_read, decompress, &tar) < 0)
 		return 0;
 	while (total < 4u << 20 && tar_next(tar, &entry, &err) > 0) {
 		const char *piece;

@@ -13,9 +13,9 @@ struct tar_header_spec {
 	const char *name;
 	char type;
 	const char *target;
-	unsigned long size; /* stated */
+	unsigned long size;                               /* stated */
 	const char *mode, *uid, *gid, *mtime, *size_text; /* octal; NULL: 644, 0, 0, 1, from size */
-	const char *magic;  /* 8 bytes; NULL: POSIX */
+	const char *magic;                                /* 8 bytes; NULL: POSIX */
 	const char *prefix;
 	bool bad_checksum;
 };
@@ -36,7 +36,11 @@ static inline void tar_put_header(struct buf *tar, const struct tar_header_spec 
 	(void)snprintf((char *)block + 136, 12, "%s", spec->mtime ? spec->mtime : "1");
 	block[156] = (unsigned char)spec->type;
 	(void)strncpy((char *)block + 157, spec->target ? spec->target : "", 100);
-	memcpy(block + 257, spec->magic ? spec->magic : "ustar\0" "00", 8);
+	memcpy(block + 257,
+	       spec->magic ? spec->magic
+			   : "ustar\0"
+			     "00",
+	       8);
 	(void)strncpy((char *)block + 345, spec->prefix ? spec->prefix : "", 155);
 	memset(block + 148, ' ', 8);
 	for (size_t i = 0; i < sizeof(block); i++)
@@ -62,7 +66,10 @@ static inline void tar_put_file(struct buf *tar, const char *name, const char *t
 
 static inline void tar_put(struct buf *tar, const char *name, char type, const char *target)
 {
-	tar_put_header(tar, &(struct tar_header_spec){.name = name, .type = type, .target = target, .mode = type == '5' ? "755" : NULL});
+	tar_put_header(tar, &(struct tar_header_spec){.name = name,
+						      .type = type,
+						      .target = target,
+						      .mode = type == '5' ? "755" : NULL});
 }
 
 /* An extension header of a type with its data. */

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #define ABC_256 "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-#define ABC_512                                                                      \
-	"sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"   \
+#define ABC_512                                                                   \
+	"sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a" \
 	"2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
 #define EMPTY_256 "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -55,7 +55,8 @@ static void test_parse_refuses(void **state)
 		{"sha256:", "digest 'sha256:' is not 'sha256:' and 64 lower-case hexadecimal digits"},
 		{"sha512:00", "digest 'sha512:00' is not 'sha512:' and 128 lower-case hexadecimal digits"},
 		{"sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD",
-		 "digest 'sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD' is not 'sha256:' and 64 "
+		 "digest 'sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD' is not 'sha256:' "
+		 "and 64 "
 		 "lower-case hexadecimal digits"},
 		{ABC_256 "0", "digest '" ABC_256 "0' is not 'sha256:' and 64 lower-case hexadecimal digits"},
 	};
@@ -107,10 +108,8 @@ static void test_stream(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known_values),
-		cmocka_unit_test(test_parse_round_trip),
-		cmocka_unit_test(test_parse_refuses),
-		cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_known_values),  cmocka_unit_test(test_parse_round_trip),
+		cmocka_unit_test(test_parse_refuses), cmocka_unit_test(test_verify),
 		cmocka_unit_test(test_stream),
 	};
 

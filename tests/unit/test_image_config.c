@@ -8,7 +8,8 @@
 #include <cmocka.h>
 
 #define D "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-#define WITH(config) "{'os':'linux','architecture':'amd64','config':" config ",'rootfs':{'type':'layers','diff_ids':['" D "']}}"
+#define WITH(config) \
+	"{'os':'linux','architecture':'amd64','config':" config ",'rootfs':{'type':'layers','diff_ids':['" D "']}}"
 #define ROOTFS(rootfs) "{'os':'linux','architecture':'amd64','rootfs':" rootfs "}"
 
 static int parse(const char *text, struct image_config *config, struct err *err)
@@ -29,8 +30,11 @@ static void test_good(void **state)
 	gid_t gid;
 
 	(void)state;
-	assert_int_equal(parse(WITH("{'Entrypoint':['/bin/sh','-c'],'Cmd':['x'],'Env':['A=b','C='],'WorkingDir':'/w','User':'1000:1001',"
-				    "'StopSignal':'SIGINT'}"), &config, &err), 0);
+	assert_int_equal(parse(WITH("{'Entrypoint':['/bin/sh','-c'],'Cmd':['x'],'Env':['A=b','C='],'WorkingDir':'/"
+				    "w','User':'1000:1001',"
+				    "'StopSignal':'SIGINT'}"),
+			       &config, &err),
+			 0);
 	assert_int_equal(config.entrypoint_count, 2);
 	assert_string_equal(config.entrypoint[1], "-c");
 	assert_null(config.entrypoint[2]);
@@ -55,7 +59,8 @@ static void test_good(void **state)
 
 static void test_ids_refused(void **state)
 {
-	static const char *const bad[] = {"kamailio", "65536", "1000:", ":1000", "1000:sip", "1:2:3", "-1", "01", "10000000"};
+	static const char *const bad[] = {"kamailio", "65536", "1000:", ":1000",   "1000:sip",
+					  "1:2:3",    "-1",    "01",    "10000000"};
 	struct image_config config = {0};
 	struct err err;
 	uid_t uid;
@@ -67,8 +72,10 @@ static void test_ids_refused(void **state)
 
 		config.user = bad[i];
 		assert_int_equal(image_config_ids(&config, &uid, &gid, &err), ERR_INVALID);
-		(void)snprintf(expected, sizeof(expected),
-			       "image configuration: config.User '%s' is not 'uid' or 'uid:gid' with numbers up to 65535", bad[i]);
+		(void)snprintf(
+			expected, sizeof(expected),
+			"image configuration: config.User '%s' is not 'uid' or 'uid:gid' with numbers up to 65535",
+			bad[i]);
 		assert_string_equal(err.msg, expected);
 	}
 }
@@ -80,7 +87,8 @@ static void test_bad(void **state)
 		int code;
 		const char *message;
 	} bad[] = {
-		{"{", ERR_SYNTAX, "image configuration: not JSON: line 1 column 1: string or '}' expected near end of file"},
+		{"{", ERR_SYNTAX,
+		 "image configuration: not JSON: line 1 column 1: string or '}' expected near end of file"},
 		{"{}", ERR_INVALID, "image configuration: os is missing"},
 		{"{'os':'linux'}", ERR_INVALID, "image configuration: architecture is missing"},
 		{WITH("3"), ERR_INVALID, "image configuration: config is not an object"},
@@ -93,7 +101,8 @@ static void test_bad(void **state)
 		{ROOTFS("null"), ERR_INVALID, "image configuration: rootfs is not an object"},
 		{ROOTFS("{'type':'tree'}"), ERR_INVALID, "image configuration: rootfs.type is 'tree', not 'layers'"},
 		{ROOTFS("{'type':'layers','diff_ids':['x']}"), ERR_INVALID,
-		 "image configuration: rootfs.diff_ids[0]: digest 'x' begins neither with 'sha256:' nor with 'sha512:'"},
+		 "image configuration: rootfs.diff_ids[0]: digest 'x' begins neither with 'sha256:' nor with "
+		 "'sha512:'"},
 	};
 	struct image_config config;
 	struct err err;

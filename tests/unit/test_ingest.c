@@ -134,7 +134,8 @@ static void test_confined(void **state)
 	expect_status(status.data, "\nUid", text);
 	(void)snprintf(text, sizeof(text), "%u", gid);
 	expect_status(status.data, "\nGid", text);
-	(void)snprintf(text, sizeof(text), "%016llx", 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER);
+	(void)snprintf(text, sizeof(text), "%016llx",
+		       1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER);
 	expect_status(status.data, "\nCapEff", text);
 	expect_status(status.data, "\nCapPrm", text);
 	expect_status(status.data, "\nCapBnd", text);

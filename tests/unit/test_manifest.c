@@ -13,7 +13,9 @@
 #define CONFIG "{'mediaType':'application/vnd.oci.image.config.v1+json','digest':'" D "','size':7}"
 #define LAYER "{'mediaType':'application/vnd.oci.image.layer.v1.tar+gzip','digest':'" D "','size':9}"
 #define IMAGE "{'schemaVersion':2,'config':" CONFIG ",'layers':[" LAYER "]}"
-#define ENTRY(os, arch) "{'mediaType':'" MEDIA_OCI_MANIFEST "','digest':'" D "','size':3,'platform':{'os':'" os "','architecture':'" arch "'}}"
+#define ENTRY(os, arch)                                                                         \
+	"{'mediaType':'" MEDIA_OCI_MANIFEST "','digest':'" D "','size':3,'platform':{'os':'" os \
+	"','architecture':'" arch "'}}"
 
 /* Reads a document written with single quotes. */
 static int parse(const char *text, const char *type, struct manifest *manifest, struct err *err)
@@ -32,9 +34,10 @@ static void test_image(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(parse("{'schemaVersion':2,'unknown':{},'artifactType':'a/b','config':" CONFIG ",'layers':[" LAYER "," LAYER
-			       "],'subject':" CONFIG ",'annotations':{'k':'v'}}",
-			       MEDIA_DOCKER_MANIFEST, &manifest, &err), 0);
+	assert_int_equal(parse("{'schemaVersion':2,'unknown':{},'artifactType':'a/b','config':" CONFIG
+			       ",'layers':[" LAYER "," LAYER "],'subject':" CONFIG ",'annotations':{'k':'v'}}",
+			       MEDIA_DOCKER_MANIFEST, &manifest, &err),
+			 0);
 	assert_int_equal(manifest.kind, MANIFEST_IMAGE);
 	assert_string_equal(manifest.media_type, MEDIA_DOCKER_MANIFEST);
 	assert_string_equal(manifest.artifact_type, "a/b");
@@ -58,8 +61,10 @@ static void test_index(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(parse("{'schemaVersion':2,'manifests':[" LAYER "," ENTRY("linux", "arm64") "," ENTRY("linux", "amd64") "]}", NULL,
-			       &manifest, &err), 0);
+	assert_int_equal(parse("{'schemaVersion':2,'manifests':[" LAYER
+			       "," ENTRY("linux", "arm64") "," ENTRY("linux", "amd64") "]}",
+			       NULL, &manifest, &err),
+			 0);
 	assert_int_equal(manifest.kind, MANIFEST_INDEX);
 	assert_int_equal(manifest_select(&manifest, "linux", "amd64", &entry, &err), 0);
 	assert_ptr_equal(entry, &manifest.entries[2]);
@@ -77,7 +82,8 @@ static void test_bad(void **state)
 	} bad[] = {
 		{"", NULL, ERR_SYNTAX, "manifest: not JSON: line 1 column 0: '[' or '{' expected near end of file"},
 		{"[]", NULL, ERR_INVALID, "manifest: the document is not an object"},
-		{"{'a':1,'a':2}", NULL, ERR_SYNTAX, "manifest: not JSON: line 1 column 10: duplicate object key near '\"a\"'"},
+		{"{'a':1,'a':2}", NULL, ERR_SYNTAX,
+		 "manifest: not JSON: line 1 column 10: duplicate object key near '\"a\"'"},
 		{"{}", NULL, ERR_INVALID, "manifest: schemaVersion is not 2"},
 		{"{'schemaVersion':'2'}", NULL, ERR_INVALID, "manifest: schemaVersion is not 2"},
 		{"{'schemaVersion':2,'mediaType':3}", NULL, ERR_INVALID, "manifest: mediaType is not a string"},
@@ -89,24 +95,28 @@ static void test_bad(void **state)
 		 "manifest: the document has the fields of a manifest and of an index"},
 		{"{'schemaVersion':2,'layers':[]}", NULL, ERR_INVALID, "manifest: config is not an object"},
 		{"{'schemaVersion':2,'config':" CONFIG "}", NULL, ERR_INVALID, "manifest: layers is not a list"},
-		{"{'schemaVersion':2,'config':" CONFIG ",'layers':[3]}", NULL, ERR_INVALID, "manifest: layers[0] is not an object"},
+		{"{'schemaVersion':2,'config':" CONFIG ",'layers':[3]}", NULL, ERR_INVALID,
+		 "manifest: layers[0] is not an object"},
 		{"{'schemaVersion':2,'config':{}}", NULL, ERR_INVALID, "manifest: config.mediaType is missing"},
-		{"{'schemaVersion':2,'config':{'mediaType':'x'}}", NULL, ERR_INVALID, "manifest: config.mediaType 'x' is not a media type"},
-		{"{'schemaVersion':2,'config':{'mediaType':'x/y'}}", NULL, ERR_INVALID, "manifest: config.digest is missing"},
+		{"{'schemaVersion':2,'config':{'mediaType':'x'}}", NULL, ERR_INVALID,
+		 "manifest: config.mediaType 'x' is not a media type"},
+		{"{'schemaVersion':2,'config':{'mediaType':'x/y'}}", NULL, ERR_INVALID,
+		 "manifest: config.digest is missing"},
 		{"{'schemaVersion':2,'config':{'mediaType':'x/y','digest':'sha256:1','size':1}}", NULL, ERR_INVALID,
 		 "manifest: config: digest 'sha256:1' is not 'sha256:' and 64 lower-case hexadecimal digits"},
 		{"{'schemaVersion':2,'config':{'mediaType':'x/y','digest':'" D "','size':-1}}", NULL, ERR_INVALID,
 		 "manifest: config.size is not a number from 0 to 1099511627776"},
 		{"{'schemaVersion':2,'config':{'mediaType':'x/y','digest':'" D "','size':1.0}}", NULL, ERR_INVALID,
 		 "manifest: config.size is not a number from 0 to 1099511627776"},
-		{"{'schemaVersion':2,'config':{'mediaType':'x/y','digest':'" D "','size':1,'annotations':[]}}", NULL, ERR_INVALID,
-		 "manifest: config.annotations is not an object"},
-		{"{'schemaVersion':2,'config':{'mediaType':'x/y','digest':'" D "','size':1,'annotations':{'k':1}}}", NULL, ERR_INVALID,
-		 "manifest: config.annotations['k'] is not a string"},
-		{"{'schemaVersion':2,'manifests':[{'mediaType':'x/y','digest':'" D "','size':1,'platform':1}]}", NULL, ERR_INVALID,
-		 "manifest: manifests[0].platform is not an object"},
-		{"{'schemaVersion':2,'manifests':[{'mediaType':'x/y','digest':'" D "','size':1,'platform':{'os':'linux'}}]}", NULL,
-		 ERR_INVALID, "manifest: manifests[0].platform.architecture is missing"},
+		{"{'schemaVersion':2,'config':{'mediaType':'x/y','digest':'" D "','size':1,'annotations':[]}}", NULL,
+		 ERR_INVALID, "manifest: config.annotations is not an object"},
+		{"{'schemaVersion':2,'config':{'mediaType':'x/y','digest':'" D "','size':1,'annotations':{'k':1}}}",
+		 NULL, ERR_INVALID, "manifest: config.annotations['k'] is not a string"},
+		{"{'schemaVersion':2,'manifests':[{'mediaType':'x/y','digest':'" D "','size':1,'platform':1}]}", NULL,
+		 ERR_INVALID, "manifest: manifests[0].platform is not an object"},
+		{"{'schemaVersion':2,'manifests':[{'mediaType':'x/y','digest':'" D
+		 "','size':1,'platform':{'os':'linux'}}]}",
+		 NULL, ERR_INVALID, "manifest: manifests[0].platform.architecture is missing"},
 	};
 	struct manifest manifest;
 	struct err err;

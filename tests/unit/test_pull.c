@@ -31,10 +31,10 @@ struct blob {
 	char digest[DIGEST_TEXT_SIZE];
 	const char *type;
 	struct buf bytes;
-	size_t cut;          /* the connection breaks behind so many bytes, unless 0 */
-	atomic_uint asked;   /* how often */
+	size_t cut;        /* the connection breaks behind so many bytes, unless 0 */
+	atomic_uint asked; /* how often */
 	bool no_ranges;
-	int status;          /* answered instead, unless 0 */
+	int status; /* answered instead, unless 0 */
 	unsigned delay_ms;
 };
 
@@ -184,17 +184,24 @@ static struct blob *put_image(const struct layer *layers, size_t count, const ch
 	struct buf config = buf_of(65536), manifest = buf_of(65536);
 	struct blob *config_blob, *blob;
 
-	assert_int_equal(buf_puts(&config, "{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{\"Cmd\":[\"/bin/sh\"]},"
-					   "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":["), 0);
+	assert_int_equal(buf_puts(&config,
+				  "{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{\"Cmd\":[\"/bin/sh\"]},"
+				  "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":["),
+			 0);
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(buf_printf(&config, "%s\"%s\"", i ? "," : "", layers[i].diff_id), 0);
 	assert_int_equal(buf_puts(&config, "]}}"), 0);
 	config_blob = put_blob(config.data, config.len, config_type);
-	assert_int_equal(buf_printf(&manifest, "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[",
-				    config_type, config_blob->digest, config.len), 0);
+	assert_int_equal(buf_printf(&manifest,
+				    "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%"
+				    "zu},\"layers\":[",
+				    config_type, config_blob->digest, config.len),
+			 0);
 	for (size_t i = 0; i < count; i++)
-		assert_int_equal(buf_printf(&manifest, "%s{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu}", i ? "," : "", layers[i].type,
-					    layers[i].blob->digest, layers[i].blob->bytes.len + (i + 1 == count ? (size_t)size_off : 0)), 0);
+		assert_int_equal(buf_printf(&manifest, "%s{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu}",
+					    i ? "," : "", layers[i].type, layers[i].blob->digest,
+					    layers[i].blob->bytes.len + (i + 1 == count ? (size_t)size_off : 0)),
+				 0);
 	assert_int_equal(buf_puts(&manifest, "]}"), 0);
 	blob = put_blob(manifest.data, manifest.len, MEDIA_OCI_MANIFEST);
 	buf_done(&config);
@@ -222,7 +229,10 @@ static int pull(struct fixture *fixture, const struct blob *blob, struct image *
 {
 	static const struct http_client_config client = {0};
 	char reference[256];
-	const struct image_request request = {.image = reference, .token = "secret", .client = &client, .plain_http = true};
+	const struct image_request request = {.image = reference,
+					      .token = "secret",
+					      .client = &client,
+					      .plain_http = true};
 
 	reference_of(reference, blob);
 	return image_pull(fixture->store, &request, image, err);
@@ -343,7 +353,8 @@ static void expect_nothing_left(struct fixture *fixture)
 	open_store(fixture, &defaults);
 }
 
-static void PRINTF_LIKE(4, 5) expect_refused(struct fixture *fixture, const struct blob *blob, int code, const char *format, ...)
+static void PRINTF_LIKE(4, 5)
+	expect_refused(struct fixture *fixture, const struct blob *blob, int code, const char *format, ...)
 {
 	char reference[256], detail[512], expected[1024];
 	struct image *image;
@@ -389,15 +400,17 @@ static void test_wrong_bytes(void **state)
 	/* The manifest says another size than the layer has. */
 	layer.blob->bytes.data[20] ^= 1;
 	blob = put_image(&layer, 1, MEDIA_OCI_CONFIG, 3);
-	(void)snprintf(detail, sizeof(detail), "%s: it has %zu bytes, not %zu as the manifest says", good, layer.blob->bytes.len,
-		       layer.blob->bytes.len + 3);
+	(void)snprintf(detail, sizeof(detail), "%s: it has %zu bytes, not %zu as the manifest says", good,
+		       layer.blob->bytes.len, layer.blob->bytes.len + 3);
 	expect_refused(fixture, blob, ERR_CORRUPT, "layer %s", detail);
 	blob = put_image(&layer, 1, MEDIA_OCI_CONFIG, -3);
-	(void)snprintf(detail, sizeof(detail), "%s: it has more than the %zu bytes the manifest says", good, layer.blob->bytes.len - 3);
+	(void)snprintf(detail, sizeof(detail), "%s: it has more than the %zu bytes the manifest says", good,
+		       layer.blob->bytes.len - 3);
 	expect_refused(fixture, blob, ERR_CORRUPT, "layer %s", detail);
 
 	/* The configuration promises other content than the layer has. */
-	(void)strncpy(layer.diff_id, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", sizeof(layer.diff_id) - 1);
+	(void)strncpy(layer.diff_id, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+		      sizeof(layer.diff_id) - 1);
 	blob = put_image(&layer, 1, MEDIA_OCI_CONFIG, 0);
 	{
 		char reference[256], start[512];
@@ -405,10 +418,12 @@ static void test_wrong_bytes(void **state)
 		struct err err = {0};
 
 		reference_of(reference, blob);
-		(void)snprintf(start, sizeof(start), "image '%s': layer %s: its uncompressed content: digest is sha256:", reference, good);
+		(void)snprintf(start, sizeof(start),
+			       "image '%s': layer %s: its uncompressed content: digest is sha256:", reference, good);
 		assert_int_equal(pull(fixture, blob, &image, &err), ERR_CORRUPT);
 		assert_true(str_starts(err.msg, start));
-		assert_true(str_ends(err.msg, ", not sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+		assert_true(str_ends(err.msg,
+				     ", not sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
 		expect_nothing_left(fixture);
 	}
 
@@ -438,7 +453,8 @@ static void test_refused(void **state)
 	tar_put_file(&tar, "../../etc/evil", "x");
 	layer = put_layer(&tar, true);
 	blob = put_image(&layer, 1, MEDIA_OCI_CONFIG, 0);
-	(void)snprintf(detail, sizeof(detail), "%s: entry '../../etc/evil': the name has a '..' component", layer.blob->digest);
+	(void)snprintf(detail, sizeof(detail), "%s: entry '../../etc/evil': the name has a '..' component",
+		       layer.blob->digest);
 	expect_refused(fixture, blob, ERR_INVALID, "layer %s", detail);
 
 	tar_put(&tar, "dev/sda", '4', NULL);
@@ -471,13 +487,16 @@ static void test_refused(void **state)
 	expect_refused(fixture, blob, -EMEDIUMTYPE, "layers[0] is encrypted, which this store cannot unpack");
 	layer.type = LAYER_TYPE;
 	blob = put_image(&layer, 1, "text/plain", 0);
-	expect_refused(fixture, blob, -EMEDIUMTYPE, "config.mediaType '%s' is not an image configuration", "text/plain");
+	expect_refused(fixture, blob, -EMEDIUMTYPE, "config.mediaType '%s' is not an image configuration",
+		       "text/plain");
 
 	/* What the registry says. */
 	blob = put_simple_image(false, "y");
 	blob->status = 403;
 	expect_refused(fixture, blob, ERR_DENIED, "the registry answered 403 for manifests %s", blob->digest);
-	expect_refused(fixture, &(struct blob){.digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+	expect_refused(fixture,
+		       &(struct blob){
+			       .digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
 		       ERR_NOT_FOUND, "the registry answered 404 for manifests %s",
 		       "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
@@ -503,7 +522,8 @@ static void test_request(void **state)
 	reference_of(reference, blob);
 	request.image = reference;
 	assert_int_equal(image_pull(fixture->store, &request, &image, &err), ERR_UNKNOWN_PEER);
-	(void)snprintf(expected, sizeof(expected), "image '%s': the registry answered 401 for manifests %s", reference, blob->digest);
+	(void)snprintf(expected, sizeof(expected), "image '%s': the registry answered 401 for manifests %s", reference,
+		       blob->digest);
 	assert_string_equal(err.msg, expected);
 	request.token = "secret";
 	request.architecture = "arm64";
@@ -533,7 +553,8 @@ static void test_index(void **state)
 
 	open_store(fixture, &defaults);
 	(void)snprintf(text, sizeof(text),
-		       "{\"schemaVersion\":2,\"mediaType\":\"%s\",\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu,"
+		       "{\"schemaVersion\":2,\"mediaType\":\"%s\",\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%"
+		       "s\",\"size\":%zu,"
 		       "\"platform\":{\"os\":\"linux\",\"architecture\":\"amd64\"}}]}",
 		       MEDIA_OCI_INDEX, MEDIA_OCI_MANIFEST, manifest->digest, manifest->bytes.len);
 	index = put_blob(text, strlen(text), MEDIA_OCI_INDEX);
@@ -752,18 +773,26 @@ static void test_leftovers(void **state)
 	struct stat st;
 
 	assert_int_equal(fdio_mkdir_all(fixture->dir, ".new-7/rootfs/etc", 0700, NULL), 0);
-	assert_int_equal(fdio_mkdir_all(fixture->dir, "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad/rootfs", 0700,
-					NULL), 0);
+	assert_int_equal(
+		fdio_mkdir_all(fixture->dir,
+			       "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad/rootfs", 0700,
+			       NULL),
+		0);
 	open_store(fixture, &defaults);
 	assert_int_equal(fstatat(fixture->dir, ".new-7", &st, 0), -1);
-	assert_int_equal(fstatat(fixture->dir, "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", &st, 0), -1);
+	assert_int_equal(fstatat(fixture->dir,
+				 "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", &st, 0),
+			 -1);
 }
 
 /* The process that test_killed kills: pulls once. */
 static int pull_and_end(const char *path, const char *reference)
 {
 	static const struct http_client_config client = {0};
-	const struct image_request request = {.image = reference, .token = "secret", .client = &client, .plain_http = true};
+	const struct image_request request = {.image = reference,
+					      .token = "secret",
+					      .client = &client,
+					      .plain_http = true};
 	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct image_store *store;
 	struct image *image;
@@ -799,7 +828,11 @@ static void test_killed(void **state)
 	reference_of(reference, blob);
 	for (unsigned round = 0; round < 40; round++) {
 		const char *const argv[] = {"test_pull", "pull", fixture->path, reference, NULL};
-		const struct proc_spec spec = {.path = "/proc/self/exe", .argv = argv, .in = -1, .out = -1, .error = -1};
+		const struct proc_spec spec = {.path = "/proc/self/exe",
+					       .argv = argv,
+					       .in = -1,
+					       .out = -1,
+					       .error = -1};
 		struct image *image;
 		struct digest digest;
 		struct proc proc;

@@ -65,7 +65,8 @@ static void test_bad(void **state)
 		{"a.b/x:-1", BAD_TAG("a.b/x:-1")},
 		{"a.b/x:a/b", BAD_TAG("a.b/x:a/b")},
 		{"a.b/x:a:b", BAD_TAG("a.b/x:a:b")},
-		{"a.b/x@sha1:00", "image 'a.b/x@sha1:00': digest 'sha1:00' begins neither with 'sha256:' nor with 'sha512:'"},
+		{"a.b/x@sha1:00",
+		 "image 'a.b/x@sha1:00': digest 'sha1:00' begins neither with 'sha256:' nor with 'sha512:'"},
 	};
 	struct reference reference;
 	struct err err;

@@ -38,10 +38,16 @@ static void test_entries(void **state)
 	(void)state;
 	tar_put(&archive, "./", '5', NULL);
 	tar_put(&archive, "./etc/", '5', NULL);
-	tar_put_header(&archive, &(struct tar_header_spec){.name = "etc/passwd", .type = '0', .size = 600, .mode = "4755", .uid = "1750",
-							    .gid = "177777", .mtime = "17"});
+	tar_put_header(&archive, &(struct tar_header_spec){.name = "etc/passwd",
+							   .type = '0',
+							   .size = 600,
+							   .mode = "4755",
+							   .uid = "1750",
+							   .gid = "177777",
+							   .mtime = "17"});
 	tar_put_data(&archive, (char[600]){[599] = 'x'}, 600);
-	tar_put_header(&archive, &(struct tar_header_spec){.name = "b", .prefix = "a", .type = '1', .target = "./etc/passwd"});
+	tar_put_header(&archive,
+		       &(struct tar_header_spec){.name = "b", .prefix = "a", .type = '1', .target = "./etc/passwd"});
 	tar_put_pax(&archive, "path", "long/name");
 	tar_put_header(&archive, &(struct tar_header_spec){.name = "x", .type = '2', .target = "../../etc"});
 	tar_put_end(&archive);
@@ -88,7 +94,8 @@ static void test_pax(void **state)
 	(void)state;
 	tar_put_extension(&archive, 'g', "23 comment=not a field\n", 23);
 	tar_put_extension(&archive, 'x',
-			  "30 mtime=1700000000.123456789\n12 uid=1000\n13 gid=65535\n28 SCHILY.xattr.user.a=b\nc\n\n20 SCHILY.dev=any  \n",
+			  "30 mtime=1700000000.123456789\n12 uid=1000\n13 gid=65535\n28 SCHILY.xattr.user.a=b\nc\n\n20 "
+			  "SCHILY.dev=any  \n",
 			  30 + 12 + 13 + 28 + 20);
 	tar_put_file(&archive, "f", "data");
 	/* GNU's base 256, and its long name. */
@@ -96,7 +103,10 @@ static void test_pax(void **state)
 		longest[i] = i % 100 == 99 ? '/' : 'n';
 	longest[sizeof(longest) - 1] = '\0';
 	tar_put_extension(&archive, 'L', longest, sizeof(longest));
-	tar_put_header(&archive, &(struct tar_header_spec){.name = "short", .type = '0', .magic = "ustar  ", .prefix = "not a name"});
+	tar_put_header(&archive, &(struct tar_header_spec){.name = "short",
+							   .type = '0',
+							   .magic = "ustar  ",
+							   .prefix = "not a name"});
 	tar_put_extension(&archive, 'K', longest, sizeof(longest));
 	tar_put_header(&archive, &(struct tar_header_spec){.name = "link", .type = '1'});
 	tar_put_pax(&archive, "mtime", "-5.5");
@@ -212,9 +222,11 @@ static void test_numbers_refused(void **state)
 		{{.name = "f", .type = '0', .gid = "200000"}, "entry 'f': an owner is over 65535"},
 		{{.name = "f", .type = '0', .size_text = "-1"}, "entry 'f': the size is not a number"},
 		{{.name = "f", .type = '0', .size_text = "\x80\x01"}, "entry 'f': the size is not a number"},
-		{{.name = "f", .type = '0', .mtime = "z"}, "entry 'f': the time is not a number of seconds behind 1970"},
+		{{.name = "f", .type = '0', .mtime = "z"},
+		 "entry 'f': the time is not a number of seconds behind 1970"},
 		{{.name = "f", .type = '5', .size = 1}, "entry 'f': there are bytes behind what is not a file"},
-		{{.name = "f", .type = '2', .target = "x", .size = 1}, "entry 'f': there are bytes behind what is not a file"},
+		{{.name = "f", .type = '2', .target = "x", .size = 1},
+		 "entry 'f': there are bytes behind what is not a file"},
 		{{.name = "f", .type = '0', .bad_checksum = true}, "entry 1: the header's checksum is wrong"},
 		{{.name = "f", .type = '0', .magic = "\0\0\0\0\0\0\0"}, "entry 1: the header is neither ustar nor GNU"},
 		{{.name = "f", .type = '0', .size = 100}, "entry 'f': the archive is cut off"},
@@ -257,7 +269,8 @@ static void test_extensions_refused(void **state)
 		{"11 mtime=1\n11 mtime=1\n", ERR_INVALID, "entry 1: the time is given twice"},
 		{"22 GNU.sparse.major=1\n", ERR_INVALID, "entry 1: it is a sparse file"},
 		{"17 SCHILY.xattr.=\n", ERR_SYNTAX, "entry 1: an extended header has a record of a wrong length"},
-		{"18 SCHILY.xattr.=\n", ERR_INVALID, "entry 1: the name of an extended attribute has 0 bytes, not 1 to 255"},
+		{"18 SCHILY.xattr.=\n", ERR_INVALID,
+		 "entry 1: the name of an extended attribute has 0 bytes, not 1 to 255"},
 	};
 	struct err err;
 	size_t count;
@@ -365,7 +378,8 @@ static void test_depth(void **state)
 	{
 		char message[400];
 
-		(void)snprintf(message, sizeof(message), "entry '%.199s': the name has a component of more than 255 bytes", name);
+		(void)snprintf(message, sizeof(message),
+			       "entry '%.199s': the name has a component of more than 255 bytes", name);
 		expect(&archive, ERR_INVALID, message);
 	}
 	buf_done(&archive);

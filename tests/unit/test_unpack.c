@@ -87,7 +87,12 @@ static void test_metadata(void **state)
 	tar_put_header(&layer, &(struct tar_header_spec){.name = "./", .type = '5', .mode = "711", .uid = "1"});
 	tar_put_header(&layer, &(struct tar_header_spec){.name = "d/", .type = '5', .mode = "1777", .mtime = "144"});
 	tar_put_pax(&layer, "SCHILY.xattr.user.origin", "here");
-	tar_put_header(&layer, &(struct tar_header_spec){.name = "d/f", .type = '0', .mode = "6755", .uid = "1750", .gid = "144", .size = 2});
+	tar_put_header(&layer, &(struct tar_header_spec){.name = "d/f",
+							 .type = '0',
+							 .mode = "6755",
+							 .uid = "1750",
+							 .gid = "144",
+							 .size = 2});
 	tar_put_data(&layer, "hi", 2);
 	tar_put_pax(&layer, "SCHILY.xattr.security.capability", "x");
 	tar_put_file(&layer, "implied/parent/f", "x");
@@ -201,7 +206,9 @@ static void test_refused(void **state)
 		{{{"out/x", NULL, '0'}}, ERR_INVALID, "entry 'out/x': what is above it is a link or a file"},
 		{{{"in/x", NULL, '0'}}, ERR_INVALID, "entry 'in/x': what is above it is a link or a file"},
 		{{{"f/x", NULL, '0'}}, ERR_INVALID, "entry 'f/x': what is above it is a link or a file"},
-		{{{"l", "/", '2'}, {"l/x", NULL, '0'}}, ERR_INVALID, "entry 'l/x': what is above it is a link or a file"},
+		{{{"l", "/", '2'}, {"l/x", NULL, '0'}},
+		 ERR_INVALID,
+		 "entry 'l/x': what is above it is a link or a file"},
 		{{{"l", "out/passwd", '1'}}, ERR_INVALID, "entry 'l': the hard link's target is not there"},
 		{{{"l", "nowhere", '1'}}, ERR_INVALID, "entry 'l': the hard link's target is not there"},
 		{{{"l", "l", '1'}}, ERR_INVALID, "entry 'l': the hard link's target is not there"},
@@ -214,9 +221,13 @@ static void test_refused(void **state)
 		{{{".wh.d", NULL, '5'}}, ERR_INVALID, "entry '.wh.d': a whiteout is not an empty file"},
 		{{{".wh.", NULL, '0'}}, ERR_INVALID, "entry '.wh.': it is an unknown kind of whiteout"},
 		{{{".wh...", NULL, '0'}}, ERR_INVALID, "entry '.wh...': it is an unknown kind of whiteout"},
-		{{{"d/.wh..wh.plnk", NULL, '0'}}, ERR_INVALID, "entry 'd/.wh..wh.plnk': it is an unknown kind of whiteout"},
+		{{{"d/.wh..wh.plnk", NULL, '0'}},
+		 ERR_INVALID,
+		 "entry 'd/.wh..wh.plnk': it is an unknown kind of whiteout"},
 		{{{"d/.wh.x/y", NULL, '0'}}, ERR_INVALID, "entry 'd/.wh.x/y': it lies below a whiteout"},
-		{{{"1", NULL, '5'}, {"2", NULL, '5'}, {"3", NULL, '5'}}, ERR_TOO_LARGE, "entry '3': the image has more than 6 entries"},
+		{{{"1", NULL, '5'}, {"2", NULL, '5'}, {"3", NULL, '5'}},
+		 ERR_TOO_LARGE,
+		 "entry '3': the image has more than 6 entries"},
 	};
 	struct folder *folder = *state;
 	struct err err;
