@@ -146,16 +146,22 @@ void http_pause(struct http_request *request)
 	http_park(request, NULL, NULL);
 }
 
+/* A peer that left has its request freed as soon as the connection is resumed: nothing of it is touched behind that. */
 void http_resume(struct http_request *request)
 {
+	struct http_server *server = request->connection->server;
+	struct MHD_Connection *mhd = request->mhd;
+	bool suspended;
+
 	(void)pthread_mutex_lock(&request->park_lock);
-	if (request->park == PARK_SUSPENDED) {
-		MHD_resume_connection(request->mhd);
-		atomic_fetch_sub(&request->connection->server->parked, 1);
-	}
-	assert(request->park == PARK_SUSPENDED || request->park == PARK_ASKED);
+	suspended = request->park == PARK_SUSPENDED;
+	assert(suspended || request->park == PARK_ASKED);
 	request->park = PARK_RESUMED;
 	(void)pthread_mutex_unlock(&request->park_lock);
+	if (!suspended)
+		return;
+	MHD_resume_connection(mhd);
+	atomic_fetch_sub(&server->parked, 1);
 }
 
 void http_cut(struct http_request *request)
@@ -313,6 +319,11 @@ enum MHD_Result request_first_call(struct http_request *request, const char *met
 	if (!request->has_body) {
 		request->stage = STAGE_END;
 		return request->close && request->response ? queue_answer(request) : MHD_YES;
+	}
+	/* It must rest at once, or the peer's leaving would free it before it is resumed; its answer ends the connection. */
+	if (rests(request)) {
+		request->stage = STAGE_SWALLOW;
+		return MHD_YES;
 	}
 	/* No use in taking in a body that the peer has not sent yet, that has no sure end, or that is too long. */
 	if (request->response && (request->close || expects_continue(request) || framing.length > SWALLOW_MAX))

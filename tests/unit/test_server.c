@@ -22,7 +22,7 @@
 #define BIG ((size_t)8 << 20)
 
 static struct pki_identity ca, server_identity, client_identity;
-static _Atomic int handled, closed, posted_bytes;
+static _Atomic int handled, closed, posted_bytes, writers;
 static struct http_request *_Atomic parked;
 static struct http_stream *_Atomic stream;
 
@@ -59,7 +59,43 @@ static void *write_stream(void *user)
 			break;
 	}
 	http_stream_end(to, true);
+	atomic_fetch_sub(&writers, 1);
 	return NULL;
+}
+
+/* Writes a little, and ends at any moment: before the peer reads, behind its leaving, while the server tells it has left. */
+static void *write_fickle(void *user)
+{
+	struct http_stream *to = user;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	for (long i = now.tv_nsec / 1000 % 5; i > 0 && http_stream_write(to, "some", 4) == 0; i--)
+		sleep_ms(i);
+	http_stream_end(to, now.tv_nsec / 1000 % 2);
+	atomic_fetch_sub(&writers, 1);
+	return NULL;
+}
+
+static void *resume_it(void *user)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_nsec / 1000 % 2)
+		sleep_ms(now.tv_nsec / 1000 % 3);
+	http_resume(user);
+	atomic_fetch_sub(&writers, 1);
+	return NULL;
+}
+
+static void start_thread(void *(*run)(void *user), void *user)
+{
+	pthread_t thread;
+
+	atomic_fetch_add(&writers, 1);
+	assert_int_equal(pthread_create(&thread, NULL, run, user), 0);
+	(void)pthread_detach(thread);
 }
 
 static void echo(struct http_request *request, const char *body, size_t len, void *user)
@@ -106,7 +142,6 @@ static void answer_file(struct http_request *request)
 static void handle(struct http_request *request, void *user)
 {
 	const char *path = http_path(request);
-	pthread_t thread;
 
 	(void)user;
 	atomic_fetch_add(&handled, 1);
@@ -115,11 +150,12 @@ static void handle(struct http_request *request, void *user)
 	} else if (str_eq(path, "/count")) {
 		http_stream_body(request, count_piece);
 	} else if (str_eq(path, "/stream")) {
-		assert_int_equal(pthread_create(&thread, NULL, write_stream,
-						http_stream_begin(request, 200, "text/plain", 1 << 20, on_closed,
-								  NULL)),
-				 0);
-		(void)pthread_detach(thread);
+		start_thread(write_stream, http_stream_begin(request, 200, "text/plain", 1 << 20, on_closed, NULL));
+	} else if (str_eq(path, "/fickle")) {
+		start_thread(write_fickle, http_stream_begin(request, 200, "text/plain", 1 << 20, on_closed, NULL));
+	} else if (str_eq(path, "/parked-by-thread")) {
+		http_park(request, answer_parked, (void *)"parked");
+		start_thread(resume_it, request);
 	} else if (str_eq(path, "/watch")) {
 		atomic_store(&stream, http_stream_begin(request, 200, "text/plain", 4096, on_closed, NULL));
 		if (http_query(request, "now"))
@@ -555,6 +591,74 @@ static void test_park(void **state)
 	http_server_stop(server);
 }
 
+/* --- many at once --- */
+
+struct storm {
+	struct http_server *server;
+	unsigned seed;
+};
+
+/* Opens what streams, parks or takes a body, reads some of it or nothing, and leaves. */
+static void *storm_client(void *user)
+{
+	static const char *const requests[] = {
+		"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /fickle HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /parked-by-thread HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789",
+		"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n012",
+	};
+	struct storm *storm = user;
+	char bytes[70000];
+
+	for (int i = 0; i < 60; i++) {
+		const char *request = requests[(unsigned)rand_r(&storm->seed) % ARRAY_SIZE(requests)];
+		int fd = raw_connect(storm->server);
+
+		(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
+		for (int reads = rand_r(&storm->seed) % 4; reads; reads--)
+			(void)recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		if (rand_r(&storm->seed) % 2)
+			sleep_ms(rand_r(&storm->seed) % 5);
+		(void)close(fd);
+	}
+	return NULL;
+}
+
+static void storm_over(bool leave_open)
+{
+	static const char request[] = "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct http_server *server = start(false, false);
+	struct storm storms[6];
+	pthread_t threads[6];
+	int fds[20];
+
+	for (unsigned i = 0; i < 6; i++) {
+		storms[i] = (struct storm){server, i * 7919 + leave_open};
+		assert_int_equal(pthread_create(&threads[i], NULL, storm_client, &storms[i]), 0);
+	}
+	for (int i = 0; i < 6; i++)
+		(void)pthread_join(threads[i], NULL);
+	for (int i = 0; i < 20; i++) {
+		fds[i] = raw_connect(server);
+		(void)send(fds[i], request, sizeof(request) - 1, MSG_NOSIGNAL);
+		if (!leave_open)
+			(void)close(fds[i]);
+	}
+	/* Every writer ends, and the server stops, whatever its peers were at. */
+	http_server_stop(server);
+	for (int i = 0; i < 20 && leave_open; i++)
+		(void)close(fds[i]);
+	assert_true(soon(&writers, 0));
+}
+
+static void test_storm(void **state)
+{
+	(void)state;
+	storm_over(false);
+	storm_over(true);
+}
+
 /* --- hostile peers --- */
 
 static void test_malformed(void **state)
@@ -841,6 +945,7 @@ int main(void)
 		cmocka_unit_test(test_broken_stream),
 		cmocka_unit_test(test_stop_ends_streams),
 		cmocka_unit_test(test_park),
+		cmocka_unit_test(test_storm),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_slow_header),
 		cmocka_unit_test(test_slow_body),
