@@ -22,6 +22,8 @@ void container_init(struct container *container, const struct spec *spec, struct
 					.console = -1};
 	for (size_t i = 0; i < SPEC_NS_TYPES; i++)
 		container->join[i] = -1;
+	for (size_t i = 0; i < CGROUP_HIERARCHIES_MAX; i++)
+		container->groups[i] = -1;
 }
 
 static void close_if_open(int fd)
@@ -37,6 +39,8 @@ void container_done(struct container *container)
 	for (size_t i = 0; i < container->mount_count; i++)
 		close_if_open(container->mounts[i].fd);
 	free(container->mounts);
+	for (size_t i = 0; i < CGROUP_HIERARCHIES_MAX; i++)
+		close_if_open(container->groups[i]);
 	close_if_open(container->root);
 	close_if_open(container->dev);
 	close_if_open(container->listener);

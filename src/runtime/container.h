@@ -30,9 +30,10 @@ struct container {
 	int dev;  /* detached tmpfs for /dev */
 	struct container_mount *mounts;
 	size_t mount_count;
-	int listener; /* where the created container waits for `start` */
-	int channel;  /* to the child, or in the child to the parent */
-	int console;  /* the socket of --console-socket, -1: none */
+	int groups[CGROUP_HIERARCHIES_MAX]; /* detached views of the container's own groups, -1: none */
+	int listener;                       /* where the created container waits for `start` */
+	int channel;                        /* to the child, or in the child to the parent */
+	int console;                        /* the socket of --console-socket, -1: none */
 	int preserve_fds;
 	pid_t pid;
 };
@@ -49,6 +50,13 @@ int container_open_mounts(struct container *container, struct err *err) MUST_CHE
 
 /* Parent: a detached tmpfs with the device nodes every container has and those of linux.devices. */
 int container_make_dev(struct container *container, struct err *err) MUST_CHECK;
+
+/*
+ * What a mount of control groups shows, always read-only: in a cgroup namespace the hierarchies from there on, else views
+ * of the container's own groups, which the parent opens and the child attaches.
+ */
+int container_open_groups(struct container *container, struct err *err) MUST_CHECK;
+int container_attach_groups(struct container *container, int target, struct err *err) MUST_CHECK;
 
 /* Child: attaches root and mounts, in its own mount namespace; the old root is still there below. */
 int container_attach_mounts(struct container *container, struct err *err) MUST_CHECK;

@@ -32,6 +32,11 @@ static const char *type_of(const struct container_mount *mount)
 	return mount->spec->type ? mount->spec->type : "";
 }
 
+static bool is_cgroup(const struct container_mount *mount)
+{
+	return str_eq(type_of(mount), "cgroup") || str_eq(type_of(mount), "cgroup2");
+}
+
 /* The maps of a bind mount: its own, else those of the container. */
 static int idmap_bind(struct container *container, struct container_mount *mount, struct err *err)
 {
@@ -87,6 +92,8 @@ static int open_mount(struct container *container, struct container_mount *mount
 		return r;
 	if (is_bind(mount))
 		return open_bind(container, mount, err);
+	if (is_cgroup(mount))
+		return container_open_groups(container, err);
 	if (str_eq(mount->spec->destination, "/dev")) {
 		if (!str_eq(type_of(mount), "tmpfs"))
 			return err_set(err, ERR_INVALID, "/dev must be a tmpfs");
@@ -173,60 +180,6 @@ static int open_target(struct container *container, const struct container_mount
 	return 0;
 }
 
-/* One version 1 hierarchy inside of the tmpfs at dir; read-only like everything of the kernel's control groups. */
-static int attach_legacy_group(int dir, const char *controllers, bool unified, struct err *err)
-{
-	char words[64], name[64], *save = NULL;
-	const char *data[8];
-	CLEANUP_CLOSE int fd = -1, target = -1;
-	size_t count = 0;
-	int r;
-
-	(void)snprintf(words, sizeof(words), "%s", controllers);
-	(void)snprintf(name, sizeof(name), "%s", unified ? "unified" : controllers);
-	if (str_starts(name, "name="))
-		memmove(name, name + strlen("name="), strlen(name) - strlen("name=") + 1);
-	for (char *word = strtok_r(words, ",", &save); word && count < ARRAY_SIZE(data) - 1;
-	     word = strtok_r(NULL, ",", &save))
-		data[count++] = word;
-	/* A named hierarchy has no controller, which the kernel wants to hear. */
-	if (!unified && str_starts(controllers, "name="))
-		data[count++] = "none";
-	r = mountfd_new(unified ? "cgroup2" : "cgroup", data, count,
-			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY, &fd, err);
-	if (r < 0)
-		return r;
-	if (mkdirat(dir, name, 0555) < 0)
-		return err_sys(err, -errno, "control group folder '%s'", name);
-	r = inroot_open_plain(dir, name, O_PATH | O_DIRECTORY, true, &target);
-	if (r == 0)
-		r = mountfd_attach(fd, target);
-	return r < 0 ? err_sys(err, r, "control group folder '%s'", name) : 0;
-}
-
-static int attach_legacy_groups(struct container *container, int target, struct err *err)
-{
-	static const char *const data[] = {"mode=0755", "size=64k"};
-	CLEANUP_CLOSE int fd = -1;
-	int r = mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-			    &fd, err);
-
-	if (r == 0) {
-		r = mountfd_attach(fd, target);
-		if (r < 0)
-			return err_sys(err, r, "cannot mount control groups");
-	}
-	for (size_t i = 0; r == 0 && i < container->cgroup.count; i++)
-		r = attach_legacy_group(fd, container->cgroup.hierarchies[i].controllers,
-					(int)i == container->cgroup.unified, err);
-	if (r == 0) {
-		r = mountfd_set(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
-		if (r < 0)
-			return err_sys(err, r, "cannot write-protect the control groups");
-	}
-	return r;
-}
-
 static int make_filesystem(const struct container_mount *mount, int *ret_fd, struct err *err)
 {
 	static const struct {
@@ -238,21 +191,15 @@ static int make_filesystem(const struct container_mount *mount, int *ret_fd, str
 		{"devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC},
 		{"mqueue", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC},
 		{"tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV},
-		{"cgroup2", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY},
 	};
 	const struct mountfd_options *options = &mount->options;
-	const char *type = str_eq(type_of(mount), "cgroup") ? "cgroup2" : type_of(mount);
+	const char *type = type_of(mount);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (str_eq(rows[i].type, type))
 			return mountfd_new(type, options->data, options->data_count, rows[i].attributes | options->set,
 					   ret_fd, err);
 	return err_set(err, ERR_INVALID, "file system type '%.64s' is not supported", type);
-}
-
-static bool is_cgroup(const struct container_mount *mount)
-{
-	return str_eq(type_of(mount), "cgroup") || str_eq(type_of(mount), "cgroup2");
 }
 
 static int attach_mount(struct container *container, struct container_mount *mount, struct err *err)
@@ -262,10 +209,8 @@ static int attach_mount(struct container *container, struct container_mount *mou
 
 	if (r < 0)
 		return r;
-	if (is_cgroup(mount) && !container->own[SPEC_NS_CGROUP])
-		return err_set(err, ERR_INVALID, "control groups can be shown only in a cgroup namespace of their own");
-	if (is_cgroup(mount) && !container->cgroup.only_unified)
-		return attach_legacy_groups(container, target, err);
+	if (is_cgroup(mount))
+		return container_attach_groups(container, target, err);
 	if (mount->fd < 0) {
 		r = make_filesystem(mount, &made, err);
 		if (r < 0)
