@@ -33,6 +33,11 @@ int commands_kill(const struct commands_global *global, int argc, char **argv, i
 int commands_delete(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_list(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_exec(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_ps(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_pause(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_resume(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_update(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_supervise(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_features(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 

@@ -8,23 +8,23 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "base/options.h"
+#include "base/fdio.h"
 #include "base/str.h"
 #include "runtime/commands.h"
+#include "runtime/commands_common.h"
 #include "runtime/create.h"
 #include "runtime/signals.h"
 #include "sandbox/cgroup.h"
 
 CLEANUP_DEFINE(json, json_t *, json_decref)
 
-static void cleanup_state(struct state *state)
+void commands_state_done(struct state *state)
 {
 	state_done(state);
 }
 
-/* Parses a command that takes one container id and nothing else but its options. */
-static int parse(const char *program, const char *summary, const char *operands, int most,
-		 const struct option_row *rows, size_t count, int argc, char **argv, int *ret_first, struct err *err)
+int commands_parse(const char *program, const char *summary, const char *operands, int least, int most,
+		   const struct option_row *rows, size_t count, int argc, char **argv, int *ret_first, struct err *err)
 {
 	const struct option_command command = {
 		.program = program,
@@ -32,15 +32,15 @@ static int parse(const char *program, const char *summary, const char *operands,
 		.summary = summary,
 		.rows = rows,
 		.row_count = count,
-		.least_operands = most ? 1 : 0,
+		.least_operands = least,
 		.most_operands = most,
 	};
 
 	return options_parse(&command, argc, argv, ret_first, err);
 }
 
-static int open_container(const struct commands_global *global, const char *id, bool *ret_broken,
-			  struct state *ret_state, struct err *err)
+int commands_open(const struct commands_global *global, const char *id, bool *ret_broken, struct state *ret_state,
+		  struct err *err)
 {
 	CLEANUP_CLOSE int root = -1;
 	int r = state_check_id(id, err);
@@ -75,8 +75,8 @@ static int create_from(const struct commands_global *global, const char *program
 	uint64_t count;
 	int first, r;
 
-	r = parse(program, summary, "ID", 1, rows, detach ? ARRAY_SIZE(rows) : ARRAY_SIZE(rows) - 1, argc, argv, &first,
-		  err);
+	r = commands_parse(program, summary, "ID", 1, 1, rows, detach ? ARRAY_SIZE(rows) : ARRAY_SIZE(rows) - 1, argc,
+			   argv, &first, err);
 	if (r)
 		return r;
 	if (no_pivot)
@@ -93,7 +93,7 @@ static int create_from(const struct commands_global *global, const char *program
 
 int commands_create(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
-	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 
 	return create_from(global, "bulkhead-runtime create", "Makes a container that waits to be started.", argc, argv,
 			   NULL, &state, err);
@@ -101,17 +101,17 @@ int commands_create(const struct commands_global *global, int argc, char **argv,
 
 int commands_start(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
-	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	int first;
-	int r = parse("bulkhead-runtime start", "Has a created container execute its program.", "ID", 1, NULL, 0, argc,
-		      argv, &first, err);
+	int r = commands_parse("bulkhead-runtime start", "Has a created container execute its program.", "ID", 1, 1,
+			       NULL, 0, argc, argv, &first, err);
 
 	if (r == 0)
-		r = open_container(global, argv[first], NULL, &state, err);
+		r = commands_open(global, argv[first], NULL, &state, err);
 	return r == 0 ? create_start(&state, err) : r;
 }
 
-static enum state_status full_status(const struct state *state)
+enum state_status commands_status(const struct state *state)
 {
 	enum state_status status = state_status_of(state);
 	struct cgroup cgroup;
@@ -136,17 +136,17 @@ static int print_json(const json_t *json, struct err *err)
 
 int commands_state(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
-	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP(cleanup_json) json_t *json = NULL;
 	int first;
-	int r = parse("bulkhead-runtime state", "Prints the state of a container.", "ID", 1, NULL, 0, argc, argv,
-		      &first, err);
+	int r = commands_parse("bulkhead-runtime state", "Prints the state of a container.", "ID", 1, 1, NULL, 0, argc,
+			       argv, &first, err);
 
 	if (r == 0)
-		r = open_container(global, argv[first], NULL, &state, err);
+		r = commands_open(global, argv[first], NULL, &state, err);
 	if (r)
 		return r;
-	json = state_to_json(&state, full_status(&state));
+	json = state_to_json(&state, commands_status(&state));
 	return print_json(json, err);
 }
 
@@ -165,21 +165,21 @@ static int signal_all(const struct state *state, int number, struct err *err)
 
 int commands_kill(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
-	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	bool all = false;
 	const struct option_row rows[] = {{"all", 'a', NULL, "signal every process of the container", NULL, &all}};
 	enum state_status status;
 	int first, number = SIGTERM;
-	int r = parse("bulkhead-runtime kill", "Sends a signal to a container.", "ID [SIGNAL]", 2, rows,
-		      ARRAY_SIZE(rows), argc, argv, &first, err);
+	int r = commands_parse("bulkhead-runtime kill", "Sends a signal to a container.", "ID [SIGNAL]", 1, 2, rows,
+			       ARRAY_SIZE(rows), argc, argv, &first, err);
 
 	if (r == 0 && first + 1 < argc)
 		r = signals_parse(argv[first + 1], &number, err);
 	if (r == 0)
-		r = open_container(global, argv[first], NULL, &state, err);
+		r = commands_open(global, argv[first], NULL, &state, err);
 	if (r)
 		return r;
-	status = full_status(&state);
+	status = commands_status(&state);
 	if (all)
 		return signal_all(&state, number, err);
 	if (status == STATE_STOPPED || status == STATE_CREATING)
@@ -193,23 +193,23 @@ int commands_kill(const struct commands_global *global, int argc, char **argv, i
 
 int commands_delete(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
-	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	bool force = false, broken = false;
 	const struct option_row rows[] = {
 		{"force", 'f', NULL, "also when it runs; no error when there is none", NULL, &force}};
 	enum state_status status;
 	int first;
-	int r = parse("bulkhead-runtime delete", "Removes a stopped container.", "ID", 1, rows, ARRAY_SIZE(rows), argc,
-		      argv, &first, err);
+	int r = commands_parse("bulkhead-runtime delete", "Removes a stopped container.", "ID", 1, 1, rows,
+			       ARRAY_SIZE(rows), argc, argv, &first, err);
 
 	if (r)
 		return r;
-	r = open_container(global, argv[first], &broken, &state, err);
+	r = commands_open(global, argv[first], &broken, &state, err);
 	if (r == ERR_NOT_FOUND && force)
 		return 0;
 	if (r < 0)
 		return r;
-	status = full_status(&state);
+	status = commands_status(&state);
 	if (!force && (status == STATE_RUNNING || status == STATE_PAUSED))
 		return err_set(err, ERR_INVALID, "container '%s' cannot be deleted: it is %s", state.id,
 			       state_status_name(status));
@@ -217,7 +217,7 @@ int commands_delete(const struct commands_global *global, int argc, char **argv,
 }
 
 /* From here on signals wait in the descriptor. What is started later unblocks them for itself. */
-static int hold_signals(int *ret_fd, struct err *err)
+int commands_hold_signals(int *ret_fd, struct err *err)
 {
 	sigset_t all;
 
@@ -227,25 +227,34 @@ static int hold_signals(int *ret_fd, struct err *err)
 	return *ret_fd < 0 ? err_sys(err, -errno, "cannot wait for signals") : 0;
 }
 
-/* Passes signals on until the container's process ends; its exit status becomes ours. */
-static int wait_for(const struct state *state, int signals, int *ret_exit, struct err *err)
+int commands_wait(pid_t pid, int signals, int *ret_exit, struct err *err)
 {
 	struct signalfd_siginfo info;
 	int status;
 
-	while (waitpid(state->pid, &status, WNOHANG) != state->pid) {
+	while (waitpid(pid, &status, WNOHANG) != pid) {
 		if (read(signals, &info, sizeof(info)) != sizeof(info))
 			return err_sys(err, -errno, "cannot wait for signals");
 		if (info.ssi_signo != SIGCHLD)
-			(void)kill(state->pid, (int)info.ssi_signo);
+			(void)kill(pid, (int)info.ssi_signo);
 	}
 	*ret_exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	return 0;
 }
 
+int commands_write_pid(const char *path, pid_t pid, struct err *err)
+{
+	char text[16];
+
+	if (!path)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%d", (int)pid);
+	return fdio_replace_file(AT_FDCWD, path, text, strlen(text), 0644, err);
+}
+
 int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
-	CLEANUP(cleanup_state) struct state state = {.root = -1, .dir = -1};
+	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP_CLOSE int signals = -1;
 	struct err ignored;
 	bool detach = false;
@@ -254,7 +263,7 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 
 	if (r)
 		return r;
-	r = detach ? 0 : hold_signals(&signals, err);
+	r = detach ? 0 : commands_hold_signals(&signals, err);
 	if (r == 0)
 		r = create_start(&state, err);
 	if (r < 0) {
@@ -265,7 +274,7 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 		return 0;
 	/* Others must be able to signal and look while it runs. */
 	state_unlock(&state);
-	r = wait_for(&state, signals, ret_exit, err);
+	r = commands_wait(state.pid, signals, ret_exit, err);
 	if (r == 0)
 		r = state_lock(&state, err);
 	if (r == ERR_NOT_FOUND)

@@ -45,6 +45,9 @@ void container_done(struct container *container);
 /* Opens the namespaces to join, makes the user namespace, reads its maps and checks what the namespaces allow. */
 int container_open_namespaces(struct container *container, struct err *err) MUST_CHECK;
 
+/* Reads the mounts' options; nothing is opened. What container_confine needs. */
+int container_list_mounts(struct container *container, struct err *err) MUST_CHECK;
+
 /* Parent: clones the root and the sources of bind mounts, maps owners, fills /dev. All by descriptor from here on. */
 int container_open_mounts(struct container *container, struct err *err) MUST_CHECK;
 

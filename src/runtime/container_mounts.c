@@ -86,19 +86,12 @@ static int open_bind(struct container *container, struct container_mount *mount,
 
 static int open_mount(struct container *container, struct container_mount *mount, struct err *err)
 {
-	int r = mountfd_options_read(&mount->options, &mount->spec->options, err);
-
-	if (r < 0)
-		return r;
 	if (is_bind(mount))
 		return open_bind(container, mount, err);
 	if (is_cgroup(mount))
 		return container_open_groups(container, err);
-	if (str_eq(mount->spec->destination, "/dev")) {
-		if (!str_eq(type_of(mount), "tmpfs"))
-			return err_set(err, ERR_INVALID, "/dev must be a tmpfs");
-		mount->skipped = true;
-	}
+	if (mount->skipped && !str_eq(type_of(mount), "tmpfs"))
+		return err_set(err, ERR_INVALID, "/dev must be a tmpfs");
 	return 0;
 }
 
@@ -136,23 +129,35 @@ static int open_root(struct container *container, struct err *err)
 		     : 0;
 }
 
-int container_open_mounts(struct container *container, struct err *err)
+int container_list_mounts(struct container *container, struct err *err)
 {
 	const struct spec_mounts *mounts = &container->spec->mounts;
-	int r = open_root(container, err);
 
-	if (r < 0)
-		return r;
 	container->mounts = calloc(mounts->count + 1, sizeof(*container->mounts));
 	if (!container->mounts)
 		return err_set(err, -ENOMEM, "no memory");
-	for (size_t i = 0; i < mounts->count; i++) {
-		container->mounts[i] = (struct container_mount){.spec = &mounts->items[i], .fd = -1};
-		container->mount_count = i + 1;
-		r = open_mount(container, &container->mounts[i], err);
-		if (r < 0)
-			return err_prefix(err, "config.json: mounts[%zu]", i);
+	for (; container->mount_count < mounts->count; container->mount_count++) {
+		struct container_mount *mount = &container->mounts[container->mount_count];
+
+		*mount = (struct container_mount){.spec = &mounts->items[container->mount_count], .fd = -1};
+		if (mountfd_options_read(&mount->options, &mount->spec->options, err) < 0)
+			return err_prefix(err, "config.json: mounts[%zu]", container->mount_count);
+		mount->skipped = !is_bind(mount) && str_eq(mount->spec->destination, "/dev");
 	}
+	return 0;
+}
+
+int container_open_mounts(struct container *container, struct err *err)
+{
+	int r = open_root(container, err);
+
+	if (r == 0)
+		r = container_list_mounts(container, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < container->mount_count; i++)
+		if (open_mount(container, &container->mounts[i], err) < 0)
+			return err_prefix(err, "config.json: mounts[%zu]", i);
 	return container_make_dev(container, err);
 }
 

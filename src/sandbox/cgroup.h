@@ -43,6 +43,9 @@ int cgroup_open(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 /* Writes the limits. Errors name the JSON field and the group's file. */
 int cgroup_limit(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err) MUST_CHECK;
 
+/* As cgroup_limit for a group that has processes: devices are left as they are unless named. */
+int cgroup_change(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err) MUST_CHECK;
+
 /*
  * Moves the calling, single-threaded process into the version 1 groups (cheap: it writes 0 to `tasks`); the version 2
  * group is entered by CLONE_INTO_CGROUP with cgroup_unified_fd.

@@ -239,7 +239,7 @@ static int limit_raw(struct limit_target *to, const struct spec_pairs *unified)
 	return 0;
 }
 
-int cgroup_limit(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err)
+int cgroup_change(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err)
 {
 	struct limit_target to = {.cgroup = cgroup, .err = err};
 
@@ -247,6 +247,16 @@ int cgroup_limit(struct cgroup *cgroup, const struct spec_resources *resources, 
 		TRY(limit_unified(&to, resources));
 	else
 		TRY(limit_legacy(&to, resources));
-	TRY(limit_devices(&to, resources));
+	if (resources->devices.count)
+		TRY(limit_devices(&to, resources));
 	return limit_raw(&to, &resources->unified);
+}
+
+int cgroup_limit(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err)
+{
+	struct limit_target to = {.cgroup = cgroup, .err = err};
+
+	if (resources->devices.count == 0)
+		TRY(limit_devices(&to, resources));
+	return cgroup_change(cgroup, resources, err);
 }

@@ -268,3 +268,52 @@ def test_systemd_driver_is_refused(runtime):
     done = runtime.call('--systemd-cgroup', 'list')
     assert (done.returncode, done.stderr) == (
         3, 'bulkhead-runtime: the systemd driver for control groups is not supported, only cgroupfs\n')
+
+
+def test_exec_is_confined_like_the_first_process(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    script = 'grep -E "^(Cap(Eff|Bnd)|NoNewPrivs|Seccomp):" /proc/self/status; id -u; hostname; exit 5'
+    done = runtime.call('exec', name, '/bin/sh', '-c', script)
+    assert (done.returncode, done.stdout.split()) == (5, [
+        'CapEff:', '0' * 16, 'CapBnd:', '0' * 16, 'NoNewPrivs:', '1', 'Seccomp:', '2', '0', 'box'])
+    assert runtime.call('exec', name, '/bin/sh', '-c', 'echo /proc/[0-9]*').stdout.startswith('/proc/1 ')
+    done = runtime.call('exec', name, '/bin/sh', '-c', 'cp /bin/busybox /tmp/true; /tmp/true')
+    assert (done.returncode, done.stderr) == (126, '/bin/sh: /tmp/true: Permission denied\n')
+    done = runtime.call('exec', '--user', '33:44', '--cwd', '/tmp', name, '/bin/sh', '-c', 'id -u; id -g; pwd')
+    assert done.stdout == '33\n44\n/tmp\n'
+    done = runtime.call('exec', name, '/nothing')
+    assert done.stderr == ("bulkhead-runtime: config.json: process.args[0]: cannot execute '/nothing': "
+                           'No such file or directory\n')
+
+
+def test_exec_takes_a_process_and_refuses_what_does_not_run(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    process = runtime.folder / 'process.json'
+    process.write_text(json.dumps({'args': ['/bin/sh', '-c', 'echo $X'], 'env': ['X=y'], 'cwd': '/'}))
+    assert runtime.call('exec', '--process', process, name).stdout == 'y\n'
+    process.write_text('{"args":["x"],"cwd":"here"}')
+    done = runtime.call('exec', '--process', process, name)
+    assert (done.returncode, done.stderr) == (
+        3, "bulkhead-runtime: process: cwd: must be an absolute path, not 'here'\n")
+    runtime.call('kill', name, 'KILL')
+    wait_until(lambda: runtime.status(name)['status'] == 'stopped')
+    done = runtime.call('exec', name, '/bin/true')
+    assert (done.returncode, done.stderr) == (3, "bulkhead-runtime: container 'c1' cannot be entered: it is stopped\n")
+
+
+def test_pause_resume_ps_update(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    assert json.loads(runtime.call('ps', '--format', 'json', name).stdout) == [runtime.status(name)['pid']]
+    assert runtime.call('pause', name).returncode == 0
+    assert runtime.status(name)['status'] == 'paused'
+    done = runtime.call('pause', name)
+    assert (done.returncode, done.stderr) == (3, "bulkhead-runtime: container 'c1' cannot be paused: it is paused\n")
+    assert runtime.call('resume', name).returncode == 0
+    assert runtime.status(name)['status'] == 'running'
+    new = runtime.folder / 'new.json'
+    new.write_text('{"pids":{"limit":9}}')
+    assert runtime.call('update', '--resources', new, name).returncode == 0
+    assert (runtime.group('pids') / 'c0' / 'pids.max').read_text() == '9\n'
+    assert runtime.call('pause', name).returncode == 0
+    assert runtime.call('delete', '--force', name).returncode == 0
+    assert not runtime.leftovers()

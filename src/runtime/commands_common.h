@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands share. */
+#ifndef RUNTIME_COMMANDS_COMMON_H
+#define RUNTIME_COMMANDS_COMMON_H
+
+#include "base/options.h"
+#include "runtime/commands.h"
+#include "runtime/state.h"
+
+/* Parses a command's own options; arguments as those of options_parse. Returns 1 after --help. */
+int commands_parse(const char *program, const char *summary, const char *operands, int least, int most,
+		   const struct option_row *rows, size_t count, int argc, char **argv, int *ret_first,
+		   struct err *err) MUST_CHECK;
+
+/* Opens and locks a container by its id; ret_broken as in state_load. */
+int commands_open(const struct commands_global *global, const char *id, bool *ret_broken, struct state *ret_state,
+		  struct err *err) MUST_CHECK;
+
+/* Its status, paused included. */
+enum state_status commands_status(const struct state *state);
+
+/* Blocks all signals and takes them over a descriptor; processes started later unblock them for themselves. */
+int commands_hold_signals(int *ret_fd, struct err *err) MUST_CHECK;
+
+/* Passes the signals of that descriptor on to a child until it ends; its exit status becomes ret_exit. */
+int commands_wait(pid_t pid, int signals, int *ret_exit, struct err *err) MUST_CHECK;
+
+/* Writes a process id to a file; nothing when path is NULL. */
+int commands_write_pid(const char *path, pid_t pid, struct err *err) MUST_CHECK;
+
+/* state_done for CLEANUP. */
+void commands_state_done(struct state *state);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/enter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "runtime/channel.h"
+#include "runtime/container.h"
+#include "runtime/executable.h"
+#include "runtime/launch.h"
+
+struct entry {
+	const struct enter_options *options;
+	struct container container; /* its spec, mounts and control groups */
+	struct seccomp_program filter;
+	int pidfd; /* of the container's first process */
+	int channel;
+};
+
+static _Noreturn void fail(const struct entry *entry, const struct err *err)
+{
+	(void)channel_send_error(entry->channel, err);
+	_exit(1);
+}
+
+static int namespace_flags(const struct spec *spec)
+{
+	uint64_t flags = 0;
+
+	for (size_t i = 0; i < SPEC_NS_TYPES; i++)
+		if (spec->linux_.namespaces[i].wanted)
+			flags |= namespaces_flag((enum spec_namespace_type)i);
+	return (int)flags;
+}
+
+static int become(struct entry *entry, struct err *err)
+{
+	const struct spec_process *process = entry->options->process;
+	int r;
+
+	if (entry->options->spec->linux_.namespaces[SPEC_NS_USER].wanted &&
+	    (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+		return err_sys(err, -errno, "cannot become root of the user namespace");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_sys(err, -errno, "cannot become non-dumpable");
+	(void)setsid();
+	r = launch_enter_cwd(process, err);
+	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		r = err_sys(err, -errno, "cannot set no_new_privs");
+	if (r < 0)
+		return r;
+	entry->container.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (entry->container.root < 0)
+		return err_sys(err, -errno, "cannot open the root");
+	return container_confine(&entry->container, err);
+}
+
+static _Noreturn void run_child(struct entry *entry)
+{
+	const struct launch launch = {.process = entry->options->process,
+				      .filter = &entry->filter,
+				      .preserve_fds = entry->options->preserve_fds};
+	struct err err = {0};
+
+	if (become(entry, &err) == 0)
+		(void)!launch_execute(&launch, &err);
+	fail(entry, &err);
+}
+
+/* Non-dumpable before it joins anything, and never itself in the container's pid namespace. */
+static _Noreturn void run_stage(struct entry *entry)
+{
+	struct err err = {0};
+	pid_t pid;
+
+	if (cgroup_enter_legacy(&entry->container.cgroup, &err) < 0 ||
+	    launch_prepare(entry->options->process, &err) < 0)
+		fail(entry, &err);
+	if (setgroups(0, NULL) < 0 || setns(entry->pidfd, namespace_flags(entry->options->spec)) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+		(void)err_sys(&err, -errno, "cannot join the container's namespaces");
+		fail(entry, &err);
+	}
+	pid = namespaces_clone(CLONE_PARENT, -1);
+	if (pid == 0)
+		run_child(entry);
+	if (pid < 0) {
+		(void)err_sys(&err, pid, "cannot make a process");
+		fail(entry, &err);
+	}
+	_exit(channel_send(entry->channel, CHANNEL_PID, pid) < 0);
+}
+
+static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
+{
+	int ends[2], r = channel_pair(ends, err);
+	int32_t pid = 0;
+	pid_t stage;
+
+	if (r < 0)
+		return r;
+	stage = namespaces_clone(0, cgroup_unified_fd(&entry->container.cgroup));
+	if (stage == 0) {
+		entry->channel = ends[1];
+		run_stage(entry);
+	}
+	(void)close(ends[1]);
+	if (stage < 0) {
+		(void)close(ends[0]);
+		return err_sys(err, stage, "cannot make a process");
+	}
+	r = channel_expect(ends[0], CHANNEL_PID, &pid, err);
+	while (waitpid(stage, NULL, 0) < 0 && errno == EINTR)
+		;
+	/* Silence up to the end of the connection means that the program has replaced the process. */
+	if (r == 0)
+		r = channel_expect(ends[0], CHANNEL_READY, NULL, err);
+	(void)close(ends[0]);
+	if (r == -ECONNRESET && pid > 0) {
+		*ret_pid = pid;
+		return 0;
+	}
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	return r;
+}
+
+static int prepare(struct entry *entry, const struct state *state, struct err *err)
+{
+	uint64_t start;
+	int r = cgroup_init(&entry->container.cgroup, state->cgroup, err);
+
+	if (r == 0)
+		r = cgroup_open(&entry->container.cgroup, err);
+	if (r == 0)
+		r = container_list_mounts(&entry->container, err);
+	if (r == 0)
+		r = launch_compile_filter(entry->options->spec, entry->options->process, &entry->filter, err);
+	if (r < 0)
+		return r;
+	entry->pidfd = pidfd_open(state->pid, 0);
+	/* The descriptor stands for the process that was meant if that is still the one behind the number. */
+	if (entry->pidfd < 0 || state_process_start(state->pid, &start) < 0 || start != state->start_time)
+		return err_set(err, ERR_NOT_FOUND, "container '%s' has ended", state->id);
+	return 0;
+}
+
+int enter_container(const struct state *state, const struct enter_options *options, pid_t *ret_pid, struct err *err)
+{
+	struct entry entry = {.options = options, .pidfd = -1, .channel = -1};
+	enum state_status status = state_status_of(state);
+	int r = 0;
+
+	if (status != STATE_RUNNING)
+		return err_set(err, ERR_INVALID, "container '%s' cannot be entered: it is %s", state->id,
+			       state_status_name(status));
+	if (!options->spec->linux_.namespaces[SPEC_NS_USER].wanted)
+		r = executable_protect(options->argv, err);
+	container_init(&entry.container, options->spec, NULL);
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = err_sys(err, -errno, "cannot become non-dumpable");
+	if (r == 0)
+		r = prepare(&entry, state, err);
+	if (r == 0)
+		r = spawn(&entry, ret_pid, err);
+	seccomp_program_done(&entry.filter);
+	if (entry.pidfd >= 0)
+		(void)close(entry.pidfd);
+	container_done(&entry.container);
+	return r;
+}
