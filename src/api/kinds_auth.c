@@ -19,7 +19,7 @@ static const struct api_field lease[] = {
 	{"spec", 2, OBJECT, .of = &api_m_lease_spec},
 	{0},
 };
-API_MESSAGE(lease, COORDINATION_V1 "Lease");
+API_MESSAGE(lease, COORDINATION_V1 "Lease", .doc = "A sign of life that is renewed again and again.");
 
 static const struct api_field field_selector_attributes[] = {
 	{"rawSelector", 1, STRING},
@@ -69,7 +69,8 @@ static const struct api_field self_subject_access_review[] = {
 	{"status", 3, OBJECT, .of = &api_m_subject_access_review_status},
 	{0},
 };
-API_MESSAGE(self_subject_access_review, AUTHORIZATION_V1 "SelfSubjectAccessReview");
+API_MESSAGE(self_subject_access_review, AUTHORIZATION_V1 "SelfSubjectAccessReview",
+	    .doc = "The question whether the asker may do something.");
 
 static const struct api_field user_info[] = {
 	{"username", 1, STRING},
@@ -85,4 +86,4 @@ static const struct api_field self_subject_review[] = {
 	{"status", 2, OBJECT, .of = &api_m_self_subject_review_status},
 	{0},
 };
-API_MESSAGE(self_subject_review, AUTHENTICATION_V1 "SelfSubjectReview");
+API_MESSAGE(self_subject_review, AUTHENTICATION_V1 "SelfSubjectReview", .doc = "The question who the asker is.");

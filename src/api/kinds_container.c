@@ -12,14 +12,14 @@ static const char *const termination_message_policy_words[] = {"File", "Fallback
 static const char *const pull_policy_words[] = {"Always", "Never", "IfNotPresent", NULL};
 
 static const struct api_field container_port[] = {
-	{"name", 1, STRING, .check = API_CHECK_PORT_NAME},
-	{"hostPort", 2, INT32, .check = API_CHECK_PORT},
-	{"containerPort", 3, INT32, REQUIRED, .check = API_CHECK_PORT},
-	{"protocol", 4, STRING, .words = protocol_words, .initial = "TCP"},
+	{"name", 1, STRING, .check = API_CHECK_PORT_NAME, .doc = "A name for the port."},
+	{"hostPort", 2, INT32, .check = API_CHECK_PORT, .doc = "The port on the host."},
+	{"containerPort", 3, INT32, REQUIRED, .check = API_CHECK_PORT, .doc = "The port in the pod."},
+	{"protocol", 4, STRING, .words = protocol_words, .initial = "TCP", .doc = "UDP, TCP or SCTP."},
 	{"hostIP", 5, STRING, .check = API_CHECK_IP},
 	{0},
 };
-API_MESSAGE(container_port, CORE_V1 "ContainerPort");
+API_MESSAGE(container_port, CORE_V1 "ContainerPort", .doc = "A port the container listens on.");
 
 static const struct api_field config_map_env_source[] = {
 	{"localObjectReference", 1, OBJECT, INLINE, .of = &api_m_local_object_reference},
@@ -53,12 +53,12 @@ static const struct api_field env_var_source[] = {
 API_MESSAGE(env_var_source, CORE_V1 "EnvVarSource", .one_of = "value source");
 
 static const struct api_field env_var[] = {
-	{"name", 1, STRING, REQUIRED, .check = API_CHECK_ENV_NAME},
-	{"value", 2, STRING},
-	{"valueFrom", 3, OBJECT, POINTER, .of = &api_m_env_var_source},
+	{"name", 1, STRING, REQUIRED, .check = API_CHECK_ENV_NAME, .doc = "The name of the variable."},
+	{"value", 2, STRING, .doc = "Its value; $(NAME) stands for an earlier one."},
+	{"valueFrom", 3, OBJECT, POINTER, .of = &api_m_env_var_source, .doc = "Where the value comes from."},
 	{0},
 };
-API_MESSAGE(env_var, CORE_V1 "EnvVar", .check = api_hook_env_check);
+API_MESSAGE(env_var, CORE_V1 "EnvVar", .check = api_hook_env_check, .doc = "A variable of the environment.");
 
 static const struct api_field resource_claim[] = {
 	{"name", 1, STRING, REQUIRED},
@@ -68,13 +68,13 @@ static const struct api_field resource_claim[] = {
 API_MESSAGE(resource_claim, CORE_V1 "ResourceClaim");
 
 static const struct api_field resource_requirements[] = {
-	{"limits", 1, QUANTITY, MAP},
-	{"requests", 2, QUANTITY, MAP},
+	{"limits", 1, QUANTITY, MAP, .doc = "What may not be passed."},
+	{"requests", 2, QUANTITY, MAP, .doc = "What is reserved; the limits when absent."},
 	{"claims", 3, OBJECT, LIST, .of = &api_m_resource_claim, .keys = "name"},
 	{0},
 };
 API_MESSAGE(resource_requirements, CORE_V1 "ResourceRequirements", .fill = api_hook_resources_fill,
-	    .check = api_hook_resources_check);
+	    .check = api_hook_resources_check, .doc = "What is reserved, and what may not be passed.");
 
 static const struct api_field container_resize_policy[] = {
 	{"resourceName", 1, STRING, REQUIRED},
@@ -84,16 +84,16 @@ static const struct api_field container_resize_policy[] = {
 API_MESSAGE(container_resize_policy, CORE_V1 "ContainerResizePolicy");
 
 static const struct api_field volume_mount[] = {
-	{"name", 1, STRING, REQUIRED},
-	{"readOnly", 2, BOOL},
+	{"name", 1, STRING, REQUIRED, .doc = "The volume."},
+	{"readOnly", 2, BOOL, .doc = "Mount it read-only."},
 	{"recursiveReadOnly", 7, STRING, POINTER},
-	{"mountPath", 3, STRING, REQUIRED},
-	{"subPath", 4, STRING, .check = API_CHECK_RELATIVE_PATH},
+	{"mountPath", 3, STRING, REQUIRED, .doc = "Where it appears."},
+	{"subPath", 4, STRING, .check = API_CHECK_RELATIVE_PATH, .doc = "Only this part of it."},
 	{"mountPropagation", 5, STRING, POINTER, .words = mount_propagation_mode_words},
 	{"subPathExpr", 6, STRING},
 	{0},
 };
-API_MESSAGE(volume_mount, CORE_V1 "VolumeMount");
+API_MESSAGE(volume_mount, CORE_V1 "VolumeMount", .doc = "Where a volume appears in a container.");
 
 static const struct api_field volume_device[] = {
 	{"name", 1, STRING, REQUIRED},
@@ -158,7 +158,7 @@ static const struct api_field probe[] = {
 	{"terminationGracePeriodSeconds", 7, INT64, POINTER, .check = API_CHECK_POSITIVE},
 	{0},
 };
-API_MESSAGE(probe, CORE_V1 "Probe");
+API_MESSAGE(probe, CORE_V1 "Probe", .doc = "A question asked of a container again and again.");
 
 static const struct api_field sleep_action[] = {
 	{"seconds", 1, INT64, REQUIRED},
@@ -180,14 +180,14 @@ static const struct api_field lifecycle[] = {
 	{"preStop", 2, OBJECT, POINTER, .of = &api_m_lifecycle_handler},
 	{0},
 };
-API_MESSAGE(lifecycle, CORE_V1 "Lifecycle");
+API_MESSAGE(lifecycle, CORE_V1 "Lifecycle", .doc = "What is done after the start and before the end of a container.");
 
 static const struct api_field capabilities[] = {
 	{"add", 1, STRING, LIST | ATOMIC},
 	{"drop", 2, STRING, LIST | ATOMIC},
 	{0},
 };
-API_MESSAGE(capabilities, CORE_V1 "Capabilities");
+API_MESSAGE(capabilities, CORE_V1 "Capabilities", .doc = "Capabilities beyond or below the default set.");
 
 static const struct api_field se_linux_options[] = {
 	{"user", 1, STRING}, {"role", 2, STRING}, {"type", 3, STRING}, {"level", 4, STRING}, {0},
@@ -218,52 +218,61 @@ static const struct api_field app_armor_profile[] = {
 API_MESSAGE(app_armor_profile, CORE_V1 "AppArmorProfile");
 
 static const struct api_field security_context[] = {
-	{"capabilities", 1, OBJECT, POINTER, .of = &api_m_capabilities},
-	{"privileged", 2, BOOL, POINTER},
+	{"capabilities", 1, OBJECT, POINTER, .of = &api_m_capabilities,
+	 .doc = "Capabilities beyond or below the default set."},
+	{"privileged", 2, BOOL, POINTER, .doc = "Everything the host may do."},
 	{"seLinuxOptions", 3, OBJECT, POINTER, .of = &api_m_se_linux_options},
 	{"windowsOptions", 10, OBJECT, POINTER, .of = &api_m_windows_security_context_options},
-	{"runAsUser", 4, INT64, POINTER, .check = API_CHECK_ID},
-	{"runAsGroup", 8, INT64, POINTER, .check = API_CHECK_ID},
-	{"runAsNonRoot", 5, BOOL, POINTER},
-	{"readOnlyRootFilesystem", 6, BOOL, POINTER},
-	{"allowPrivilegeEscalation", 7, BOOL, POINTER},
-	{"procMount", 9, STRING, POINTER, .words = proc_mount_type_words},
-	{"seccompProfile", 11, OBJECT, POINTER, .of = &api_m_seccomp_profile},
-	{"appArmorProfile", 12, OBJECT, POINTER, .of = &api_m_app_armor_profile},
+	{"runAsUser", 4, INT64, POINTER, .check = API_CHECK_ID, .doc = "The user id in the container."},
+	{"runAsGroup", 8, INT64, POINTER, .check = API_CHECK_ID, .doc = "The group id in the container."},
+	{"runAsNonRoot", 5, BOOL, POINTER, .doc = "Refuse to start as user 0."},
+	{"readOnlyRootFilesystem", 6, BOOL, POINTER, .doc = "The root cannot be written."},
+	{"allowPrivilegeEscalation", 7, BOOL, POINTER, .doc = "Whether a process may gain more than its parent."},
+	{"procMount", 9, STRING, POINTER, .words = proc_mount_type_words, .doc = "How /proc is masked."},
+	{"seccompProfile", 11, OBJECT, POINTER, .of = &api_m_seccomp_profile, .doc = "Which system calls are allowed."},
+	{"appArmorProfile", 12, OBJECT, POINTER, .of = &api_m_app_armor_profile, .doc = "The profile of AppArmor."},
 	{0},
 };
-API_MESSAGE(security_context, CORE_V1 "SecurityContext");
+API_MESSAGE(security_context, CORE_V1 "SecurityContext", .doc = "What the container may do.");
 
 static const struct api_field container[] = {
-	{"name", 1, STRING, REQUIRED, .check = API_CHECK_LABEL},
-	{"image", 2, STRING, REQUIRED, .check = API_CHECK_IMAGE},
-	{"command", 3, STRING, LIST | ATOMIC},
-	{"args", 4, STRING, LIST | ATOMIC},
-	{"workingDir", 5, STRING},
+	{"name", 1, STRING, REQUIRED, .check = API_CHECK_LABEL, .doc = "The name, unique in the pod."},
+	{"image", 2, STRING, REQUIRED, .check = API_CHECK_IMAGE,
+	 .doc = "Where the image is: registry/repository:tag or @digest."},
+	{"command", 3, STRING, LIST | ATOMIC, .doc = "What is run instead of the entry point of the image."},
+	{"args", 4, STRING, LIST | ATOMIC, .doc = "Arguments; those of the image when absent."},
+	{"workingDir", 5, STRING, .doc = "The folder the process starts in."},
 	{"ports", 6, OBJECT, LIST | MERGE, .of = &api_m_container_port, .merge_key = "containerPort",
-	 .keys = "containerPort,protocol"},
-	{"envFrom", 19, OBJECT, LIST | ATOMIC, .of = &api_m_env_from_source},
-	{"env", 7, OBJECT, LIST | MERGE, .of = &api_m_env_var, .merge_key = "name"},
-	{"resources", 8, OBJECT, .of = &api_m_resource_requirements, .initial = "{}"},
+	 .keys = "containerPort,protocol", .doc = "Ports the container listens on."},
+	{"envFrom", 19, OBJECT, LIST | ATOMIC, .of = &api_m_env_from_source,
+	 .doc = "Variables from all entries of a ConfigMap or Secret."},
+	{"env", 7, OBJECT, LIST | MERGE, .of = &api_m_env_var, .merge_key = "name",
+	 .doc = "Variables of the environment."},
+	{"resources", 8, OBJECT, .of = &api_m_resource_requirements, .initial = "{}",
+	 .doc = "What is reserved, and what may not be passed."},
 	{"resizePolicy", 23, OBJECT, LIST | ATOMIC, .of = &api_m_container_resize_policy},
-	{"restartPolicy", 24, STRING, POINTER},
+	{"restartPolicy", 24, STRING, POINTER, .doc = "Always makes an init container run beside the containers."},
 	{"volumeMounts", 9, OBJECT, LIST | MERGE, .of = &api_m_volume_mount, .merge_key = "mountPath",
-	 .check = API_CHECK_UNIQUE},
+	 .check = API_CHECK_UNIQUE, .doc = "Where volumes appear."},
 	{"volumeDevices", 21, OBJECT, LIST | MERGE, .of = &api_m_volume_device, .merge_key = "devicePath"},
-	{"livenessProbe", 10, OBJECT, POINTER, .of = &api_m_probe},
-	{"readinessProbe", 11, OBJECT, POINTER, .of = &api_m_probe},
-	{"startupProbe", 22, OBJECT, POINTER, .of = &api_m_probe},
-	{"lifecycle", 12, OBJECT, POINTER, .of = &api_m_lifecycle},
-	{"terminationMessagePath", 13, STRING, .initial = "/dev/termination-log"},
+	{"livenessProbe", 10, OBJECT, POINTER, .of = &api_m_probe,
+	 .doc = "When it fails, the container is started again."},
+	{"readinessProbe", 11, OBJECT, POINTER, .of = &api_m_probe, .doc = "While it fails, the pod is not ready."},
+	{"startupProbe", 22, OBJECT, POINTER, .of = &api_m_probe, .doc = "Until it succeeds, the other probes wait."},
+	{"lifecycle", 12, OBJECT, POINTER, .of = &api_m_lifecycle,
+	 .doc = "What is done after the start and before the end."},
+	{"terminationMessagePath", 13, STRING, .initial = "/dev/termination-log",
+	 .doc = "The file whose text ends up in the status."},
 	{"terminationMessagePolicy", 20, STRING, .words = termination_message_policy_words, .initial = "File"},
-	{"imagePullPolicy", 14, STRING, .words = pull_policy_words},
-	{"securityContext", 15, OBJECT, POINTER, .of = &api_m_security_context},
-	{"stdin", 16, BOOL},
+	{"imagePullPolicy", 14, STRING, .words = pull_policy_words,
+	 .doc = "When the registry is asked: Always, IfNotPresent or Never."},
+	{"securityContext", 15, OBJECT, POINTER, .of = &api_m_security_context, .doc = "What the container may do."},
+	{"stdin", 16, BOOL, .doc = "Keep standard input open."},
 	{"stdinOnce", 17, BOOL},
-	{"tty", 18, BOOL},
+	{"tty", 18, BOOL, .doc = "Give it a terminal."},
 	{0},
 };
-API_MESSAGE(container, CORE_V1 "Container", .fill = api_hook_container_fill);
+API_MESSAGE(container, CORE_V1 "Container", .fill = api_hook_container_fill, .doc = "One container of a pod.");
 
 static const struct api_field ephemeral_container_common[] = {
 	{"name", 1, STRING, REQUIRED, .check = API_CHECK_LABEL},

@@ -31,31 +31,35 @@ static const struct api_field namespace_condition[] = {
 API_MESSAGE(namespace_condition, CORE_V1 "NamespaceCondition");
 
 static const struct api_field namespace[] = {
-	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta,
+	 .doc = "Name, labels and annotations. The label trust.bulkhead.dev/domain names the trust domain."},
 	{"spec", 2, OBJECT, .of = &api_m_namespace_spec, .initial = "{}"},
 	{"status", 3, OBJECT, .of = &api_m_namespace_status, .initial = "{}"},
 	{0},
 };
-API_MESSAGE(namespace, CORE_V1 "Namespace", .fill = api_hook_namespace_fill);
+API_MESSAGE(namespace, CORE_V1 "Namespace", .fill = api_hook_namespace_fill,
+	    .doc = "A name space for objects; it belongs to one trust domain.");
 
 static const struct api_field secret[] = {
-	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
-	{"immutable", 5, BOOL, POINTER},
-	{"data", 2, BYTES, MAP},
-	{"stringData", 4, STRING, MAP},
-	{"type", 3, STRING, IMMUTABLE, .initial = "Opaque"},
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta, .doc = "Name, namespace, labels and annotations."},
+	{"immutable", 5, BOOL, POINTER, .doc = "The entries can never change."},
+	{"data", 2, BYTES, MAP, .doc = "Entries as bytes, in base64."},
+	{"stringData", 4, STRING, MAP, .doc = "Entries as text, for writing only."},
+	{"type", 3, STRING, IMMUTABLE, .initial = "Opaque", .doc = "What the entries are for."},
 	{0},
 };
-API_MESSAGE(secret, CORE_V1 "Secret", .fill = api_hook_secret_fill, .check = api_hook_data_check);
+API_MESSAGE(secret, CORE_V1 "Secret", .fill = api_hook_secret_fill, .check = api_hook_data_check,
+	    .doc = "Settings that are kept sealed, for pods to read.");
 
 static const struct api_field config_map[] = {
-	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
-	{"immutable", 4, BOOL, POINTER},
-	{"data", 2, STRING, MAP},
-	{"binaryData", 3, BYTES, MAP},
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta, .doc = "Name, namespace, labels and annotations."},
+	{"immutable", 4, BOOL, POINTER, .doc = "The entries can never change."},
+	{"data", 2, STRING, MAP, .doc = "Entries as text."},
+	{"binaryData", 3, BYTES, MAP, .doc = "Entries as bytes, in base64."},
 	{0},
 };
-API_MESSAGE(config_map, CORE_V1 "ConfigMap", .check = api_hook_data_check);
+API_MESSAGE(config_map, CORE_V1 "ConfigMap", .check = api_hook_data_check,
+	    .doc = "Settings as text, for pods to read.");
 
 static const struct api_field object_reference[] = {
 	{"kind", 1, STRING},       {"namespace", 2, STRING},       {"name", 3, STRING},      {"uid", 4, STRING},
@@ -95,7 +99,7 @@ static const struct api_field event[] = {
 	{"reportingInstance", 15, STRING},
 	{0},
 };
-API_MESSAGE(event, CORE_V1 "Event");
+API_MESSAGE(event, CORE_V1 "Event", .doc = "Something that happened to an object.");
 
 static const struct api_field service_port[] = {
 	{"name", 1, STRING, .check = API_CHECK_LABEL},
@@ -161,7 +165,7 @@ static const struct api_field service[] = {
 	{"status", 3, OBJECT, .of = &api_m_service_status},
 	{0},
 };
-API_MESSAGE(service, CORE_V1 "Service");
+API_MESSAGE(service, CORE_V1 "Service", .doc = "A name for a set of pods.");
 
 static const struct api_field service_account[] = {
 	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
@@ -170,14 +174,14 @@ static const struct api_field service_account[] = {
 	{"automountServiceAccountToken", 4, BOOL, POINTER},
 	{0},
 };
-API_MESSAGE(service_account, CORE_V1 "ServiceAccount");
+API_MESSAGE(service_account, CORE_V1 "ServiceAccount", .doc = "An identity for pods.");
 
 static const struct api_field binding[] = {
 	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
 	{"target", 2, OBJECT, REQUIRED | REQUIRED, .of = &api_m_object_reference},
 	{0},
 };
-API_MESSAGE(binding, CORE_V1 "Binding");
+API_MESSAGE(binding, CORE_V1 "Binding", .doc = "The assignment of a pod to an instance.");
 
 static const struct api_field scoped_resource_selector_requirement[] = {
 	{"scopeName", 1, STRING, REQUIRED, .words = resource_quota_scope_words},
@@ -207,7 +211,7 @@ static const struct api_field resource_quota[] = {
 	{"status", 3, OBJECT, .of = &api_m_resource_quota_status},
 	{0},
 };
-API_MESSAGE(resource_quota, CORE_V1 "ResourceQuota");
+API_MESSAGE(resource_quota, CORE_V1 "ResourceQuota", .doc = "The most that a namespace may use.");
 
 static const struct api_field limit_range_item[] = {
 	{"type", 1, STRING, REQUIRED},
@@ -231,4 +235,4 @@ static const struct api_field limit_range[] = {
 	{"spec", 2, OBJECT, .of = &api_m_limit_range_spec},
 	{0},
 };
-API_MESSAGE(limit_range, CORE_V1 "LimitRange");
+API_MESSAGE(limit_range, CORE_V1 "LimitRange", .doc = "Defaults and bounds for each container of a namespace.");

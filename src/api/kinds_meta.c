@@ -27,24 +27,26 @@ static const struct api_field managed_fields_entry[] = {
 API_MESSAGE(managed_fields_entry, META_V1 "ManagedFieldsEntry");
 
 static const struct api_field object_meta[] = {
-	{"name", 1, STRING, IMMUTABLE, .most = 253},
-	{"generateName", 2, STRING, .most = 253},
-	{"namespace", 3, STRING, IMMUTABLE, .check = API_CHECK_LABEL},
+	{"name", 1, STRING, IMMUTABLE, .most = 253, .doc = "The name, unique among its kind in a namespace."},
+	{"generateName", 2, STRING, .most = 253, .doc = "The beginning of a name that the server makes unique."},
+	{"namespace", 3, STRING, IMMUTABLE, .check = API_CHECK_LABEL, .doc = "The namespace."},
 	{"selfLink", 4, STRING},
-	{"uid", 5, STRING, IMMUTABLE},
-	{"resourceVersion", 6, STRING},
-	{"generation", 7, INT64},
-	{"creationTimestamp", 8, TIME, IMMUTABLE},
-	{"deletionTimestamp", 9, TIME, POINTER},
-	{"deletionGracePeriodSeconds", 10, INT64, POINTER},
-	{"labels", 11, STRING, MAP, .check = API_CHECK_LABELS},
-	{"annotations", 12, STRING, MAP, .check = API_CHECK_ANNOTATIONS},
-	{"ownerReferences", 13, OBJECT, LIST | MERGE, .of = &api_m_owner_reference, .merge_key = "uid"},
-	{"finalizers", 14, STRING, LIST | MERGE | SET},
-	{"managedFields", 17, OBJECT, LIST | ATOMIC, .of = &api_m_managed_fields_entry},
+	{"uid", 5, STRING, IMMUTABLE, .doc = "Unique for ever; made by the server."},
+	{"resourceVersion", 6, STRING, .doc = "Changes with each change of the object."},
+	{"generation", 7, INT64, .doc = "Changes with each change of the specification."},
+	{"creationTimestamp", 8, TIME, IMMUTABLE, .doc = "When it was made."},
+	{"deletionTimestamp", 9, TIME, POINTER, .doc = "When it is to be gone."},
+	{"deletionGracePeriodSeconds", 10, INT64, POINTER, .doc = "How long it may take to end."},
+	{"labels", 11, STRING, MAP, .check = API_CHECK_LABELS, .doc = "Words to choose objects by."},
+	{"annotations", 12, STRING, MAP, .check = API_CHECK_ANNOTATIONS, .doc = "Words about the object."},
+	{"ownerReferences", 13, OBJECT, LIST | MERGE, .of = &api_m_owner_reference, .merge_key = "uid",
+	 .doc = "Objects it belongs to."},
+	{"finalizers", 14, STRING, LIST | MERGE | SET, .doc = "Who must agree before it is gone."},
+	{"managedFields", 17, OBJECT, LIST | ATOMIC, .of = &api_m_managed_fields_entry,
+	 .doc = "Who manages which field."},
 	{0},
 };
-API_MESSAGE(object_meta, META_V1 "ObjectMeta");
+API_MESSAGE(object_meta, META_V1 "ObjectMeta", .doc = "What identifies an object and what is said about it.");
 
 static const struct api_field list_meta[] = {
 	{"selfLink", 1, STRING},
@@ -68,7 +70,7 @@ static const struct api_field label_selector[] = {
 	{"matchExpressions", 2, OBJECT, LIST | ATOMIC, .of = &api_m_label_selector_requirement},
 	{0},
 };
-API_MESSAGE(label_selector, META_V1 "LabelSelector");
+API_MESSAGE(label_selector, META_V1 "LabelSelector", .doc = "A choice of objects by their labels.");
 
 static const struct api_field field_selector_requirement[] = {
 	{"key", 1, STRING, REQUIRED},

@@ -127,4 +127,4 @@ static const struct api_field node[] = {
 	{"status", 3, OBJECT, .of = &api_m_node_status},
 	{0},
 };
-API_MESSAGE(node, CORE_V1 "Node");
+API_MESSAGE(node, CORE_V1 "Node", .doc = "A CIS instance: where pods run.");

@@ -36,7 +36,8 @@ static const struct api_field pod_security_context[] = {
 	{"seLinuxChangePolicy", 13, STRING, POINTER},
 	{0},
 };
-API_MESSAGE(pod_security_context, CORE_V1 "PodSecurityContext");
+API_MESSAGE(pod_security_context, CORE_V1 "PodSecurityContext",
+	    .doc = "What all containers of the pod may do, unless they say otherwise.");
 
 static const struct api_field node_selector_requirement[] = {
 	{"key", 1, STRING, REQUIRED, .check = API_CHECK_LABEL_KEY},
@@ -114,7 +115,7 @@ static const struct api_field affinity[] = {
 	{"podAntiAffinity", 3, OBJECT, POINTER, .of = &api_m_pod_anti_affinity},
 	{0},
 };
-API_MESSAGE(affinity, CORE_V1 "Affinity");
+API_MESSAGE(affinity, CORE_V1 "Affinity", .doc = "Where the pod should or must be, or not be.");
 
 static const struct api_field toleration[] = {
 	{"key", 1, STRING, .check = API_CHECK_LABEL_KEY},
@@ -124,7 +125,8 @@ static const struct api_field toleration[] = {
 	{"tolerationSeconds", 5, INT64, POINTER},
 	{0},
 };
-API_MESSAGE(toleration, CORE_V1 "Toleration", .check = api_hook_toleration_check);
+API_MESSAGE(toleration, CORE_V1 "Toleration", .check = api_hook_toleration_check,
+	    .doc = "A taint that does not keep the pod away.");
 
 static const struct api_field host_alias[] = {
 	{"ip", 1, STRING, REQUIRED, .check = API_CHECK_IP},
@@ -189,52 +191,65 @@ API_MESSAGE(pod_resource_claim, CORE_V1 "PodResourceClaim");
 
 static const struct api_field pod_spec[] = {
 	{"volumes", 1, OBJECT, LIST | MERGE | RETAIN, .of = &api_m_volume, .merge_key = "name",
-	 .check = API_CHECK_UNIQUE},
+	 .check = API_CHECK_UNIQUE, .doc = "Folders that the containers can mount."},
 	{"initContainers", 20, OBJECT, LIST | MERGE, .of = &api_m_container, .merge_key = "name",
-	 .check = API_CHECK_UNIQUE},
+	 .check = API_CHECK_UNIQUE, .doc = "Run one after the other, each to its end, before the containers start."},
 	{"containers", 2, OBJECT, LIST | REQUIRED | MERGE, .of = &api_m_container, .merge_key = "name",
-	 .check = API_CHECK_UNIQUE},
-	{"ephemeralContainers", 34, OBJECT, LIST | MERGE, .of = &api_m_ephemeral_container, .merge_key = "name"},
-	{"restartPolicy", 3, STRING, .words = restart_policy_words, .initial = "Always"},
-	{"terminationGracePeriodSeconds", 4, INT64, POINTER, .initial = "30", .check = API_CHECK_NOT_NEGATIVE},
-	{"activeDeadlineSeconds", 5, INT64, POINTER, .check = API_CHECK_POSITIVE},
-	{"dnsPolicy", 6, STRING, .words = dns_policy_words, .initial = "ClusterFirst"},
-	{"nodeSelector", 7, STRING, MAP | ATOMIC, .check = API_CHECK_LABELS},
-	{"serviceAccountName", 8, STRING, .check = API_CHECK_SUBDOMAIN},
+	 .check = API_CHECK_UNIQUE, .doc = "The containers; they start together."},
+	{"ephemeralContainers", 34, OBJECT, LIST | MERGE, .of = &api_m_ephemeral_container, .merge_key = "name",
+	 .doc = "Containers added later to look into a running pod."},
+	{"restartPolicy", 3, STRING, .words = restart_policy_words, .initial = "Always",
+	 .doc = "Whether containers that ended start again: Always, OnFailure or Never."},
+	{"terminationGracePeriodSeconds", 4, INT64, POINTER, .initial = "30", .check = API_CHECK_NOT_NEGATIVE,
+	 .doc = "How long containers may take to end when asked, before they are killed."},
+	{"activeDeadlineSeconds", 5, INT64, POINTER, .check = API_CHECK_POSITIVE,
+	 .doc = "How long the pod may run at all."},
+	{"dnsPolicy", 6, STRING, .words = dns_policy_words, .initial = "ClusterFirst",
+	 .doc = "Where names are looked up."},
+	{"nodeSelector", 7, STRING, MAP | ATOMIC, .check = API_CHECK_LABELS,
+	 .doc = "Labels that the instance must have."},
+	{"serviceAccountName", 8, STRING, .check = API_CHECK_SUBDOMAIN, .doc = "The identity of the pod."},
 	{"serviceAccount", 9, STRING},
 	{"automountServiceAccountToken", 21, BOOL, POINTER},
-	{"nodeName", 10, STRING, .check = API_CHECK_SUBDOMAIN},
-	{"hostNetwork", 11, BOOL},
-	{"hostPID", 12, BOOL},
-	{"hostIPC", 13, BOOL},
-	{"shareProcessNamespace", 27, BOOL, POINTER},
-	{"securityContext", 14, OBJECT, POINTER, .of = &api_m_pod_security_context, .initial = "{}"},
-	{"imagePullSecrets", 15, OBJECT, LIST | MERGE, .of = &api_m_local_object_reference, .merge_key = "name"},
-	{"hostname", 16, STRING, .check = API_CHECK_LABEL},
+	{"nodeName", 10, STRING, .check = API_CHECK_SUBDOMAIN,
+	 .doc = "The instance the pod is bound to; written by the platform."},
+	{"hostNetwork", 11, BOOL, .doc = "Use the network of the host."},
+	{"hostPID", 12, BOOL, .doc = "See the processes of the host."},
+	{"hostIPC", 13, BOOL, .doc = "Share memory with the host."},
+	{"shareProcessNamespace", 27, BOOL, POINTER, .doc = "One process namespace for all containers of the pod."},
+	{"securityContext", 14, OBJECT, POINTER, .of = &api_m_pod_security_context, .initial = "{}",
+	 .doc = "What all containers may do, unless they say otherwise."},
+	{"imagePullSecrets", 15, OBJECT, LIST | MERGE, .of = &api_m_local_object_reference, .merge_key = "name",
+	 .doc = "Secrets to pull images with."},
+	{"hostname", 16, STRING, .check = API_CHECK_LABEL, .doc = "The host name in the pod; its name when absent."},
 	{"subdomain", 17, STRING, .check = API_CHECK_LABEL},
-	{"affinity", 18, OBJECT, POINTER, .of = &api_m_affinity},
-	{"schedulerName", 19, STRING, .initial = "default-scheduler"},
-	{"tolerations", 22, OBJECT, LIST | ATOMIC, .of = &api_m_toleration},
-	{"hostAliases", 23, OBJECT, LIST | MERGE, .of = &api_m_host_alias, .merge_key = "ip"},
+	{"affinity", 18, OBJECT, POINTER, .of = &api_m_affinity, .doc = "Where the pod should or must be, or not be."},
+	{"schedulerName", 19, STRING, .initial = "default-scheduler", .doc = "Who places the pod."},
+	{"tolerations", 22, OBJECT, LIST | ATOMIC, .of = &api_m_toleration,
+	 .doc = "Taints that do not keep the pod away."},
+	{"hostAliases", 23, OBJECT, LIST | MERGE, .of = &api_m_host_alias, .merge_key = "ip",
+	 .doc = "Further lines of /etc/hosts."},
 	{"priorityClassName", 24, STRING, .check = API_CHECK_SUBDOMAIN},
 	{"priority", 25, INT32, POINTER},
 	{"dnsConfig", 26, OBJECT, POINTER, .of = &api_m_pod_dns_config},
 	{"readinessGates", 28, OBJECT, LIST | ATOMIC, .of = &api_m_pod_readiness_gate},
-	{"runtimeClassName", 29, STRING, POINTER, .check = API_CHECK_SUBDOMAIN},
+	{"runtimeClassName", 29, STRING, POINTER, .check = API_CHECK_SUBDOMAIN,
+	 .doc = "How the pod is isolated, by name."},
 	{"enableServiceLinks", 30, BOOL, POINTER, .initial = "true"},
 	{"preemptionPolicy", 31, STRING, POINTER, .words = preemption_policy_words},
-	{"overhead", 32, QUANTITY, MAP},
+	{"overhead", 32, QUANTITY, MAP, .doc = "Resources for the isolation itself."},
 	{"topologySpreadConstraints", 33, OBJECT, LIST | MERGE, .of = &api_m_topology_spread_constraint,
-	 .merge_key = "topologyKey", .keys = "topologyKey,whenUnsatisfiable"},
+	 .merge_key = "topologyKey", .keys = "topologyKey,whenUnsatisfiable",
+	 .doc = "How pods are spread over the instances."},
 	{"setHostnameAsFQDN", 35, BOOL, POINTER},
 	{"os", 36, OBJECT, POINTER, .of = &api_m_pod_os},
-	{"hostUsers", 37, BOOL, POINTER},
+	{"hostUsers", 37, BOOL, POINTER, .doc = "Use the users of the host."},
 	{"schedulingGates", 38, OBJECT, LIST | MERGE, .of = &api_m_pod_scheduling_gate, .merge_key = "name"},
 	{"resourceClaims", 39, OBJECT, LIST | MERGE | RETAIN, .of = &api_m_pod_resource_claim, .merge_key = "name"},
 	{"resources", 40, OBJECT, POINTER, .of = &api_m_resource_requirements},
 	{0},
 };
-API_MESSAGE(pod_spec, CORE_V1 "PodSpec", .check = api_hook_pod_spec_check);
+API_MESSAGE(pod_spec, CORE_V1 "PodSpec", .check = api_hook_pod_spec_check, .doc = "What the pod is to be.");
 
 static const struct api_field pod_condition[] = {
 	{"type", 1, STRING},
@@ -282,12 +297,12 @@ static const struct api_field pod_status[] = {
 	 .merge_key = "name"},
 	{0},
 };
-API_MESSAGE(pod_status, CORE_V1 "PodStatus");
+API_MESSAGE(pod_status, CORE_V1 "PodStatus", .doc = "What the platform observed of the pod.");
 
 static const struct api_field pod[] = {
-	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
-	{"spec", 2, OBJECT, REQUIRED, .of = &api_m_pod_spec},
-	{"status", 3, OBJECT, .of = &api_m_pod_status, .initial = "{}"},
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta, .doc = "Name, namespace, labels and annotations."},
+	{"spec", 2, OBJECT, REQUIRED, .of = &api_m_pod_spec, .doc = "What the pod is to be."},
+	{"status", 3, OBJECT, .of = &api_m_pod_status, .initial = "{}", .doc = "What the platform observed of it."},
 	{0},
 };
-API_MESSAGE(pod, CORE_V1 "Pod");
+API_MESSAGE(pod, CORE_V1 "Pod", .doc = "A set of containers that start, move and end together on one instance.");

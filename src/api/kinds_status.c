@@ -91,7 +91,7 @@ static const struct api_field node_status[] = {
 	{"features", 13, OBJECT, POINTER, .of = &api_m_node_features},
 	{0},
 };
-API_MESSAGE(node_status, CORE_V1 "NodeStatus");
+API_MESSAGE(node_status, CORE_V1 "NodeStatus", .doc = "What the instance reports.");
 
 static const struct api_field port_status[] = {
 	{"port", 1, INT32},

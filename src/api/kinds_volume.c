@@ -20,7 +20,8 @@ static const struct api_field empty_dir_volume_source[] = {
 	{"mode", 3, INT32, POINTER},
 	{0},
 };
-API_MESSAGE(empty_dir_volume_source, CORE_V1 "EmptyDirVolumeSource");
+API_MESSAGE(empty_dir_volume_source, CORE_V1 "EmptyDirVolumeSource",
+	    .doc = "An empty folder that lives as long as the pod.");
 
 static const struct api_field gce_persistent_disk_volume_source[] = {
 	{"pdName", 1, STRING, REQUIRED}, {"fsType", 2, STRING}, {"partition", 3, INT32}, {"readOnly", 4, BOOL}, {0},
@@ -57,7 +58,7 @@ static const struct api_field secret_volume_source[] = {
 	{"defaultUser", 5, INT64, POINTER},
 	{0},
 };
-API_MESSAGE(secret_volume_source, CORE_V1 "SecretVolumeSource");
+API_MESSAGE(secret_volume_source, CORE_V1 "SecretVolumeSource", .doc = "The entries of a Secret as files.");
 
 static const struct api_field nfs_volume_source[] = {
 	{"server", 1, STRING, REQUIRED},
@@ -213,7 +214,7 @@ static const struct api_field config_map_volume_source[] = {
 	{"defaultUser", 5, INT64, POINTER},
 	{0},
 };
-API_MESSAGE(config_map_volume_source, CORE_V1 "ConfigMapVolumeSource");
+API_MESSAGE(config_map_volume_source, CORE_V1 "ConfigMapVolumeSource", .doc = "The entries of a ConfigMap as files.");
 
 static const struct api_field vsphere_virtual_disk_volume_source[] = {
 	{"volumePath", 1, STRING, REQUIRED},
@@ -454,7 +455,8 @@ static const struct api_field volume[] = {
 	{"volumeSource", 2, OBJECT, INLINE, .of = &api_m_volume_source},
 	{0},
 };
-API_MESSAGE(volume, CORE_V1 "Volume", .fill = api_hook_volume_fill);
+API_MESSAGE(volume, CORE_V1 "Volume", .fill = api_hook_volume_fill,
+	    .doc = "A folder that containers of the pod can mount.");
 
 static const struct api_field config_map_key_selector[] = {
 	{"localObjectReference", 1, OBJECT, INLINE, .of = &api_m_local_object_reference},

@@ -102,10 +102,10 @@ static void test_v2(void **state)
 				"ports");
 	CLEANUP_FREE char *text = api_format(ports);
 	assert_string_equal(
-		text,
-		"{\"type\":\"array\",\"items\":{\"$ref\":\"#/definitions/io.k8s.api.core.v1.ContainerPort\"},"
-		"\"x-kubernetes-patch-strategy\":\"merge\",\"x-kubernetes-patch-merge-key\":\"containerPort\","
-		"\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"containerPort\",\"protocol\"]}");
+		text, "{\"type\":\"array\",\"items\":{\"$ref\":\"#/definitions/io.k8s.api.core.v1.ContainerPort\"},"
+		      "\"x-kubernetes-patch-strategy\":\"merge\",\"x-kubernetes-patch-merge-key\":\"containerPort\","
+		      "\"x-kubernetes-list-type\":\"map\",\"x-kubernetes-list-map-keys\":[\"containerPort\","
+		      "\"protocol\"],\"description\":\"Ports the container listens on.\"}");
 	assert_int_equal(api_openapi_v2("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", &wire, &type,
 					&err),
 			 0);
