@@ -152,7 +152,7 @@ static int lock_store(struct image_store *store, struct err *err)
 	store->lock = openat(store->dir, ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (store->lock < 0)
 		return err_sys(err, -errno, "cannot lock the image store");
-	for (int tries = 0; tries < 100 && r == -EWOULDBLOCK; tries++) {
+	for (int tries = 0; tries < 300 && r == -EWOULDBLOCK; tries++) {
 		r = flock(store->lock, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 		if (r == -EWOULDBLOCK && nanosleep(&pause, NULL) < 0)
 			break;
