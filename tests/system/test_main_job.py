@@ -42,7 +42,7 @@ def job(programs, kubectls):
             cell.close()
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def phone(job):
     """A network namespace on the access network 192.0.2.0/24, as words that run a command in it."""
     script = '''set -e
@@ -299,7 +299,7 @@ def test_5_registration_is_in_the_log(job):
 
 def reach(job, namespace, name, address, port):
     """Whether a pod of a namespace can open a TCP connection: what nc says."""
-    script = f'nc -w 3 {address} {port} </dev/null >/dev/null && echo open || echo closed'
+    script = f'nc -w 3 {address} {port} </dev/null >/dev/null 2>&1 && echo open || echo closed'
     job.apply(job.busybox_pod(namespace, name, script))
     job.wait_phase(namespace, name, 'Succeeded')
     said = job.kubectl('logs', '-n', namespace, name).stdout.strip()
