@@ -16,7 +16,7 @@ NAMESPACE = {'apiVersion': 'v1', 'kind': 'Namespace',
 # Where, and the part that dies there.
 STARTING = {'cism-bind': 'cism', 'cism-bound': 'cism', 'cis-ticket-checked': 'cis', 'image-unpacked': 'cis',
             'image-published': 'cis', 'cis-root-ready': 'cis', 'cis-started': 'cis', 'cir-blob-renamed': 'cir',
-            'cir-manifest-linked': 'cir', 'store-before-commit,30': 'cism', 'store-after-commit,30': 'cism'}
+            'cir-manifest-linked': 'cir', 'store-before-commit,18': 'cism', 'store-after-commit,18': 'cism'}
 DELETING = {'cism-delete': 'cism', 'cis-deleting': 'cis', 'cism-stopped': 'cism'}
 
 
