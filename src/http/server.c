@@ -345,6 +345,15 @@ static bool has_suspended(struct http_server *server)
 	return suspended;
 }
 
+/* Peers that do not take their answers hold nobody up. */
+static void cut_all(struct http_server *server)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	for (struct connection *at = server->connections; at; at = at->next)
+		(void)shutdown(at->fd, SHUT_RDWR);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
 void http_server_stop(struct http_server *server)
 {
 	const struct timespec moment = {.tv_nsec = 5000000};
@@ -359,8 +368,11 @@ void http_server_stop(struct http_server *server)
 	if (listener >= 0)
 		(void)close(listener);
 	/* MHD ends the process when a connection is still suspended: streams go, parked requests were to be resumed before. */
-	while (has_suspended(server) || (is_busy(server) && clock_monotonic_ns() < until))
+	while (has_suspended(server) || (is_busy(server) && clock_monotonic_ns() < until)) {
+		if (clock_monotonic_ns() >= until)
+			cut_all(server);
 		(void)nanosleep(&moment, NULL);
+	}
 	MHD_stop_daemon(server->daemon);
 	end_watchdog(server);
 	server_free(server);
