@@ -72,6 +72,45 @@ static const struct api_field self_subject_access_review[] = {
 API_MESSAGE(self_subject_access_review, AUTHORIZATION_V1 "SelfSubjectAccessReview",
 	    .doc = "The question whether the asker may do something.");
 
+static const struct api_field resource_rule[] = {
+	{"verbs", 1, STRING, LIST | ATOMIC | REQUIRED},
+	{"apiGroups", 2, STRING, LIST | ATOMIC},
+	{"resources", 3, STRING, LIST | ATOMIC},
+	{"resourceNames", 4, STRING, LIST | ATOMIC},
+	{0},
+};
+API_MESSAGE(resource_rule, AUTHORIZATION_V1 "ResourceRule");
+
+static const struct api_field non_resource_rule[] = {
+	{"verbs", 1, STRING, LIST | ATOMIC | REQUIRED},
+	{"nonResourceURLs", 2, STRING, LIST | ATOMIC},
+	{0},
+};
+API_MESSAGE(non_resource_rule, AUTHORIZATION_V1 "NonResourceRule");
+
+static const struct api_field subject_rules_review_status[] = {
+	{"resourceRules", 1, OBJECT, LIST | ATOMIC, .of = &api_m_resource_rule},
+	{"nonResourceRules", 2, OBJECT, LIST | ATOMIC, .of = &api_m_non_resource_rule},
+	{"incomplete", 3, BOOL},
+	{"evaluationError", 4, STRING},
+	{0},
+};
+API_MESSAGE(subject_rules_review_status, AUTHORIZATION_V1 "SubjectRulesReviewStatus");
+
+static const struct api_field self_subject_rules_review_spec[] = {
+	{"namespace", 1, STRING},
+	{0},
+};
+API_MESSAGE(self_subject_rules_review_spec, AUTHORIZATION_V1 "SelfSubjectRulesReviewSpec");
+
+static const struct api_field self_subject_rules_review[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
+	{"spec", 2, OBJECT, REQUIRED, .of = &api_m_self_subject_rules_review_spec},
+	{"status", 3, OBJECT, .of = &api_m_subject_rules_review_status},
+	{0},
+};
+API_MESSAGE(self_subject_rules_review, AUTHORIZATION_V1 "SelfSubjectRulesReview");
+
 static const struct api_field user_info[] = {
 	{"username", 1, STRING},
 	{"uid", 2, STRING},
