@@ -14,6 +14,7 @@
 static int namespace_is_active(struct admission *admission, struct err *err);
 static int namespace_status(struct admission *admission, struct err *err);
 static int instance_speaks_of_itself(struct admission *admission, struct err *err);
+static int warn_of_what_is_missing(struct admission *admission, struct err *err);
 
 /* In this order; resource NULL: every kind. */
 static const struct {
@@ -24,6 +25,7 @@ static const struct {
 } chain[] = {
 	{NULL, NULL, ON_CREATE, namespace_is_active},
 	{NULL, NULL, ON_ALL, instance_speaks_of_itself},
+	{NULL, NULL, ON_WRITE, warn_of_what_is_missing},
 	{"", "namespaces", ON_CREATE, namespace_status},
 	{"", "namespaces", ON_WRITE, admission_namespace_domain},
 	{"", "pods", ON_CREATE, admission_pod_placement},
@@ -131,6 +133,33 @@ static int instance_speaks_of_itself(struct admission *admission, struct err *er
 		return 0;
 	return err_set(err, ERR_DENIED, "%s \"%s\" is forbidden: it is not about instance \"%s\" or a pod of it",
 		       admission->kind->resource, api_string(admission->object, "metadata.name"), instance);
+}
+
+/* What is kept but has no effect yet is said with every write of it. path NULL: the whole kind. */
+static const struct {
+	const char *resource;
+	const char *path;
+	const char *warning;
+} missing[] = {
+	{"resourcequotas", NULL, "ResourceQuota is kept but not enforced yet"},
+	{"limitranges", NULL, "LimitRange is kept but not enforced yet"},
+	{"services", NULL, "Service is kept but gets no address yet"},
+	{"pods", "spec.affinity", "spec.affinity is kept but not considered yet"},
+	{"pods", "spec.topologySpreadConstraints", "spec.topologySpreadConstraints is kept but not considered yet"},
+	{"pods", "spec.priorityClassName", "spec.priorityClassName is kept but not considered yet"},
+};
+
+static int warn_of_what_is_missing(struct admission *admission, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(missing); i++) {
+		if (!str_eq(missing[i].resource, admission->kind->resource) ||
+		    (missing[i].path && !api_value(admission->object, missing[i].path)))
+			continue;
+		if (buf_printf(&admission->call->warnings, "%s%s", admission->call->warnings.len ? "\n" : "",
+			       missing[i].warning) < 0)
+			return err_sys(err, -ENOMEM, "cannot warn");
+	}
+	return 0;
 }
 
 /* --- facts --- */

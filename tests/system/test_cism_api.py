@@ -2,6 +2,7 @@
 """The Kubernetes API as clients other than kubectl meet it: lists, watches, writes, admission (CISM-1, ISO-3)."""
 
 import json
+import signal
 import subprocess
 import time
 import urllib.parse
@@ -719,3 +720,126 @@ def test_no_instance_answers(bound):
     status, answer = bound.curl('admin', 'GET', f'{PODS}/p/log?container=main')
     assert (status, answer['message']) == (400, "instance 'node-1' does not answer") and time.monotonic() - began < 25
     assert bound.curl('node-1', 'GET', '/api/v1/nodes/node-1/streams?timeoutSeconds=1', raw=True) == (204, b'')
+
+
+# --- what goes wrong ---
+
+
+def create_many(cism, count, each):
+    """Configmaps by the thousand: curl repeats one request over one connection."""
+    identity = cism.identities['admin']
+    words = [
+        'curl',
+        '-sS',
+        '-o',
+        '/dev/null',
+        '--cacert',
+        cism.pki.ca,
+        '-X',
+        'POST',
+        '-H',
+        'Content-Type: application/json',
+    ]
+    words += ['--cert', identity.with_suffix('.pem'), '--key', identity.with_suffix('.key')]
+    words += ['-d', json.dumps({'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'generateName': 'x-'}})]
+    words += [f'https://127.0.0.1:6443{MAPS}#[1-{each}]']
+    running = [subprocess.Popen(cism.words(*words)) for _ in range(count)]
+    assert [one.wait(300) for one in running] == [0] * count
+
+
+def test_a_revision_that_is_gone(cism, watch):
+    """The history is bounded: a watch from before it is told so, and lists again."""
+    first = cism.get(f'{MAPS}?limit=1')['metadata']
+    make(cism, 'a')
+    make(cism, 'b')
+    page = cism.get(f'{MAPS}?limit=1')['metadata']
+    create_many(cism, 8, 1500)
+
+    def expired():
+        return (
+            watch(f'{MAPS}?watch=true&resourceVersion={first["resourceVersion"]}&timeoutSeconds=1').next()['type']
+            == 'ERROR'
+        )
+
+    cism.wait(expired, 60, 1)
+    event = watch(f'{MAPS}?watch=true&resourceVersion={first["resourceVersion"]}').next()
+    assert (event['type'], event['object']['code'], event['object']['reason']) == ('ERROR', 410, 'Expired')
+    status, answer = cism.curl('admin', 'GET', f'{MAPS}?limit=1&continue={page["continue"]}')
+    assert (status, answer['reason']) == (410, 'Expired')
+
+
+def test_a_slow_watcher_holds_up_nobody(cism, watch):
+    slow = watch(f'{MAPS}?watch=true')
+    slow.process.send_signal(signal.SIGSTOP)
+    quick = watch(f'{MAPS}?watch=true')
+    create_many(cism, 4, 300)
+    for _ in range(1200):
+        assert quick.next()['type'] == 'ADDED'
+    slow.process.send_signal(signal.SIGCONT)
+    assert slow.next()['type'] == 'ADDED'
+
+
+def test_a_full_disk(bare):
+    """Nothing is half written: refused while it is full, served again when there is room."""
+    state = bare.root / 'var/lib/bulkhead/cism'
+    state.mkdir(parents=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=4m,mode=0755', 'tmpfs', state], check=True)
+    try:
+        bare.start()
+        statuses = []
+        for number in range(40):
+            status, answer = bare.curl('admin', 'POST', MAPS, config_map(f'm{number}', k='x' * 200000))
+            statuses.append(status)
+            if status != 201:
+                break
+        assert statuses[-1] == 507 and answer['reason'] == 'InsufficientStorage', (statuses, answer)
+        names = {row['metadata']['name'] for row in bare.get(MAPS)['items']}
+        assert names == {f'm{number}' for number in range(len(statuses) - 1)}
+        subprocess.run(['mount', '-o', 'remount,size=16m', state], check=True)
+        assert bare.curl('admin', 'POST', MAPS, config_map('after', k='x' * 200000))[0] == 201
+        assert bare.stop() == 0
+        bare.start()
+        assert {row['metadata']['name'] for row in bare.get(MAPS)['items']} == names | {'after'}
+    finally:
+        bare.stop()
+        subprocess.run(['umount', '-l', state], check=True)
+
+
+def test_what_has_no_effect_yet_is_said(tenants):
+    done = tenants.kubectl('create', 'quota', 'q', '--hard=pods=1', '-n', 'b')
+    assert 'Warning: ResourceQuota is kept but not enforced yet' in done.stderr
+    done = tenants.apply(pod('b', 'p', affinity={'nodeAffinity': {}}))
+    assert 'Warning: spec.affinity is kept but not considered yet' in done.stderr
+
+
+def test_stop_with_everybody_waiting(bound):
+    """A parked poll, a parked log, a followed log whose client does not read: all are let go."""
+    words = bound.kubectl_words(['logs', '-n', 'b', 'p', '-c', 'main', '-f'])
+    reader = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    asked = order(bound)
+    path = bound.identities['node-1']
+    tls = ['--cacert', bound.pki.ca, '--cert', path.with_suffix('.pem'), '--key', path.with_suffix('.key')]
+    url = 'https://127.0.0.1:6443/api/v1/nodes/node-1/streams'
+    text = subprocess.Popen(['yes'], stdout=subprocess.PIPE)
+    endless = subprocess.Popen(
+        bound.words('curl', '-sS', *tls, '-X', 'POST', '-T', '-', '-H', 'Expect:', f'{url}/{asked["id"]}'),
+        stdin=text.stdout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert reader.stdout.read(4) == b'y\ny\n'
+    poll = subprocess.Popen(
+        bound.words('curl', '-sS', *tls, '-w', '%{http_code}', f'{url}?timeoutSeconds=60'),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(1.5)
+    began = time.monotonic()
+    assert bound.stop() == 0
+    assert time.monotonic() - began < 10
+    assert poll.communicate(timeout=10)[0] in ('204', '000')
+    reader.kill()
+    reader.communicate()
+    text.kill()
+    text.communicate()
+    assert endless.wait(10) != 0

@@ -202,6 +202,7 @@ def test_auth(cism, run, version):
         'Error from server (Forbidden): pods is forbidden: User "somebody" cannot list resource "pods" in API group "" '
         'in the namespace "default"\n'
     )
+    assert '*.*' in run('auth', 'can-i', '--list').stdout
     if version not in ('1.20', '1.27'):  # they know it under older versions of the group
         assert 'system:masters' in run('auth', 'whoami').stdout
 
