@@ -285,26 +285,29 @@ static bool fails_too_often(struct cir_access *access, const char *address)
 	return often;
 }
 
-static int check_password(struct cir_access *access, const char *name, const char *password, const char *address,
+/* One after another: whoever waited sees the failures of those before, and a password that one of them has verified. */
+static int check_password(struct cir_access *access, const char *name, const char *password,
+			  const uint8_t key[static CRYPTO_SHA256_SIZE], const char *address,
 			  const struct cir_user **ret_user, struct err *err)
 {
 	const struct cir_user *user = find_user(access, name);
-	int r;
+	int r = 0;
 
 	(void)pthread_mutex_lock(&access->hash_lock);
-	/* Looked at under the lock: however many ask at once, each sees the failures of those before it. */
-	if (fails_too_often(access, address)) {
-		(void)pthread_mutex_unlock(&access->hash_lock);
-		return err_set(err, ERR_BUSY, "too many wrong passwords from '%s'", address);
+	if (was_seen(access, key) != user || !user) {
+		if (fails_too_often(access, address))
+			r = err_set(err, ERR_BUSY, "too many wrong passwords from '%s'", address);
+		else if (crypto_password_check(password, user ? user->hash : access->decoy, err) < 0 || !user)
+			r = err_set(err, ERR_UNKNOWN_PEER, "wrong user or password");
+		if (r == ERR_UNKNOWN_PEER)
+			count_failure(access, address);
+		else if (r == 0)
+			remember(access, key, user);
 	}
-	r = crypto_password_check(password, user ? user->hash : access->decoy, err);
-	if (r < 0 || !user)
-		count_failure(access, address);
 	(void)pthread_mutex_unlock(&access->hash_lock);
-	if (r < 0 || !user)
-		return err_set(err, ERR_UNKNOWN_PEER, "wrong user or password");
-	*ret_user = user;
-	return 0;
+	if (r == 0)
+		*ret_user = user;
+	return r;
 }
 
 static int identify_user(struct cir_access *access, const char *encoded, const struct http_peer *peer,
@@ -324,12 +327,9 @@ static int identify_user(struct cir_access *access, const char *encoded, const s
 		return err_set(err, ERR_UNKNOWN_PEER, "the Basic credentials are malformed");
 	*colon = '\0';
 	user = was_seen(access, key);
-	if (!user) {
-		r = check_password(access, pair.data, colon + 1, peer->address, &user, err);
-		if (r == 0)
-			remember(access, key, user);
-	}
-	memset(pair.data, 0, pair.len);
+	if (!user)
+		r = check_password(access, pair.data, colon + 1, key, peer->address, &user, err);
+	explicit_bzero(pair.data, pair.len);
 	if (r == 0)
 		*ret_identity = (struct cir_identity){.kind = CIR_IDENTITY_USER, .user = user};
 	return r;

@@ -115,11 +115,14 @@ def test_wrong_passwords_are_slowed(registry):
 
 
 def test_verified_password_is_remembered(shared):
+    began = time.monotonic()
+    registries.hash_password('as long as the registry takes for one')
+    one = time.monotonic() - began
     assert shared.call('GET', '/v2/').status == 200
     began = time.monotonic()
-    for _ in range(20):
+    for _ in range(30):
         assert shared.call('GET', '/v2/').status == 200
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15 * one
 
 
 def test_cism_reads_everything(shared):
@@ -445,7 +448,7 @@ def layout(folder, size=200000):
 
 
 def skopeo(registry, *words, check=True):
-    return subprocess.run(['skopeo', *words], capture_output=True, text=True, check=check, timeout=60)
+    return subprocess.run(['skopeo', *words], capture_output=True, text=True, check=check, timeout=180)
 
 
 def test_skopeo_pushes_and_pulls(shared, tmp_path):
@@ -488,7 +491,7 @@ def test_podman_pulls_and_pushes(shared, root, tmp_path):
 
     def podman(*words):
         store = ['--root', root / 'store', '--runroot', root / 'run', '--storage-driver', 'vfs']
-        ended = subprocess.run(['podman', *store, *words], capture_output=True, text=True, check=False, timeout=60)
+        ended = subprocess.run(['podman', *store, *words], capture_output=True, text=True, check=False, timeout=180)
         assert ended.returncode == 0, ended.stderr
 
     podman('pull', '-q', '--signature-policy', tmp_path / 'policy.json', *access, f'{shared.host}/pod/app:v1')
@@ -549,7 +552,10 @@ def test_sigkill_while_many_push(registry):
                                                             until)) for n in range(4)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5 + turn * 0.13)
+        before, deadline = len(acknowledged), time.monotonic() + 60
+        while len(acknowledged) < before + 30 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(turn * 0.013)
         registry.kill()
         until.set()
         for thread in threads:
@@ -557,7 +563,7 @@ def test_sigkill_while_many_push(registry):
         stored_blobs_are_whole(registry)
         registry.start()
         check_whole(registry, acknowledged)
-    assert len(acknowledged) > 20
+    assert len(acknowledged) >= 4 * 30
     registry.stop()
     assert list((registry.root / 'var/lib/bulkhead/cir/uploads').iterdir()) == []
 
@@ -628,4 +634,4 @@ def test_idle_connections_do_not_lock_others_out(shared):
             with contextlib.suppress(OSError):
                 answered = shared.call('GET', '/v2/').status
         assert answered == 200
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20

