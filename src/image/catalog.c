@@ -222,7 +222,7 @@ int catalog_begin(struct image_store *store, char name[static CATALOG_NAME_SIZE]
 	if (mkdirat(store->dir, name, 0700) < 0)
 		return err_sys(err, -errno, "cannot make a folder in the image store");
 	fd = openat(store->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || mkdirat(fd, "rootfs", 0755) < 0) {
+	if (fd < 0 || mkdirat(fd, "rootfs", 0755) < 0 || fchmodat(fd, "rootfs", 0755, 0) < 0) {
 		int r = -errno;
 
 		if (fd >= 0)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/privilege.h"
@@ -99,6 +100,8 @@ int ingest_confine(int root, struct err *err)
 			       "unpacking must be started as root: the files of an image have many owners");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, -errno, "cannot confine unpacking");
+	/* Folders that no entry announces are to be 0755, whatever the service's own mask. */
+	(void)umask(022);
 	r = limit_resources(err);
 	if (r == 0)
 		r = leave_machine(root, err);

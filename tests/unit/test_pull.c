@@ -216,6 +216,7 @@ static struct blob *put_simple_image(bool gzip, const char *text)
 
 	tar_put(&tar, "etc/", '5', NULL);
 	tar_put_file(&tar, "etc/hello", text);
+	tar_put_file(&tar, "usr/implied", "");
 	layer = put_layer(&tar, gzip);
 	return put_image(&layer, 1, MEDIA_OCI_CONFIG, 0);
 }
@@ -295,9 +296,13 @@ static void test_pull(void **state)
 	if (pull(fixture, blob, &image, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_string_equal(image->config.command[0], "/bin/sh");
-	assert_int_equal(image->entries, 2);
+	assert_int_equal(image->entries, 3);
 	assert_int_equal(image->bytes, 8192);
 	assert_int_equal(image_open_root(image, &root, &err), 0);
+	assert_int_equal(fstatat(root, ".", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(fstatat(root, "usr", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
 	assert_int_equal(fdio_read_file(root, "etc/hello", &text, &err), 0);
 	assert_string_equal(text.data, "hello");
 	(void)close(root);
@@ -889,6 +894,8 @@ int main(int argc, char **argv)
 	/* Setting owners needs root; 77 tells meson that the tests were skipped. */
 	if (geteuid() != 0)
 		return 77;
+	/* A service may run with any mask; images are not to show it. */
+	(void)umask(077);
 	/* Mounts of the tests are seen by nobody else. */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return 1;
