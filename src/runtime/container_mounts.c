@@ -115,7 +115,9 @@ static int open_root(struct container *container, struct err *err)
 		return err_sys(err, r, "config.json: root.path: cannot open '%s'", path);
 	if (fstat(container->root, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "config.json: root.path: '%s' is not a folder", path);
-	r = mountfd_set(container->root, true, wants_idmap(container) ? MOUNT_ATTR_RDONLY : 0, 0, MS_PRIVATE);
+	/* Devices are in /dev alone, which is the runtime's own. */
+	r = mountfd_set(container->root, true, MOUNT_ATTR_NODEV | (wants_idmap(container) ? MOUNT_ATTR_RDONLY : 0), 0,
+			MS_PRIVATE);
 	if (r < 0)
 		return err_sys(err, r, "config.json: root.path: cannot make '%s' private", path);
 	if (!wants_idmap(container))

@@ -75,6 +75,7 @@ def test_only_the_containers_mounts_are_seen(runtime):
         lines = runtime.run(config=config).stdout.splitlines()
         points = [line.split()[4] for line in lines]
         assert points.count('/') == 1
+        assert 'nodev' in next(line.split()[5] for line in lines if line.split()[4] == '/')
         known = {'/', '/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys', '/sys/fs/cgroup', '/tmp',
                  *config['linux']['maskedPaths'], *config['linux']['readonlyPaths']}
         assert {point for point in points if not point.startswith('/sys/fs/cgroup/')} <= known

@@ -237,3 +237,17 @@ def test_a_supervisor_is_small(pod):
     rollup = pathlib.Path(f"/proc/{pod.state['pid']}/smaps_rollup").read_text()
     pss = int(re.search(r'^Pss:\s+(\d+) kB', rollup, re.M).group(1))
     assert pss < 1024, f'{pss} KiB'
+
+
+def test_killed_supervisor_leaves_what_delete_takes_away(pod, runtime):
+    assert pod.start('a', '/bin/sleep', '1000')['ok']
+    pid = pod.ask(op='status')['containers'][0]['pid']
+    os.kill(pod.state['pid'], signal.SIGKILL)
+    wait_until(lambda: not pod.alive())
+    assert is_alive(pid)
+    assert runtime.call('delete', '--force', 'a-0').returncode == 0
+    assert not is_alive(pid)
+    assert not runtime.leftovers()
+    pod.client.close()
+    pod.begin()
+    assert pod.start('a', '/bin/sleep', '1000', attempt=1)['ok']
