@@ -23,12 +23,15 @@ RESULTS = {'passed': 0, 'failed': 0, 'skipped': 0, 'unexpected skips': []}
 
 
 @pytest.fixture(autouse=True)
-def time_limit():
-    """No test may hang: after TEST_SECONDS it fails where it stands."""
+def time_limit(request):
+    """No test may hang: after TEST_SECONDS, or what its mark 'seconds' says, it fails where it stands."""
+    mark = request.node.get_closest_marker('seconds')
+    seconds = mark.args[0] if mark else TEST_SECONDS
+
     def late(*_):
-        pytest.fail(f'not done within {TEST_SECONDS} s')
+        pytest.fail(f'not done within {seconds} s')
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(TEST_SECONDS)
+    signal.alarm(seconds)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -128,3 +131,7 @@ def pytest_sessionfinish(session, exitstatus):
     if 'BULKHEAD_RESULTS' in os.environ:
         with open(os.environ['BULKHEAD_RESULTS'], 'w', encoding='utf-8') as to:
             json.dump(RESULTS, to)
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'seconds(N): how long the test may take where TEST_SECONDS is too little')

@@ -21,7 +21,7 @@ def vm(root):
         job = root / 'job.sh'
         job.write_text(script)
         return subprocess.run([TOP / 'tools/vm', job], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=400, check=False)
+                              timeout=580, check=False)
     return run
 
 
@@ -42,3 +42,15 @@ def test_runtime_on_cgroup_v2(vm, programs):
     assert done.returncode == 0
     assert 'FAILED' not in done.stdout
     assert done.stdout.count('ok: ') == 17
+
+
+@pytest.mark.seconds(600)
+def test_pod_on_cgroup_v2(vm, programs, kubectls):
+    """ISO-1, ISO-2: from 'bulkhead up' to a running pod and back on cgroup v2 and kernel 6.1."""
+    subprocess.run([TOP / 'tools/make-images'], check=True)
+    done = vm(f'export PROGRAMS={programs} KUBECTL={list(kubectls.values())[-1]} IMAGES={TOP}/.cache/images\n'
+              f'exec bash {TOP}/tests/vm/pod_v2.sh\n')
+    print(done.stdout)
+    assert done.returncode == 0
+    assert 'FAILED' not in done.stdout
+    assert done.stdout.count('ok: ') == 10
