@@ -129,6 +129,11 @@ static void on_list(void *user, const json_t *items, const json_t *holders)
 			podlife_delete(cis->pods[i - 1], 0);
 	}
 	confirm_absent(cis, items, holders);
+	/* What was reported while the CISM was away may have been dropped. */
+	for (i = 0; i < cis->pod_count; i++) {
+		if (cis->pods[i]->recorded || cis->pods[i]->stage == POD_REFUSED)
+			podstatus_changed(cis->pods[i]);
+	}
 	for (i = 0; i < cis->state.count; i++) {
 		if (!cis->state.finished[i].confirmed)
 			podstatus_stopped(cis, cis->state.finished[i].uid);

@@ -12,6 +12,7 @@
 #define ANSWER_MAX ((size_t)8 * 1024 * 1024)
 #define CALL_MS 20000
 #define PAUSE_MOST_S 8
+#define TRIES_MOST 6 /* then the next list of the pods has it told anew */
 
 struct entry {
 	struct entry *next;
@@ -142,12 +143,12 @@ static void deliver(struct outbox *outbox, struct entry *entry)
 {
 	unsigned pause = 1;
 
-	while (true) {
+	for (int tries = 1;; tries++) {
 		struct err err = {0};
 		int r = outbox_call(outbox->client, outbox->config, entry->call.method, entry->call.path,
 				    entry->call.type, entry->text, NULL, &err);
 
-		if (!is_away(r) || !entry->call.keep) {
+		if (!is_away(r) || !entry->call.keep || tries == TRIES_MOST) {
 			finish(outbox, entry, r);
 			return;
 		}

@@ -37,7 +37,7 @@ struct outbox_call {
 	char *path;          /* taken */
 	const char *type;    /* not copied */
 	json_t *body;        /* taken; NULL: none */
-	bool keep;           /* tried again until the CISM gave an answer; others are dropped when it is away */
+	bool keep;           /* tried again for half a minute while the CISM is away; others are dropped at once */
 	outbox_done_fn done; /* or NULL */
 	void *user;
 };

@@ -264,6 +264,7 @@ class Api:
         self.holders, self.stopped = set(), []
         self.statuses, self.events, self.leases, self.node_statuses = {}, [], [], []
         self.streams, self.answers = [], {}
+        self.connections = []
         identity = registries.Identity('server', 'cism', ca=node.ca)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*identity.write(node.root / 'api', 'server'))
@@ -284,6 +285,11 @@ class Api:
             self.server.shutdown()
             self.lock.notify_all()
         self.server.server_close()
+        for connection in self.connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
 
     def tell(self, kind, item):
         with self.lock:
@@ -361,6 +367,10 @@ class Api:
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     api = None
+
+    def setup(self):
+        super().setup()
+        self.api.connections.append(self.connection)
 
     def log_message(self, *words):
         pass

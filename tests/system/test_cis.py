@@ -394,3 +394,20 @@ def test_writable_root(node, api, image):
     uid = run(node, api, item)
     api.wait(lambda: node.text(uid) == 'mine\n')
     assert not [path for path in (node.state / 'images').rglob('f') if path.name == 'f']
+
+
+def test_reports_after_the_cism_was_away(node, api, image):
+    """CISM-3: pods run on without a CISM, and what became of them is told when it is back."""
+    node.start()
+    item = pod('alone', image, 'sleep 1; exit 4', restartPolicy='Never')
+    uid = run(node, api, item)
+    api.close()
+    node.wait_phase(uid, 'Failed')
+    back = support_node.Api(node)
+    try:
+        back.pods = api.pods
+        status = back.wait_status(uid, lambda status: status['phase'] == 'Failed', seconds=60)
+        assert container(status)['state']['terminated']['exitCode'] == 4
+        back.wait_stopped(uid)
+    finally:
+        back.close()
