@@ -185,8 +185,9 @@ int commands_kill(const struct commands_global *global, int argc, char **argv, i
 	if (status == STATE_STOPPED || status == STATE_CREATING)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be signalled: it is %s", state.id,
 			       state_status_name(status));
-	if (kill(state.pid, number) < 0)
-		return err_sys(err, -errno, "container '%s': cannot send signal %d", state.id, number);
+	r = state_signal(&state, number);
+	if (r < 0)
+		return err_sys(err, r, "container '%s': cannot send signal %d", state.id, number);
 	/* A frozen process takes no signal, not even this one, before it is thawed. */
 	return status == STATE_PAUSED && number == SIGKILL ? signal_all(&state, number, err) : 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -50,6 +51,27 @@ void container_done(struct container *container)
 	cgroup_done(&container->cgroup);
 }
 
+/* Whether a namespace to join is the one this process is in, and so perhaps the machine's. */
+static bool is_present(int namespace, enum spec_namespace_type type)
+{
+	static const char *const files[SPEC_NS_TYPES] = {
+		[SPEC_NS_USER] = "user",
+		[SPEC_NS_MOUNT] = "mnt",
+		[SPEC_NS_PID] = "pid_for_children",
+		[SPEC_NS_NETWORK] = "net",
+		[SPEC_NS_IPC] = "ipc",
+		[SPEC_NS_UTS] = "uts",
+		[SPEC_NS_CGROUP] = "cgroup",
+		[SPEC_NS_TIME] = "time_for_children",
+	};
+	struct stat joined, present;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/ns/%s", files[type]);
+	return fstat(namespace, &joined) < 0 || stat(path, &present) < 0 ||
+	       (joined.st_ino == present.st_ino && joined.st_dev == present.st_dev);
+}
+
 static int open_joined(struct container *container, struct err *err)
 {
 	for (size_t i = 0; i < SPEC_NS_TYPES; i++) {
@@ -62,6 +84,8 @@ static int open_joined(struct container *container, struct err *err)
 		r = namespaces_open((enum spec_namespace_type)i, namespace->path, &container->join[i], err);
 		if (r < 0)
 			return err_prefix(err, "config.json: linux.namespaces");
+		if (is_present(container->join[i], (enum spec_namespace_type)i))
+			container->own[i] = false;
 	}
 	if (!container->own[SPEC_NS_MOUNT] || container->join[SPEC_NS_MOUNT] >= 0)
 		return err_set(err, ERR_INVALID, "config.json: linux.namespaces: a new mount namespace is needed");

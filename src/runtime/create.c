@@ -61,18 +61,24 @@ static int read_bundle(struct bundle *bundle, const char *path, struct err *err)
 	return 0;
 }
 
-static int name_cgroup(struct state *state, const struct spec *spec, struct err *err)
+/* Takes the group for the container's only when it is nobody else's. */
+static int claim_cgroup(struct container *container, struct err *err)
 {
-	const char *path = spec->linux_.cgroups_path;
-	int n;
+	struct state *state = container->state;
+	const char *path = container->spec->linux_.cgroups_path;
+	CLEANUP_FREE char *own = str_format("/bulkhead-%s", state->id);
+	int r;
 
-	if (path && path[0])
-		n = snprintf(state->cgroup, sizeof(state->cgroup), "%s", path);
-	else
-		n = snprintf(state->cgroup, sizeof(state->cgroup), "/bulkhead-%s", state->id);
-	return (size_t)n < sizeof(state->cgroup)
-		       ? 0
-		       : err_set(err, ERR_INVALID, "config.json: linux.cgroupsPath: is too long");
+	if (!own)
+		return err_set(err, -ENOMEM, "no memory");
+	if (!path || !path[0])
+		path = own;
+	r = cgroup_init(&container->cgroup, path, err);
+	if (r == 0)
+		r = cgroup_check_unused(&container->cgroup, err);
+	if (r == 0 && str_copy(state->cgroup, sizeof(state->cgroup), path) < 0)
+		r = err_set(err, ERR_INVALID, "is too long");
+	return r < 0 ? err_prefix(err, "config.json: linux.cgroupsPath") : 0;
 }
 
 /* The address of the start socket through the folder's descriptor: its path may be longer than an address holds. */
@@ -116,13 +122,11 @@ static int give_pipes(const struct container *container, struct err *err)
 static int prepare(struct container *container, struct err *err)
 {
 	struct state *state = container->state;
-	int r = name_cgroup(state, container->spec, err);
+	int r = claim_cgroup(container, err);
 
 	/* On disk before anything else exists, so that `delete --force` knows what to look for after a crash. */
 	if (r == 0)
 		r = state_save(state, err);
-	if (r == 0)
-		r = cgroup_init(&container->cgroup, state->cgroup, err);
 	if (r == 0)
 		r = cgroup_make(&container->cgroup, err);
 	if (r == 0)
@@ -318,7 +322,7 @@ static int destroy_processes(struct state *state, struct err *err)
 	int r;
 
 	if (status == STATE_CREATED || status == STATE_RUNNING)
-		(void)kill(state->pid, SIGKILL);
+		(void)!state_signal(state, SIGKILL);
 	if (!state->cgroup[0])
 		return 0;
 	r = cgroup_init(&cgroup, state->cgroup, err);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -237,6 +238,18 @@ int state_process_start(pid_t pid, uint64_t *ret_start)
 	for (int field = 3; at && field < 22; field++)
 		at = strtok_r(NULL, " ", &save);
 	return at && str_parse_u64(at, INT64_MAX, ret_start) == 0 ? 0 : -ESRCH;
+}
+
+int state_signal(const struct state *state, int number)
+{
+	CLEANUP_CLOSE int pidfd = pidfd_open(state->pid, 0);
+	uint64_t start;
+
+	if (pidfd < 0)
+		return -errno;
+	if (state_process_start(state->pid, &start) < 0 || start != state->start_time)
+		return -ESRCH;
+	return pidfd_send_signal(pidfd, number, NULL, 0) < 0 ? -errno : 0;
 }
 
 enum state_status state_status_of(const struct state *state)

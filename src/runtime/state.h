@@ -78,6 +78,9 @@ enum state_status state_status_of(const struct state *state);
 /* The start time of a process in clock ticks; -ESRCH when it is gone or a zombie. */
 int state_process_start(pid_t pid, uint64_t *ret_start) MUST_CHECK;
 
+/* Signals the container's first process, and no other that got its number. -ESRCH when it has ended. */
+int state_signal(const struct state *state, int number) MUST_CHECK;
+
 /* The state as the specification prints it. The caller owns the object; NULL without memory. */
 json_t *state_to_json(const struct state *state, enum state_status status);
 

@@ -188,14 +188,42 @@ static int make_in(struct cgroup_hierarchy *hierarchy, const char *path)
 	return 0;
 }
 
-static int check_empty(int group)
+static bool has_processes(int group)
 {
 	char pids[64];
 	int r = cgroup_file_read(group, "cgroup.procs", pids, sizeof(pids));
 
-	if (r == -EFBIG || (r == 0 && pids[0]))
-		return ERR_EXISTS;
-	return r == -EOPNOTSUPP ? 0 : r;
+	return r == -EFBIG || (r == 0 && pids[0]);
+}
+
+static bool has_groups(int group)
+{
+	int fd = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	bool found = false;
+
+	while (entries && !found && (entry = readdir(entries)))
+		found = entry->d_type == DT_DIR && entry->d_name[0] != '.';
+	if (entries)
+		(void)closedir(entries);
+	else if (fd >= 0)
+		(void)close(fd);
+	return found;
+}
+
+int cgroup_check_unused(const struct cgroup *cgroup, struct err *err)
+{
+	for (size_t i = 0; i < cgroup->count; i++) {
+		CLEANUP_CLOSE int group = openat(cgroup->hierarchies[i].mount, cgroup->path,
+						 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (group < 0 && errno != ENOENT)
+			return err_sys(err, -errno, "cannot open control group '%s'", cgroup->path);
+		if (group >= 0 && (has_processes(group) || has_groups(group)))
+			return err_set(err, ERR_EXISTS, "control group '%s' is in use already", cgroup->path);
+	}
+	return 0;
 }
 
 int cgroup_make(struct cgroup *cgroup, struct err *err)
@@ -207,11 +235,6 @@ int cgroup_make(struct cgroup *cgroup, struct err *err)
 			return err_sys(err, r, "cannot make control group '%s' (%s)", cgroup->path,
 				       is_unified(&cgroup->hierarchies[i]) ? "unified"
 									   : cgroup->hierarchies[i].controllers);
-		r = check_empty(cgroup->hierarchies[i].group);
-		if (r == ERR_EXISTS)
-			return err_set(err, r, "control group '%s' has processes in it already", cgroup->path);
-		if (r < 0)
-			return err_sys(err, r, "cannot read control group '%s'", cgroup->path);
 	}
 	return 0;
 }

@@ -34,7 +34,13 @@ struct cgroup {
 int cgroup_init(struct cgroup *cgroup, const char *path, struct err *err) MUST_CHECK;
 void cgroup_done(struct cgroup *cgroup);
 
-/* Makes the group in every hierarchy with what is missing above it. ERR_EXISTS when processes are in it already. */
+/*
+ * Refuses a group that is in use: with processes or groups of its own in any hierarchy. To be called before the path is
+ * taken for the container's, since taking a container away kills and removes all that is there.
+ */
+int cgroup_check_unused(const struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
+/* Makes the group in every hierarchy with what is missing above it. */
 int cgroup_make(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
 /* Opens the group where it exists; hierarchies without it keep -1. */

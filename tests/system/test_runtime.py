@@ -317,3 +317,15 @@ def test_pause_resume_ps_update(runtime):
     assert runtime.call('pause', name).returncode == 0
     assert runtime.call('delete', '--force', name).returncode == 0
     assert not runtime.leftovers()
+
+
+def test_control_group_of_others_is_left_alone(runtime):
+    first = runtime.start('/bin/sleep', '1000', name='first')
+    config = runtime.config('/bin/true')
+    for path in (f'{runtime.parent}/c0', runtime.parent):
+        config['linux']['cgroupsPath'] = f'/{path}'
+        done = runtime.run(config=config)
+        assert (done.returncode, done.stderr) == (
+            5, f"bulkhead-runtime: config.json: linux.cgroupsPath: control group '{path}' is in use already\n")
+        assert runtime.status(first)['status'] == 'running'
+    assert [path.name for path in runtime.state.iterdir()] == ['first']

@@ -238,3 +238,15 @@ def test_program_of_the_runtime_is_not_the_containers_to_write(runtime):
     assert not UID_BASE <= status.st_uid < UID_BASE + 65536
     assert not status.st_mode & 0o002
     assert pathlib.Path(f'/proc/{pid}/fd').stat().st_uid == 0, 'the waiting process is not to be looked into'
+
+
+def test_sysctls_of_the_hosts_namespaces_are_refused(runtime):
+    config = runtime.config('/bin/true')
+    spaces = [row for row in config['linux']['namespaces'] if row['type'] not in ('user', 'network')]
+    config['linux']['namespaces'] = spaces + [{'type': 'network', 'path': '/proc/self/ns/net'}]
+    del config['linux']['uidMappings'], config['linux']['gidMappings'], config['annotations']
+    config['linux']['sysctl'] = {'net.ipv4.ip_forward': '1'}
+    done = runtime.run(config=config)
+    assert done.stderr == ("bulkhead-runtime: config.json: linux.sysctl: 'net.ipv4.ip_forward' would change the host: "
+                           'the container has no network namespace of its own\n')
+    assert not runtime.leftovers()
