@@ -288,7 +288,7 @@ static int listing_group(const struct cgroup *cgroup)
 	return -1;
 }
 
-static int append_pids(int group, pid_t **pids, size_t *count)
+static int append_own(int group, pid_t **pids, size_t *count)
 {
 	CLEANUP_BUF struct buf text = buf_of(4u << 20);
 	CLEANUP_CLOSE int fd = openat(group, "cgroup.procs", O_RDONLY | O_CLOEXEC);
@@ -316,12 +316,41 @@ static int append_pids(int group, pid_t **pids, size_t *count)
 	return 0;
 }
 
+/* Those of the group and of all groups below it. */
+static int append_pids(int group, pid_t **pids, size_t *count, int depth)
+{
+	int fd, r = append_own(group, pids, count);
+	struct dirent *entry;
+	DIR *entries;
+
+	if (r < 0 || depth == 64)
+		return r == -ENODEV ? 0 : r;
+	fd = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	entries = fd < 0 ? NULL : fdopendir(fd);
+	if (!entries) {
+		if (fd >= 0)
+			(void)close(fd);
+		return fd < 0 && errno == ENOENT ? 0 : -ENOMEM;
+	}
+	while (r == 0 && (entry = readdir(entries))) {
+		CLEANUP_CLOSE int below = -1;
+
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+			continue;
+		below = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (below >= 0)
+			r = append_pids(below, pids, count, depth + 1);
+	}
+	(void)closedir(entries);
+	return r;
+}
+
 int cgroup_pids(struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_count, struct err *err)
 {
 	CLEANUP_FREE pid_t *pids = NULL;
 	size_t count = 0;
 	int group = listing_group(cgroup);
-	int r = group < 0 ? 0 : append_pids(group, &pids, &count);
+	int r = group < 0 ? 0 : append_pids(group, &pids, &count, 0);
 
 	/* A group removed since it was opened has no processes. */
 	if (r < 0 && r != -ENODEV)

@@ -61,10 +61,10 @@ int cgroup_enter_legacy(const struct cgroup *cgroup, struct err *err) MUST_CHECK
 /* The descriptor for CLONE_INTO_CGROUP, -1 when there is no version 2 hierarchy. */
 int cgroup_unified_fd(const struct cgroup *cgroup);
 
-/* Sends a signal to every process in the group; thaws it first for SIGKILL. */
+/* Sends a signal to every process in the group and in those below it; thaws it for SIGKILL. */
 int cgroup_kill(struct cgroup *cgroup, int signal, struct err *err) MUST_CHECK;
 
-/* Lists the processes of the group. The caller frees *ret_pids. */
+/* Lists the processes of the group and of those below it. The caller frees *ret_pids. */
 int cgroup_pids(struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_count, struct err *err) MUST_CHECK;
 
 /* Stops or resumes all processes of the group and waits until that is so. */
