@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,7 +114,9 @@ static int sync_parent(int dir, const char *path)
 
 int fdio_replace_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode, struct err *err)
 {
-	CLEANUP_FREE char *temporary = str_format("%s.new.%d", path, (int)getpid());
+	/* A name of its own for each call: two threads may replace the same file at once, and the last rename wins whole. */
+	static atomic_uint calls;
+	CLEANUP_FREE char *temporary = str_format("%s.new.%d.%u", path, (int)getpid(), atomic_fetch_add(&calls, 1));
 	CLEANUP_CLOSE int fd = -1;
 	int r;
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -54,6 +55,45 @@ static void test_replace_and_read(void **state)
 	assert_int_equal(fdio_read_file(dir, "none", &buf, &err), -ENOENT);
 	assert_string_equal(err.msg, "cannot open 'none': No such file or directory");
 	assert_int_equal(fdio_replace_file(dir, "none/a", "", 0, 0600, &err), -ENOENT);
+}
+
+#define WRITERS 4
+#define CONTENT_SIZE 20000
+
+/* Replaces one file again and again with its own letter; yields how often that failed. */
+static void *replace_often(void *letter)
+{
+	char content[CONTENT_SIZE];
+	struct err err;
+	intptr_t failed = 0;
+
+	memset(content, *(const char *)letter, sizeof(content));
+	for (int i = 0; i < 25; i++)
+		failed += fdio_replace_file(dir, "shared", content, sizeof(content), 0600, &err) < 0;
+	return (void *)failed;
+}
+
+/* However many threads replace one file, it is always that of one of them, whole. */
+static void test_replace_from_threads(void **state)
+{
+	static char letters[WRITERS] = {'a', 'b', 'c', 'd'};
+	pthread_t threads[WRITERS];
+	struct err err = {0};
+	void *failed;
+
+	(void)state;
+	assert_int_equal(fdio_replace_file(dir, "shared", "", 0, 0600, &err), 0);
+	for (size_t i = 0; i < WRITERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, replace_often, &letters[i]), 0);
+	for (size_t i = 0; i < WRITERS; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	CLEANUP_BUF struct buf buf = buf_of(CONTENT_SIZE);
+	assert_int_equal(fdio_read_file(dir, "shared", &buf, &err), 0);
+	assert_int_equal(buf.len, CONTENT_SIZE);
+	for (size_t i = 0; i < buf.len; i++)
+		assert_int_equal(buf.data[i], buf.data[0]);
 }
 
 static void test_empty_file(void **state)
@@ -121,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replace_and_read),
+		cmocka_unit_test(test_replace_from_threads),
 		cmocka_unit_test(test_empty_file),
 		cmocka_unit_test(test_read_exact),
 		cmocka_unit_test(test_folders),
