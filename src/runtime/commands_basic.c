@@ -64,7 +64,7 @@ static int create_from(const struct commands_global *global, const char *program
 	const struct option_row rows[] = {
 		{"bundle", 'b', "DIR", "folder of config.json (the present one)", &options.bundle, NULL},
 		{"pid-file", 0, "FILE", "write the process id there", &options.pid_file, NULL},
-		{"console-socket", 0, "SOCKET", "send the terminal there", &options.console_socket, NULL},
+		{"console-socket", 0, "SOCKET", "accepted: there are no terminals yet", &options.console_socket, NULL},
 		{"preserve-fds", 0, "N", "keep descriptors 3 to 2+N", &preserve, NULL},
 		{"no-pivot", 0, NULL, "refused: the root is always pivoted to", NULL, &no_pivot},
 		{"no-new-keyring", 0, NULL, "accepted and ignored", NULL, &no_new_keyring},

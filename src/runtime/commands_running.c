@@ -219,8 +219,8 @@ int commands_exec(const struct commands_global *global, int argc, char **argv, i
 		{"cwd", 0, "DIR", "working folder", &request.cwd, NULL},
 		{"user", 'u', "UID[:GID]", "run as", &request.user, NULL},
 		{"preserve-fds", 0, "N", "keep descriptors 3 to 2+N", &request.preserve, NULL},
-		{"console-socket", 0, "SOCKET", "send the terminal there", &console, NULL},
-		{"tty", 't', NULL, "with a terminal", NULL, &request.tty},
+		{"console-socket", 0, "SOCKET", "accepted: there are no terminals yet", &console, NULL},
+		{"tty", 't', NULL, "refused: there are no terminals yet", NULL, &request.tty},
 		{"detach", 'd', NULL, "do not wait for the end", NULL, &request.detach},
 	};
 	const struct option_command command = {
