@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -42,7 +43,22 @@ static int stop_part(const struct paths *paths, const struct part *part, struct 
 	return r;
 }
 
-/* Pods are stopped by the instance itself, as long as it runs. */
+/* Whether pods have folders yet: their supervisors outlive the instance. */
+static bool has_pods(const struct paths *paths)
+{
+	char *path CLEANUP_FREE = str_format("%s/pods", paths->run);
+	DIR *folder = path ? opendir(path) : NULL;
+	const struct dirent *entry;
+	bool found = false;
+
+	while (folder && !found && (entry = readdir(folder)))
+		found = entry->d_name[0] != '.';
+	if (folder)
+		(void)closedir(folder);
+	return found;
+}
+
+/* Pods are stopped by the instance itself; without it nobody else may touch them. */
 static int drain(const struct paths *paths, struct err *err)
 {
 	const struct part *cis = &part_rows[PART_COUNT - 1];
@@ -50,8 +66,14 @@ static int drain(const struct paths *paths, struct err *err)
 	unsigned pods;
 	int r = part_find(paths, cis, &process, err);
 
-	if (r < 0 || process.pidfd < 0)
+	if (r < 0)
 		return r;
+	if (process.pidfd < 0) {
+		if (!has_pods(paths))
+			return 0;
+		(void)err_set(err, ERR_UNAVAILABLE, "the instance does not run, but pods of it do");
+		return err_hint(err, "'bulkhead up' starts it again; 'bulkhead down --keep-pods' leaves the pods running");
+	}
 	(void)close(process.pidfd);
 	r = drain_pods(paths, &pods, err);
 	if (r == 0)
@@ -64,7 +86,11 @@ static int drain(const struct paths *paths, struct err *err)
 static void remove_folders(const struct paths *paths)
 {
 	char *pods CLEANUP_FREE = str_format("%s/pods", paths->run);
+	char *socket CLEANUP_FREE = str_format("%s/cis.sock", paths->run);
 
+	/* An instance that was killed left its socket. */
+	if (socket)
+		(void)unlink(socket);
 	if (pods && rmdir(pods) == 0)
 		(void)rmdir(paths->run);
 }
