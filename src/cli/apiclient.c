@@ -29,7 +29,8 @@ void apiclient_free(struct apiclient *client)
 	free(client);
 }
 
-int apiclient_new(const struct paths *paths, const struct settings *settings, struct apiclient **ret_client, struct err *err)
+int apiclient_new(const struct paths *paths, const struct settings *settings, struct apiclient **ret_client,
+		  struct err *err)
 {
 	struct apiclient *client CLEANUP(cleanup_apiclient) = calloc(1, sizeof(*client));
 	struct http_client_config config = {.connect_ms = 3000};
@@ -77,7 +78,11 @@ int apiclient_get(struct apiclient *client, const char *path, json_t **ret_objec
 	static const char *const headers[] = {"Accept: application/json", NULL};
 	struct http_reply reply CLEANUP_HTTP_REPLY = {.body = buf_of(ANSWER_MAX)};
 	char *url CLEANUP_FREE = str_format("%s%s", client->base, path);
-	struct http_call call = {.method = "GET", .url = url, .headers = headers, .send_len = -1, .timeout_ms = TIMEOUT_MS};
+	struct http_call call = {.method = "GET",
+				 .url = url,
+				 .headers = headers,
+				 .send_len = -1,
+				 .timeout_ms = TIMEOUT_MS};
 	json_error_t error;
 	int r = url ? http_client_call(client->http, &call, &reply, err) : err_set(err, -ENOMEM, "out of memory");
 
@@ -87,7 +92,8 @@ int apiclient_get(struct apiclient *client, const char *path, json_t **ret_objec
 		return r;
 	if (reply.status < 200 || reply.status > 299)
 		return fail_with(&reply, path, err);
-	*ret_object = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len, JSON_REJECT_DUPLICATES, &error);
+	*ret_object = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len, JSON_REJECT_DUPLICATES,
+				 &error);
 	if (!*ret_object)
 		return err_set(err, ERR_SYNTAX, "the CISM's answer to '%s' is not JSON: %s", path, error.text);
 	return 0;

@@ -10,7 +10,8 @@
 struct apiclient;
 
 /* Reads the administrator's certificate; connects with the first call. The caller frees it. */
-int apiclient_new(const struct paths *paths, const struct settings *settings, struct apiclient **ret_client, struct err *err) MUST_CHECK;
+int apiclient_new(const struct paths *paths, const struct settings *settings, struct apiclient **ret_client,
+		  struct err *err) MUST_CHECK;
 void apiclient_free(struct apiclient *client);
 CLEANUP_DEFINE(apiclient, struct apiclient *, apiclient_free)
 

@@ -37,8 +37,10 @@ int cluster_load(struct apiclient *client, struct cluster *ret_cluster, struct e
 		const char *path;
 		json_t **list;
 	} lists[] = {
-		{"/api/v1/nodes", &cluster.nodes}, {"/api/v1/namespaces", &cluster.namespaces},
-		{"/apis/trust.bulkhead.dev/v1/trustdomains", &cluster.trust_domains}, {"/api/v1/pods", &cluster.pods},
+		{"/api/v1/nodes", &cluster.nodes},
+		{"/api/v1/namespaces", &cluster.namespaces},
+		{"/apis/trust.bulkhead.dev/v1/trustdomains", &cluster.trust_domains},
+		{"/api/v1/pods", &cluster.pods},
 	};
 	int r = 0;
 
@@ -163,8 +165,8 @@ static bool is_over(const json_t *pod)
 	return str_eq(phase, "Succeeded") || str_eq(phase, "Failed");
 }
 
-int cluster_decide(const struct cluster *cluster, const json_t *pod, const json_t *node, struct policy_decision *ret_decision,
-		   struct err *err)
+int cluster_decide(const struct cluster *cluster, const json_t *pod, const json_t *node,
+		   struct policy_decision *ret_decision, struct err *err)
 {
 	const json_t *pods = cluster_items(cluster->pods), *other;
 	struct policy_holder *holders CLEANUP_FREE = calloc(json_array_size(pods) + 1, sizeof(struct policy_holder));
@@ -178,7 +180,8 @@ int cluster_decide(const struct cluster *cluster, const json_t *pod, const json_
 		const char *instance = api_string(other, "spec.nodeName");
 
 		if (instance && *instance && !is_over(other))
-			holders[count++] = (struct policy_holder){cluster_pod_facts(cluster, other), instance, server_of(cluster, instance)};
+			holders[count++] = (struct policy_holder){cluster_pod_facts(cluster, other), instance,
+								  server_of(cluster, instance)};
 	}
 	policy_separation_decide(&facts, &place, holders, count, &cluster->domains, ret_decision);
 	return 0;

@@ -27,7 +27,7 @@ struct policy_pod cluster_pod_facts(const struct cluster *cluster, const json_t 
 struct policy_place cluster_place_facts(const json_t *node);
 
 /* Whether the pod may run on the node next to all that is there now. */
-int cluster_decide(const struct cluster *cluster, const json_t *pod, const json_t *node, struct policy_decision *ret_decision,
-		   struct err *err) MUST_CHECK;
+int cluster_decide(const struct cluster *cluster, const json_t *pod, const json_t *node,
+		   struct policy_decision *ret_decision, struct err *err) MUST_CHECK;
 
 #endif

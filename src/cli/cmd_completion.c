@@ -22,9 +22,12 @@ static void print_words(const struct option_command *command)
 
 static void print_bash(void)
 {
-	(void)printf("_bulkhead() {\n\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n\tlocal words\n"
-		     "\tCOMPREPLY=()\n\tcase $previous in\n\t--root)\n\t\tcompopt -o dirnames 2>/dev/null\n\t\treturn ;;\n"
-		     "\t-o | --output) words='json text' ;;\n\t--deployment) words='BareMetal Nested Hybrid' ;;\n\t*)\n\t\tcase ${COMP_WORDS[1]} in\n");
+	(void)printf(
+		"_bulkhead() {\n\tlocal current=${COMP_WORDS[COMP_CWORD]} "
+		"previous=${COMP_WORDS[COMP_CWORD-1]}\n\tlocal words\n"
+		"\tCOMPREPLY=()\n\tcase $previous in\n\t--root)\n\t\tcompopt -o dirnames 2>/dev/null\n\t\treturn ;;\n"
+		"\t-o | --output) words='json text' ;;\n\t--deployment) words='BareMetal Nested Hybrid' "
+		";;\n\t*)\n\t\tcase ${COMP_WORDS[1]} in\n");
 	for (size_t i = 0; main_commands[i]; i++) {
 		(void)printf("\t\t%s) words='", main_commands[i]->name);
 		if (main_commands[i] == &cmd_completion)
@@ -35,7 +38,8 @@ static void print_bash(void)
 	(void)printf("\t\tesac ;;\n\tesac\n\tif ((COMP_CWORD == 1)); then\n\t\twords='");
 	for (size_t i = 0; main_commands[i]; i++)
 		(void)printf("%s ", main_commands[i]->name);
-	(void)printf("--help --version'\n\tfi\n\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n}\ncomplete -F _bulkhead bulkhead\n");
+	(void)printf("--help --version'\n\tfi\n\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- "
+		     "\"$current\")\n}\ncomplete -F _bulkhead bulkhead\n");
 }
 
 /* zsh names, describes and completes the same words in its own way. */

@@ -29,9 +29,11 @@ static const struct option_command options = {
 static void word_for(const struct policy_domains *domains, size_t a, size_t b, char to[static 16])
 {
 	bool always;
-	enum policy_level level = policy_separation_between(domains->items[a]->name, domains->items[b]->name, domains, &always);
+	enum policy_level level = policy_separation_between(domains->items[a]->name, domains->items[b]->name, domains,
+							    &always);
 
-	(void)snprintf(to, 16, "%s%s", level == POLICY_LEVEL_NONE ? "together" : policy_level_name(level), always ? "" : "*");
+	(void)snprintf(to, 16, "%s%s", level == POLICY_LEVEL_NONE ? "together" : policy_level_name(level),
+		       always ? "" : "*");
 }
 
 static int print_matrix(const struct policy_domains *domains)
@@ -82,10 +84,11 @@ static int print_pairs(const struct policy_domains *domains)
 static json_t *pair_object(const struct policy_domains *domains, size_t a, size_t b)
 {
 	bool always;
-	enum policy_level level = policy_separation_between(domains->items[a]->name, domains->items[b]->name, domains, &always);
+	enum policy_level level = policy_separation_between(domains->items[a]->name, domains->items[b]->name, domains,
+							    &always);
 
-	return json_pack("{s:[s,s],s:s,s:b}", "domains", domains->items[a]->name, domains->items[b]->name, "level", policy_level_name(level),
-			 "always", always);
+	return json_pack("{s:[s,s],s:s,s:b}", "domains", domains->items[a]->name, domains->items[b]->name, "level",
+			 policy_level_name(level), "always", always);
 }
 
 static int print_json(const struct policy_domains *domains)

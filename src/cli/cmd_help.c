@@ -55,9 +55,11 @@ static void print_man(const struct command *command)
 {
 	const struct option_command *about = command->options;
 
-	(void)printf(".TH BULKHEAD\\-%s 1 \"\" \"bulkhead %s\"\n.SH NAME\nbulkhead\\-%s \\- ", command->name, BULKHEAD_VERSION, command->name);
+	(void)printf(".TH BULKHEAD\\-%s 1 \"\" \"bulkhead %s\"\n.SH NAME\nbulkhead\\-%s \\- ", command->name,
+		     BULKHEAD_VERSION, command->name);
 	print_troff(about->summary);
-	(void)printf(".SH SYNOPSIS\n\\fB%s\\fR [\\fIOPTION\\fR]... %s\n.SH OPTIONS\n", about->program, about->operands ? about->operands : "");
+	(void)printf(".SH SYNOPSIS\n\\fB%s\\fR [\\fIOPTION\\fR]... %s\n.SH OPTIONS\n", about->program,
+		     about->operands ? about->operands : "");
 	for (size_t i = 0; i < about->row_count; i++)
 		print_option(&about->rows[i]);
 	print_option(&(struct option_row){"help", 'h', NULL, "show this help and exit", NULL, NULL});

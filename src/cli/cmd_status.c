@@ -19,7 +19,8 @@ static const struct option_row rows[] = {
 
 static const struct option_command options = {
 	.program = "bulkhead status",
-	.summary = "Shows the parts, the instances with their deployment option and physical server, the trust domains, and what runs where.",
+	.summary = "Shows the parts, the instances with their deployment option and physical server, the trust "
+		   "domains, and what runs where.",
 	.footer = "Exit status 8 when a part does not run or does not answer.",
 	.rows = rows,
 	.row_count = ARRAY_SIZE(rows),
@@ -33,8 +34,8 @@ static json_t *part_object(const struct part *part, const struct part_process *p
 	if (process->pidfd < 0)
 		return json_pack("{s:s,s:s}", "name", part->name, "state", "stopped");
 	partinfo_read(process, &info);
-	return json_pack("{s:s,s:s,s:i,s:I,s:I}", "name", part->name, "state", "running", "pid", process->pid, "uptimeSeconds",
-			 (json_int_t)info.uptime_s, "memoryBytes", (json_int_t)info.memory_bytes);
+	return json_pack("{s:s,s:s,s:i,s:I,s:I}", "name", part->name, "state", "running", "pid", process->pid,
+			 "uptimeSeconds", (json_int_t)info.uptime_s, "memoryBytes", (json_int_t)info.memory_bytes);
 }
 
 static int add_parts(const struct paths *paths, json_t *status, bool *ret_all, struct err *err)
@@ -88,9 +89,11 @@ static int add_instances(const struct cluster *cluster, json_t *status)
 		struct policy_place place = cluster_place_facts(node);
 
 		if (r == 0)
-			r = json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:I,s:b}", "name", place.instance, "server", or_empty(place.server),
-								  "deployment", or_empty(api_label(node, POLICY_LABEL_DEPLOYMENT)), "epoch",
-								  (json_int_t)place.epoch, "ready", is_ready(node)));
+			r = json_array_append_new(list,
+						  json_pack("{s:s,s:s,s:s,s:I,s:b}", "name", place.instance, "server",
+							    or_empty(place.server), "deployment",
+							    or_empty(api_label(node, POLICY_LABEL_DEPLOYMENT)), "epoch",
+							    (json_int_t)place.epoch, "ready", is_ready(node)));
 	}
 	return r;
 }
@@ -108,7 +111,8 @@ static int add_domains(const struct cluster *cluster, json_t *status)
 
 		if (r == 0)
 			r = json_array_append_new(list, json_pack("{s:s,s:s}", "name", name, "isolation",
-								  domain ? policy_isolation_name(domain->isolation) : "unreadable"));
+								  domain ? policy_isolation_name(domain->isolation)
+									 : "unreadable"));
 	}
 	return r;
 }
@@ -124,11 +128,12 @@ static int add_pods(const struct cluster *cluster, json_t *status)
 		struct policy_pod facts = cluster_pod_facts(cluster, pod);
 
 		if (r == 0)
-			r = json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "namespace", facts.namespace, "name", facts.name,
-								  "trustDomain", or_empty(facts.domain), "subFunction",
-								  or_empty(facts.subfunction), "instance",
-								  or_empty(api_string(pod, "spec.nodeName")), "phase",
-								  or_empty(api_string(pod, "status.phase"))));
+			r = json_array_append_new(list,
+						  json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "namespace", facts.namespace,
+							    "name", facts.name, "trustDomain", or_empty(facts.domain),
+							    "subFunction", or_empty(facts.subfunction), "instance",
+							    or_empty(api_string(pod, "spec.nodeName")), "phase",
+							    or_empty(api_string(pod, "status.phase"))));
 	}
 	return r;
 }
@@ -211,15 +216,18 @@ static int print_list(const json_t *list, const struct column *columns, size_t c
 static int print_text(const json_t *status)
 {
 	static const struct column parts[] = {
-		{"PART", "name"}, {"STATE", "state"}, {"PID", "pid"}, {"UPTIME", "uptimeSeconds"}, {"MEMORY", "memoryBytes"},
+		{"PART", "name"},          {"STATE", "state"}, {"PID", "pid"}, {"UPTIME", "uptimeSeconds"},
+		{"MEMORY", "memoryBytes"},
 	};
 	static const struct column instances[] = {
-		{"INSTANCE", "name"}, {"SERVER", "server"}, {"DEPLOYMENT", "deployment"}, {"EPOCH", "epoch"}, {"READY", "ready"},
+		{"INSTANCE", "name"}, {"SERVER", "server"}, {"DEPLOYMENT", "deployment"},
+		{"EPOCH", "epoch"},   {"READY", "ready"},
 	};
 	static const struct column domains[] = {{"TRUST DOMAIN", "name"}, {"ISOLATION", "isolation"}};
 	static const struct column pods[] = {
-		{"TRUST DOMAIN", "trustDomain"}, {"SUB-FUNCTION", "subFunction"}, {"NAMESPACE", "namespace"}, {"POD", "name"},
-		{"INSTANCE", "instance"}, {"PHASE", "phase"},
+		{"TRUST DOMAIN", "trustDomain"}, {"SUB-FUNCTION", "subFunction"},
+		{"NAMESPACE", "namespace"},      {"POD", "name"},
+		{"INSTANCE", "instance"},        {"PHASE", "phase"},
 	};
 	const char *error = json_string_value(json_object_get(status, "error"));
 	int r;
@@ -230,7 +238,8 @@ static int print_text(const json_t *status)
 		return r < 0 ? r : printf("\nthe CISM does not answer: %s\n", error) < 0 ? -EIO : 0;
 	r = print_list(json_object_get(status, "instances"), instances, ARRAY_SIZE(instances), "no instances");
 	if (r == 0)
-		r = print_list(json_object_get(status, "trustDomains"), domains, ARRAY_SIZE(domains), "no trust domains are defined");
+		r = print_list(json_object_get(status, "trustDomains"), domains, ARRAY_SIZE(domains),
+			       "no trust domains are defined");
 	if (r == 0)
 		r = print_list(json_object_get(status, "pods"), pods, ARRAY_SIZE(pods), "no pods");
 	return r;

@@ -33,8 +33,10 @@ static const struct option_row rows[] = {
 
 static const struct option_command options = {
 	.program = "bulkhead up",
-	.summary = "Starts the CISM, the image registry and the CIS instance of this machine, in this order, and waits until each "
-		   "serves. The first time it makes keys, certificates and configuration; later it takes what is there.",
+	.summary =
+		"Starts the CISM, the image registry and the CIS instance of this machine, in this order, and waits "
+		"until each "
+		"serves. The first time it makes keys, certificates and configuration; later it takes what is there.",
 	.footer = "Example:\n  bulkhead up --server rack3-blade7\n  export KUBECONFIG=/etc/bulkhead/kubeconfig",
 	.rows = rows,
 	.row_count = ARRAY_SIZE(rows),
@@ -95,17 +97,21 @@ static int start_part(const struct paths *paths, const struct part *part, struct
 	(void)fflush(stdout);
 	r = part_start(paths, root ? root : "/", part, &ms, err);
 	if (r == 0)
-		(void)printf("%-5s  ready after %llu.%02llu s\n", part->name, (unsigned long long)ms / 1000, (unsigned long long)ms % 1000 / 10);
+		(void)printf("%-5s  ready after %llu.%02llu s\n", part->name, (unsigned long long)ms / 1000,
+			     (unsigned long long)ms % 1000 / 10);
 	(void)fflush(stdout);
 	return r;
 }
 
 static void print_hints(const struct paths *paths, const struct settings *settings)
 {
-	(void)printf("\nThe API is at https://%s:%s:\n  export KUBECONFIG=%s/kubeconfig\n", settings->address, settings->cism_port, paths->etc);
-	(void)printf("The registry is at %s:%s; images are pushed with:\n  skopeo copy --authfile %s/registry-auth.json --dest-cert-dir "
-		     "%s/registry-ca \\\n    SOURCE docker://%s:%s/NAME:TAG\n", settings->address, settings->cir_port, paths->etc, paths->etc,
-		     settings->address, settings->cir_port);
+	(void)printf("\nThe API is at https://%s:%s:\n  export KUBECONFIG=%s/kubeconfig\n", settings->address,
+		     settings->cism_port, paths->etc);
+	(void)printf("The registry is at %s:%s; images are pushed with:\n  skopeo copy --authfile "
+		     "%s/registry-auth.json --dest-cert-dir "
+		     "%s/registry-ca \\\n    SOURCE docker://%s:%s/NAME:TAG\n",
+		     settings->address, settings->cir_port, paths->etc, paths->etc, settings->address,
+		     settings->cir_port);
 }
 
 static int run(int argc, char **argv, struct err *err)

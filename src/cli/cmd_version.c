@@ -56,12 +56,15 @@ static int run(int argc, char **argv, struct err *err)
 	if (uname(&name) < 0)
 		return err_sys(err, -errno, "cannot ask for the kernel's name");
 	if (!as_json) {
-		(void)printf("bulkhead %s\nkernel %s, control groups %s, Landlock ABI %ld, user namespaces %s\n", BULKHEAD_VERSION, name.release,
-			     cgroup_layout(), landlock_abi(), access("/proc/self/ns/user", F_OK) == 0 ? "yes" : "no");
+		(void)printf("bulkhead %s\nkernel %s, control groups %s, Landlock ABI %ld, user namespaces %s\n",
+			     BULKHEAD_VERSION, name.release, cgroup_layout(), landlock_abi(),
+			     access("/proc/self/ns/user", F_OK) == 0 ? "yes" : "no");
 		return 0;
 	}
-	(void)printf("{\"version\":\"%s\",\"kernel\":\"%s\",\"cgroups\":\"%s\",\"landlockAbi\":%ld,\"userNamespaces\":%s}\n", BULKHEAD_VERSION,
-		     name.release, cgroup_layout(), landlock_abi(), access("/proc/self/ns/user", F_OK) == 0 ? "true" : "false");
+	(void)printf(
+		"{\"version\":\"%s\",\"kernel\":\"%s\",\"cgroups\":\"%s\",\"landlockAbi\":%ld,\"userNamespaces\":%s}\n",
+		BULKHEAD_VERSION, name.release, cgroup_layout(), landlock_abi(),
+		access("/proc/self/ns/user", F_OK) == 0 ? "true" : "false");
 	return 0;
 }
 

@@ -19,7 +19,8 @@ static const struct option_row rows[] = {
 static const struct option_command options = {
 	.program = "bulkhead why",
 	.operands = "[NAMESPACE/]POD",
-	.summary = "Says in one sentence why a pod runs where it does, or why it does not run, with the rule that decided and the object "
+	.summary = "Says in one sentence why a pod runs where it does, or why it does not run, with the rule that "
+		   "decided and the object "
 		   "to change.",
 	.footer = "Example:\n  bulkhead why interception/probe",
 	.rows = rows,
@@ -57,7 +58,8 @@ static const json_t *failed_condition(const json_t *pod, const char *type)
 	size_t i;
 
 	json_array_foreach(api_value(pod, "status.conditions"), i, condition) {
-		if (str_eq(or_empty(api_string(condition, "type")), type) && !str_eq(or_empty(api_string(condition, "status")), "True"))
+		if (str_eq(or_empty(api_string(condition, "type")), type) &&
+		    !str_eq(or_empty(api_string(condition, "status")), "True"))
 			return condition;
 	}
 	return NULL;
@@ -71,14 +73,16 @@ static bool explain_containers(const json_t *pod, const char *instance, struct r
 
 	json_array_foreach(api_value(pod, "status.containerStatuses"), i, status) {
 		const char *name = or_empty(api_string(status, "name"));
-		const char *waits = api_string(status, "state.waiting.reason"), *ended = api_string(status, "state.terminated.reason");
+		const char *waits = api_string(status, "state.waiting.reason"),
+			   *ended = api_string(status, "state.terminated.reason");
 		const char *message = api_string(status, waits ? "state.waiting.message" : "state.terminated.message");
 
 		if (!waits && (!ended || str_eq(ended, "Completed")))
 			continue;
-		say(reason, waits ? waits : ended, "pod '%s/%s' is placed on instance '%s', where container '%s' %s: %s%s%s", namespace,
-		    or_empty(api_string(pod, "metadata.name")), instance, name, waits ? "waits" : "ended", waits ? waits : ended,
-		    message ? ": " : "", message ? message : "");
+		say(reason, waits ? waits : ended,
+		    "pod '%s/%s' is placed on instance '%s', where container '%s' %s: %s%s%s", namespace,
+		    or_empty(api_string(pod, "metadata.name")), instance, name, waits ? "waits" : "ended",
+		    waits ? waits : ended, message ? ": " : "", message ? message : "");
 		return true;
 	}
 	return false;
@@ -95,7 +99,8 @@ static const json_t *node_named(const struct cluster *cluster, const char *name)
 	return NULL;
 }
 
-static int explain_placed(const struct cluster *cluster, const json_t *pod, const char *instance, struct reason *reason, struct err *err)
+static int explain_placed(const struct cluster *cluster, const json_t *pod, const char *instance, struct reason *reason,
+			  struct err *err)
 {
 	const json_t *node = node_named(cluster, instance);
 	const char *phase = or_empty(api_string(pod, "status.phase")), *message = api_string(pod, "status.message");
@@ -105,12 +110,13 @@ static int explain_placed(const struct cluster *cluster, const json_t *pod, cons
 	if (r < 0 || explain_containers(pod, instance, reason))
 		return r;
 	if (message)
-		say(reason, api_string(pod, "status.reason"), "pod '%s/%s' is placed on instance '%s' and %s: %s", namespace, name, instance,
-		    phase, message);
+		say(reason, api_string(pod, "status.reason"), "pod '%s/%s' is placed on instance '%s' and %s: %s",
+		    namespace, name, instance, phase, message);
 	else if (node)
 		say(reason, phase, "%s", reason->decision.sentence);
 	else
-		say(reason, phase, "pod '%s/%s' is placed on instance '%s', which is no Node any more", namespace, name, instance);
+		say(reason, phase, "pod '%s/%s' is placed on instance '%s', which is no Node any more", namespace, name,
+		    instance);
 	return 0;
 }
 
@@ -132,7 +138,8 @@ static int explain_waiting(const struct cluster *cluster, const json_t *pod, str
 	else if (reason->decision.sentence[0] && !reason->decision.allowed)
 		say(reason, policy_reason_name(reason->decision.reason), "%s", reason->decision.sentence);
 	else
-		say(reason, "Pending", "pod '%s/%s' is not placed yet", namespace, or_empty(api_string(pod, "metadata.name")));
+		say(reason, "Pending", "pod '%s/%s' is not placed yet", namespace,
+		    or_empty(api_string(pod, "metadata.name")));
 	return r;
 }
 
@@ -140,10 +147,11 @@ static void print_json(const json_t *pod, const struct reason *reason)
 {
 	const struct policy_decision *decision = &reason->decision;
 	json_t *object = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "namespace", namespace, "pod",
-				   or_empty(api_string(pod, "metadata.name")), "phase", or_empty(api_string(pod, "status.phase")), "instance",
-				   or_empty(api_string(pod, "spec.nodeName")), "reason", reason->word, "sentence", reason->sentence, "rule",
-				   decision->rule, "object", decision->object, "otherDomain", decision->other_domain, "otherPod",
-				   decision->other_pod);
+				   or_empty(api_string(pod, "metadata.name")), "phase",
+				   or_empty(api_string(pod, "status.phase")), "instance",
+				   or_empty(api_string(pod, "spec.nodeName")), "reason", reason->word, "sentence",
+				   reason->sentence, "rule", decision->rule, "object", decision->object, "otherDomain",
+				   decision->other_domain, "otherPod", decision->other_pod);
 
 	(void)json_dumpf(object, stdout, JSON_INDENT(2));
 	(void)putchar('\n');
@@ -168,7 +176,8 @@ static int explain(const struct cluster *cluster, const char *name, bool as_json
 
 	if (!pod)
 		return err_set(err, ERR_NOT_FOUND, "pod '%s/%s' does not exist", namespace, name);
-	r = instance && *instance ? explain_placed(cluster, pod, instance, &reason, err) : explain_waiting(cluster, pod, &reason, err);
+	r = instance && *instance ? explain_placed(cluster, pod, instance, &reason, err)
+				  : explain_waiting(cluster, pod, &reason, err);
 	if (r < 0)
 		return r;
 	if (as_json)

@@ -28,8 +28,15 @@ extern const struct command cmd_help;
 extern const struct command cmd_version;
 
 /* Option rows that several commands have; the target is the command's own variable. */
-#define COMMAND_ROOT(target) {"root", 0, "DIR", "keep configuration, state and sockets below DIR (at most 64 bytes) instead of /", &(target), NULL}
-#define COMMAND_OUTPUT(target) {"output", 'o', "FORMAT", "'text' or 'json'", &(target), NULL}
+#define COMMAND_ROOT(target)                                                                                         \
+	{                                                                                                            \
+		"root", 0, "DIR", "keep configuration, state and sockets below DIR (at most 64 bytes) instead of /", \
+			&(target), NULL                                                                              \
+	}
+#define COMMAND_OUTPUT(target)                                               \
+	{                                                                    \
+		"output", 'o', "FORMAT", "'text' or 'json'", &(target), NULL \
+	}
 
 /* Whether an --output asks for JSON. ERR_INVALID for words that are no format. */
 int main_wants_json(const char *output, bool *ret_json, struct err *err) MUST_CHECK;

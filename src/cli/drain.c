@@ -40,7 +40,8 @@ static int read_answer(const char *bytes, size_t len, unsigned *ret_pods, struct
 	int r = 0;
 
 	if (!json_is_true(json_object_get(answer, "ok")))
-		r = err_set(err, ERR_UNAVAILABLE, "the instance could not stop its pods: %s", error ? error : "its answer is not understood");
+		r = err_set(err, ERR_UNAVAILABLE, "the instance could not stop its pods: %s",
+			    error ? error : "its answer is not understood");
 	else
 		*ret_pods = pods > 0 && pods < 1000000 ? (unsigned)pods : 0;
 	json_decref(answer);

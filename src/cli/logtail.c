@@ -37,8 +37,8 @@ static bool words_of(const char *line, char *to, size_t size)
 	bool is_failure = !object || error || (level && str_eq(level, "error"));
 
 	if (is_failure && msg)
-		(void)snprintf(to, size, "%s%s%s%s%s%s", msg, error ? ": " : "", error ? error : "", hint ? " (" : "", hint ? hint : "",
-			       hint ? ")" : "");
+		(void)snprintf(to, size, "%s%s%s%s%s%s", msg, error ? ": " : "", error ? error : "", hint ? " (" : "",
+			       hint ? hint : "", hint ? ")" : "");
 	else if (is_failure)
 		(void)snprintf(to, size, "%s", line);
 	json_decref(object);

@@ -102,8 +102,8 @@ int part_find(const struct paths *paths, const struct part *part, struct part_pr
 	if (r == 0)
 		process.pidfd = pidfd_open(process.pid, 0);
 	/* Checked behind the opening: the process of the pidfd is the one these answers are about as long as it lives. */
-	if (process.pidfd >= 0 &&
-	    (read_start(process.pid, &start) < 0 || start != process.start_ticks || !runs_program(process.pid, part->program))) {
+	if (process.pidfd >= 0 && (read_start(process.pid, &start) < 0 || start != process.start_ticks ||
+				   !runs_program(process.pid, part->program))) {
 		(void)close(process.pidfd);
 		process.pidfd = -1;
 	}
@@ -140,7 +140,8 @@ int part_program(const char *program, char to[static PATHS_MAX], struct err *err
 	if (slash)
 		*slash = '\0';
 	(void)snprintf(below, sizeof(below), "/../%s", strchr(program, '-') ? strchr(program, '-') + 1 : "");
-	if ((slash && (try_program(folder, "", program, to) || (try_program(folder, below, program, to) && tidy(to)))) ||
+	if ((slash &&
+	     (try_program(folder, "", program, to) || (try_program(folder, below, program, to) && tidy(to)))) ||
 	    try_program("/usr/bin", "", program, to))
 		return 0;
 	(void)err_set(err, ERR_NOT_FOUND, "program '%s' is neither in '%s' nor in '/usr/bin'", program, folder);
@@ -160,7 +161,8 @@ static void fill_environment(const char *environment[static ENVIRONMENT_MAX])
 	environment[count] = NULL;
 }
 
-static int open_log(const struct paths *paths, const struct part *part, char log[static PATHS_MAX], int *ret_fd, struct err *err)
+static int open_log(const struct paths *paths, const struct part *part, char log[static PATHS_MAX], int *ret_fd,
+		    struct err *err)
 {
 	if (snprintf(log, PATHS_MAX, "%s/log/%s.log", paths->state, part->name) >= PATHS_MAX)
 		return err_set(err, -ENAMETOOLONG, "the root folder's name is too long");
@@ -173,7 +175,14 @@ static int spawn(const char *root, const char *program, int log, int ready, stru
 	const char *argv[] = {program, "--ready-fd", "3", "--root", root, NULL};
 	const char *environment[ENVIRONMENT_MAX];
 	struct proc_spec spec = {
-		.path = program, .argv = argv, .envp = environment, .in = -1, .out = -1, .error = log, .keep = &ready, .keep_count = 1,
+		.path = program,
+		.argv = argv,
+		.envp = environment,
+		.in = -1,
+		.out = -1,
+		.error = log,
+		.keep = &ready,
+		.keep_count = 1,
 		.new_session = true,
 	};
 
@@ -208,7 +217,8 @@ int part_forget(const struct paths *paths, const struct part *part, struct err *
 }
 
 /* What became of a daemon that is not ready: ended by itself, or ended now. */
-static int explain(const struct paths *paths, const struct part *part, struct proc *proc, const char *log, off_t log_start, int r, struct err *err)
+static int explain(const struct paths *paths, const struct part *part, struct proc *proc, const char *log,
+		   off_t log_start, int r, struct err *err)
 {
 	char words[128] = "it does not say that it is ready";
 	int status;
@@ -241,8 +251,8 @@ static int write_pid(const struct paths *paths, const struct part *part, int pid
 }
 
 /* The pid file is written before the daemon is ready: a `down` after a crash of this command still finds it. */
-static int bring_up(const struct paths *paths, const struct part *part, struct proc *proc, int ready, const char *log, off_t log_start,
-		    struct err *err)
+static int bring_up(const struct paths *paths, const struct part *part, struct proc *proc, int ready, const char *log,
+		    off_t log_start, struct err *err)
 {
 	int r = write_pid(paths, part, proc->pid, err);
 
@@ -301,7 +311,8 @@ static bool has_ended(int pidfd, unsigned timeout_ms)
 	return r > 0;
 }
 
-int part_stop(const struct paths *paths, const struct part *part, struct part_process *process, bool *ret_killed, struct err *err)
+int part_stop(const struct paths *paths, const struct part *part, struct part_process *process, bool *ret_killed,
+	      struct err *err)
 {
 	int pidfd CLEANUP_CLOSE = take_fd(&process->pidfd);
 
@@ -313,7 +324,8 @@ int part_stop(const struct paths *paths, const struct part *part, struct part_pr
 		if (pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 			return err_sys(err, -errno, "cannot kill %s (pid %d)", part->name, process->pid);
 		if (!has_ended(pidfd, part->stop_ms))
-			return err_set(err, ERR_BUSY, "%s (pid %d) does not end even when killed", part->name, process->pid);
+			return err_set(err, ERR_BUSY, "%s (pid %d) does not end even when killed", part->name,
+				       process->pid);
 	}
 	return part_forget(paths, part, err);
 }

@@ -9,11 +9,11 @@
 #include "base/paths.h"
 
 struct part {
-	const char *name;        /* "cism" */
-	const char *program;     /* "bulkhead-cism" */
-	const char *what;        /* for people */
-	unsigned start_ms;       /* how long it may take to be ready */
-	unsigned stop_ms;        /* how long it may take to end before it is killed */
+	const char *name;    /* "cism" */
+	const char *program; /* "bulkhead-cism" */
+	const char *what;    /* for people */
+	unsigned start_ms;   /* how long it may take to be ready */
+	unsigned stop_ms;    /* how long it may take to end before it is killed */
 };
 
 /* In the order they start. */
@@ -31,7 +31,8 @@ struct part_process {
  * Finds the daemon by its pid file. What stands there is believed only if that process started at the noted time and runs
  * the program: ids are used again. pidfd is -1 when none runs.
  */
-int part_find(const struct paths *paths, const struct part *part, struct part_process *ret_process, struct err *err) MUST_CHECK;
+int part_find(const struct paths *paths, const struct part *part, struct part_process *ret_process,
+	      struct err *err) MUST_CHECK;
 
 /* The absolute path of one of our programs: BULKHEAD_LIBEXEC, beside this one, in the build tree, /usr/bin. ERR_NOT_FOUND. */
 int part_program(const char *program, char to[static PATHS_MAX], struct err *err) MUST_CHECK;
@@ -40,10 +41,12 @@ int part_program(const char *program, char to[static PATHS_MAX], struct err *err
  * Starts it detached, its log appended to var/lib/bulkhead/log, and waits until it says that it serves. When it does not,
  * the error holds what it logged last. ret_ms is how long it took.
  */
-int part_start(const struct paths *paths, const char *root, const struct part *part, uint64_t *ret_ms, struct err *err) MUST_CHECK;
+int part_start(const struct paths *paths, const char *root, const struct part *part, uint64_t *ret_ms,
+	       struct err *err) MUST_CHECK;
 
 /* Ends it: SIGTERM, and SIGKILL after its time (ret_killed). Takes the process' pidfd. */
-int part_stop(const struct paths *paths, const struct part *part, struct part_process *process, bool *ret_killed, struct err *err) MUST_CHECK;
+int part_stop(const struct paths *paths, const struct part *part, struct part_process *process, bool *ret_killed,
+	      struct err *err) MUST_CHECK;
 
 /* Removes the pid file of a daemon that does not run. */
 int part_forget(const struct paths *paths, const struct part *part, struct err *err) MUST_CHECK;

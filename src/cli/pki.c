@@ -65,8 +65,8 @@ static int give_to(const char *path, enum owner owner, struct err *err)
 	return chown(path, uid, gid) < 0 ? err_sys(err, -errno, "cannot give '%s' to its part", path) : 0;
 }
 
-static int write_pem(const struct paths *paths, const char *name, const char *suffix, const struct buf *pem, mode_t mode,
-		     enum owner owner, struct err *err)
+static int write_pem(const struct paths *paths, const char *name, const char *suffix, const struct buf *pem,
+		     mode_t mode, enum owner owner, struct err *err)
 {
 	char *path CLEANUP_FREE = path_of(paths, name, suffix);
 	int r;
@@ -78,7 +78,8 @@ static int write_pem(const struct paths *paths, const char *name, const char *su
 }
 
 /* Reads the key of a name, or makes it. */
-static int ensure_key(const struct paths *paths, const char *name, enum owner owner, struct crypto_key **ret_key, struct err *err)
+static int ensure_key(const struct paths *paths, const char *name, enum owner owner, struct crypto_key **ret_key,
+		      struct err *err)
 {
 	struct buf pem CLEANUP(buf_done) = buf_of(PEM_MAX);
 	struct crypto_key *key CLEANUP(cleanup_crypto_key) = NULL;
@@ -124,7 +125,8 @@ static int issue(const struct paths *paths, const char *name, const struct crypt
 		 const struct crypto_key *key, const struct authority *authority, enum owner owner, struct err *err)
 {
 	struct buf pem CLEANUP(buf_done) = buf_of(PEM_MAX);
-	int r = crypto_certificate_issue(request, key, authority ? authority->pem.data : NULL, authority ? authority->key : key, &pem, err);
+	int r = crypto_certificate_issue(request, key, authority ? authority->pem.data : NULL,
+					 authority ? authority->key : key, &pem, err);
 
 	if (r < 0)
 		return err_prefix(err, "cannot issue certificate '%s'", name);
@@ -134,7 +136,9 @@ static int issue(const struct paths *paths, const char *name, const struct crypt
 static int ensure_authority(const struct paths *paths, struct authority *authority, unsigned *made, struct err *err)
 {
 	static const struct crypto_certificate_request request = {
-		.purpose = CRYPTO_PURPOSE_CA, .common_name = "bulkhead-ca", .lifetime_s = CA_LIFETIME_S,
+		.purpose = CRYPTO_PURPOSE_CA,
+		.common_name = "bulkhead-ca",
+		.lifetime_s = CA_LIFETIME_S,
 	};
 	bool good;
 	int r = ensure_key(paths, "ca", OWNER_ROOT, &authority->key, err);
@@ -151,16 +155,22 @@ static int ensure_authority(const struct paths *paths, struct authority *authori
 static int ensure_leaf(const struct paths *paths, const struct settings *settings, const struct leaf *leaf,
 		       const struct authority *authority, unsigned *made, struct err *err)
 {
-	const char *const names[] = {"localhost", "127.0.0.1", "kubernetes", "kubernetes.default.svc", settings->address, NULL};
+	const char *const names[] = {"localhost",       "127.0.0.1", "kubernetes", "kubernetes.default.svc",
+				     settings->address, NULL};
 	const char *const organizations[] = {leaf->organization, NULL};
 	struct crypto_key *key CLEANUP(cleanup_crypto_key) = NULL;
-	char *common_name CLEANUP_FREE = str_format("%s%s", leaf->common_name, str_ends(leaf->common_name, ":") ? settings->instance : "");
+	char *common_name CLEANUP_FREE = str_format("%s%s", leaf->common_name,
+						    str_ends(leaf->common_name, ":") ? settings->instance : "");
 	struct crypto_certificate_request request = {
-		.purpose = leaf->purpose, .common_name = common_name, .organizations = leaf->organization ? organizations : NULL,
-		.names = leaf->has_names ? names : NULL, .lifetime_s = LEAF_LIFETIME_S,
+		.purpose = leaf->purpose,
+		.common_name = common_name,
+		.organizations = leaf->organization ? organizations : NULL,
+		.names = leaf->has_names ? names : NULL,
+		.lifetime_s = LEAF_LIFETIME_S,
 	};
 	bool good;
-	int r = common_name ? ensure_key(paths, leaf->name, leaf->owner, &key, err) : err_set(err, -ENOMEM, "out of memory");
+	int r = common_name ? ensure_key(paths, leaf->name, leaf->owner, &key, err)
+			    : err_set(err, -ENOMEM, "out of memory");
 
 	if (r == 0)
 		r = is_good(paths, leaf->name, &good, err);

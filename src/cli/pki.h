@@ -10,7 +10,8 @@
  * Makes what is missing: the CA, then each leaf; one that ends within 30 days is issued again for its key. ret_made is how
  * many certificates were issued. Keys are 0600 and belong to the part that uses them.
  */
-int pki_ensure(const struct paths *paths, const struct settings *settings, unsigned *ret_made, struct err *err) MUST_CHECK;
+int pki_ensure(const struct paths *paths, const struct settings *settings, unsigned *ret_made,
+	       struct err *err) MUST_CHECK;
 
 /* Appends a file of the folder ("ca.pem", "admin/client.key"). */
 int pki_read(const struct paths *paths, const char *name, struct buf *to, struct err *err) MUST_CHECK;

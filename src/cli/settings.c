@@ -72,9 +72,11 @@ const struct settings_row settings_rows[SETTINGS_COUNT] = {
 	{"address", "address", "127.0.0.1", MEMBER(address), check_address, "an IPv4 address"},
 	{"cism-port", "cismPort", "6443", MEMBER(cism_port), check_port, "a port from 1 to 65535"},
 	{"cir-port", "cirPort", "5000", MEMBER(cir_port), check_port, "a port from 1 to 65535"},
-	{"pod-network", "podNetwork", "10.88.0.0/24", MEMBER(pod_network), check_network, "an IPv4 network of /8 to /28"},
+	{"pod-network", "podNetwork", "10.88.0.0/24", MEMBER(pod_network), check_network,
+	 "an IPv4 network of /8 to /28"},
 	{"bridge", "bridge", "bh0", MEMBER(bridge), check_bridge, "a name of at most 8 letters and digits"},
-	{"uid-base", "uidBase", "1900000000", MEMBER(uid_base), check_uid, "a user id with room for 1000 ranges of 65536"},
+	{"uid-base", "uidBase", "1900000000", MEMBER(uid_base), check_uid,
+	 "a user id with room for 1000 ranges of 65536"},
 	{"cgroup-parent", "cgroupParent", "bulkhead", MEMBER(cgroup_parent), check_label, "a DNS label"},
 };
 
@@ -83,7 +85,8 @@ const char *settings_value(const struct settings *settings, const struct setting
 	return (const char *)settings + row->offset;
 }
 
-static int set_value(struct settings *settings, const struct settings_row *row, const char *value, const char *what, struct err *err)
+static int set_value(struct settings *settings, const struct settings_row *row, const char *value, const char *what,
+		     struct err *err)
 {
 	if (row->check(value) < 0 || str_copy((char *)settings + row->offset, row->size, value) < 0)
 		return err_set(err, ERR_INVALID, "%s '%s' is not %s", what, value, row->expected);
@@ -117,8 +120,9 @@ static int parse(const json_t *object, const char *path, struct settings *settin
 		fields[i] = (struct policy_field){settings_rows[i].key, POLICY_FIELD_STRING, true, 0};
 	r = policy_fields_check(object, path, fields, SETTINGS_COUNT, err);
 	for (size_t i = 0; i < SETTINGS_COUNT && r == 0; i++)
-		r = set_value(settings, &settings_rows[i], json_string_value(json_object_get(object, settings_rows[i].key)),
-			      settings_rows[i].key, err);
+		r = set_value(settings, &settings_rows[i],
+			      json_string_value(json_object_get(object, settings_rows[i].key)), settings_rows[i].key,
+			      err);
 	return r;
 }
 
@@ -156,7 +160,8 @@ int settings_save(const struct paths *paths, const struct settings *settings, st
 	int r = object && path ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < SETTINGS_COUNT && r == 0; i++)
-		r = json_object_set_new(object, settings_rows[i].key, json_string(settings_value(settings, &settings_rows[i])));
+		r = json_object_set_new(object, settings_rows[i].key,
+					json_string(settings_value(settings, &settings_rows[i])));
 	text = r == 0 ? json_dumps(object, JSON_INDENT(2)) : NULL;
 	json_decref(object);
 	if (!text)
@@ -171,8 +176,8 @@ int settings_compare(const struct settings *settings, const char *const options[
 
 		if (!options[i] || str_eq(options[i], settings_value(settings, row)))
 			continue;
-		(void)err_set(err, ERR_CONFLICT, "option --%s '%s' differs from '%s', which was set up before", row->option, options[i],
-			      settings_value(settings, row));
+		(void)err_set(err, ERR_CONFLICT, "option --%s '%s' differs from '%s', which was set up before",
+			      row->option, options[i], settings_value(settings, row));
 		return err_hint(err, "leave the option out, or use another --root");
 	}
 	return 0;

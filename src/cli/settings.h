@@ -24,8 +24,8 @@ struct settings {
 };
 
 struct settings_row {
-	const char *option;  /* of `bulkhead up` */
-	const char *key;     /* in the file */
+	const char *option; /* of `bulkhead up` */
+	const char *key;    /* in the file */
 	const char *standard;
 	size_t offset, size; /* in struct settings */
 	int (*check)(const char *value);
@@ -42,7 +42,8 @@ int settings_load(const struct paths *paths, struct settings *ret_settings, stru
 int settings_save(const struct paths *paths, const struct settings *settings, struct err *err) MUST_CHECK;
 
 /* Whether options given now are the settings already made. ERR_CONFLICT names the first that is not. */
-int settings_compare(const struct settings *settings, const char *const options[SETTINGS_COUNT], struct err *err) MUST_CHECK;
+int settings_compare(const struct settings *settings, const char *const options[SETTINGS_COUNT],
+		     struct err *err) MUST_CHECK;
 
 /* The value of a row. */
 const char *settings_value(const struct settings *settings, const struct settings_row *row);

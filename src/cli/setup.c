@@ -32,7 +32,8 @@ static int out_of_memory(struct err *err)
 	return err_set(err, -ENOMEM, "out of memory");
 }
 
-static int make_folder(const char *base, const char *name, mode_t mode, const enum privilege_part *owner, struct err *err)
+static int make_folder(const char *base, const char *name, mode_t mode, const enum privilege_part *owner,
+		       struct err *err)
 {
 	char *path CLEANUP_FREE = str_format("%s/%s", base, name);
 	uid_t uid = 0;
@@ -56,8 +57,9 @@ int setup_folders(const struct paths *paths, struct err *err)
 		mode_t mode;
 		const enum privilege_part *owner;
 	} folders[] = {
-		{paths->etc, "registry-ca", 0755, NULL}, {paths->state, "log", 0755, NULL}, {paths->state, "cism", 0700, &cism},
-		{paths->state, "cir", 0700, &cir}, {paths->state, "cis", 0700, NULL}, {paths->run, "pods", 0700, NULL},
+		{paths->etc, "registry-ca", 0755, NULL}, {paths->state, "log", 0755, NULL},
+		{paths->state, "cism", 0700, &cism},     {paths->state, "cir", 0700, &cir},
+		{paths->state, "cis", 0700, NULL},       {paths->run, "pods", 0700, NULL},
 	};
 	int r = 0;
 
@@ -92,15 +94,18 @@ static int write_json(const struct plan *plan, const char *name, json_t *object,
 static int make_cism(const struct plan *plan, const char *name, struct err *err)
 {
 	return write_json(plan, name,
-			  json_pack("{s:s,s:I,s:[{s:s,s:s}],s:i}", "address", plan->settings->address, "port", (json_int_t)plan->cism_port,
-				    "registries", "host", plan->host, "ca", plan->ca, "ticketLifetimeSeconds", 600), 0644, err);
+			  json_pack("{s:s,s:I,s:[{s:s,s:s}],s:i}", "address", plan->settings->address, "port",
+				    (json_int_t)plan->cism_port, "registries", "host", plan->host, "ca", plan->ca,
+				    "ticketLifetimeSeconds", 600),
+			  0644, err);
 }
 
 static int make_topology(const struct plan *plan, const char *name, struct err *err)
 {
 	return write_json(plan, name,
 			  json_pack("{s:[{s:s,s:s,s:s,s:i}]}", "instances", "name", plan->settings->instance, "server",
-				    plan->settings->server, "deployment", plan->settings->deployment, "epoch", 1), 0644, err);
+				    plan->settings->server, "deployment", plan->settings->deployment, "epoch", 1),
+			  0644, err);
 }
 
 static int make_cir(const struct plan *plan, const char *name, struct err *err)
@@ -109,8 +114,10 @@ static int make_cir(const struct plan *plan, const char *name, struct err *err)
 
 	if (!users)
 		return out_of_memory(err);
-	return write_json(plan, name, json_pack("{s:s,s:I,s:s}", "address", plan->settings->address, "port", (json_int_t)plan->cir_port,
-						"users", users), 0644, err);
+	return write_json(plan, name,
+			  json_pack("{s:s,s:I,s:s}", "address", plan->settings->address, "port",
+				    (json_int_t)plan->cir_port, "users", users),
+			  0644, err);
 }
 
 static int make_cis(const struct plan *plan, const char *name, struct err *err)
@@ -121,10 +128,11 @@ static int make_cis(const struct plan *plan, const char *name, struct err *err)
 	if (!cism)
 		return out_of_memory(err);
 	return write_json(plan, name,
-			  json_pack("{s:s,s:s,s:[{s:s}],s:s,s:s,s:I,s:i,s:s,s:s}", "instance", settings->instance, "cism", cism, "registries",
-				    "host", plan->host, "podNetwork", settings->pod_network, "bridge", settings->bridge, "uidBase",
-				    (json_int_t)plan->uid_base, "uidRanges", 1000, "runtime", plan->runtime, "cgroupParent",
-				    settings->cgroup_parent), 0644, err);
+			  json_pack("{s:s,s:s,s:[{s:s}],s:s,s:s,s:I,s:i,s:s,s:s}", "instance", settings->instance,
+				    "cism", cism, "registries", "host", plan->host, "podNetwork", settings->pod_network,
+				    "bridge", settings->bridge, "uidBase", (json_int_t)plan->uid_base, "uidRanges",
+				    1000, "runtime", plan->runtime, "cgroupParent", settings->cgroup_parent),
+			  0644, err);
 }
 
 static int append_base64(const struct plan *plan, const char *name, struct buf *to, struct err *err)
@@ -143,13 +151,17 @@ static int make_kubeconfig(const struct plan *plan, const char *name, struct err
 		const char *before, *file;
 	} parts[] = {
 		{"    certificate-authority-data: ", "ca.pem"},
-		{"contexts:\n- name: bulkhead\n  context:\n    cluster: bulkhead\n    user: admin\ncurrent-context: bulkhead\n"
-		 "users:\n- name: admin\n  user:\n    client-certificate-data: ", "admin/client.pem"},
+		{"contexts:\n- name: bulkhead\n  context:\n    cluster: bulkhead\n    user: admin\ncurrent-context: "
+		 "bulkhead\n"
+		 "users:\n- name: admin\n  user:\n    client-certificate-data: ",
+		 "admin/client.pem"},
 		{"    client-key-data: ", "admin/client.key"},
 	};
 	struct buf text CLEANUP(buf_done) = buf_of(FILE_MAX);
-	int r = buf_printf(&text, "apiVersion: v1\nkind: Config\nclusters:\n- name: bulkhead\n  cluster:\n    server: https://%s:%s\n",
-			   plan->settings->address, plan->settings->cism_port);
+	int r = buf_printf(
+		&text,
+		"apiVersion: v1\nkind: Config\nclusters:\n- name: bulkhead\n  cluster:\n    server: https://%s:%s\n",
+		plan->settings->address, plan->settings->cism_port);
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++) {
 		r = buf_puts(&text, parts[i].before);
@@ -182,8 +194,10 @@ static int write_users(const struct plan *plan, const char *password, struct err
 	int r = path ? crypto_password_hash(password, &hash, err) : out_of_memory(err);
 
 	if (r == 0)
-		r = write_json(plan, "users.json", json_pack("{s:[{s:s,s:s,s:[s],s:[s]}]}", "users", "name", "admin", "passwordHash", hash.data,
-							     "push", "*", "pull", "*"), 0600, err);
+		r = write_json(plan, "users.json",
+			       json_pack("{s:[{s:s,s:s,s:[s],s:[s]}]}", "users", "name", "admin", "passwordHash",
+					 hash.data, "push", "*", "pull", "*"),
+			       0600, err);
 	privilege_ids(PRIVILEGE_CIR, &uid, &gid);
 	if (r == 0 && chown(path, uid, gid) < 0)
 		r = err_sys(err, -errno, "cannot give '%s' to the registry", path);
@@ -204,25 +218,35 @@ static int make_registry_auth(const struct plan *plan, const char *name, struct 
 	r = write_users(plan, password, err);
 	if (r == 0 && crypto_base64(&auth, pair, strlen(pair)) < 0)
 		r = out_of_memory(err);
-	return r == 0 ? write_json(plan, name, json_pack("{s:{s:{s:s}}}", "auths", plan->host, "auth", auth.data), 0600, err) : r;
+	return r == 0 ? write_json(plan, name, json_pack("{s:{s:{s:s}}}", "auths", plan->host, "auth", auth.data), 0600,
+				   err)
+		      : r;
 }
 
-int setup_files(const struct paths *paths, const struct settings *settings, const char *runtime, bool renewed, struct err *err)
+int setup_files(const struct paths *paths, const struct settings *settings, const char *runtime, bool renewed,
+		struct err *err)
 {
 	static const struct {
 		const char *name;
 		int (*make)(const struct plan *plan, const char *name, struct err *err);
 	} files[] = {
-		{"cism.json", make_cism}, {"topology.json", make_topology}, {"cir.json", make_cir}, {"cis.json", make_cis},
-		{"kubeconfig", make_kubeconfig}, {"registry-ca/ca.crt", make_registry_ca}, {"registry-auth.json", make_registry_auth},
+		{"cism.json", make_cism},
+		{"topology.json", make_topology},
+		{"cir.json", make_cir},
+		{"cis.json", make_cis},
+		{"kubeconfig", make_kubeconfig},
+		{"registry-ca/ca.crt", make_registry_ca},
+		{"registry-auth.json", make_registry_auth},
 	};
 	struct plan plan = {.paths = paths, .settings = settings, .runtime = runtime};
 	int r = 0;
 
-	if (str_parse_u64(settings->cism_port, 65535, &plan.cism_port) < 0 || str_parse_u64(settings->cir_port, 65535, &plan.cir_port) < 0 ||
+	if (str_parse_u64(settings->cism_port, 65535, &plan.cism_port) < 0 ||
+	    str_parse_u64(settings->cir_port, 65535, &plan.cir_port) < 0 ||
 	    str_parse_u64(settings->uid_base, UINT32_MAX, &plan.uid_base) < 0)
 		return err_set(err, ERR_INVALID, "a port or user id of the settings is no number");
-	if (snprintf(plan.host, sizeof(plan.host), "%s:%s", settings->address, settings->cir_port) >= (int)sizeof(plan.host) ||
+	if (snprintf(plan.host, sizeof(plan.host), "%s:%s", settings->address, settings->cir_port) >=
+		    (int)sizeof(plan.host) ||
 	    snprintf(plan.ca, sizeof(plan.ca), "%s/pki/ca.pem", paths->etc) >= (int)sizeof(plan.ca))
 		return err_set(err, -ENAMETOOLONG, "the root folder's name is too long");
 	for (size_t i = 0; i < ARRAY_SIZE(files) && r == 0; i++)

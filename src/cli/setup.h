@@ -12,6 +12,7 @@ int setup_folders(const struct paths *paths, struct err *err) MUST_CHECK;
  * Writes the configuration of the daemons, the kubeconfig and the registry's first user, as far as they are missing. The
  * kubeconfig is written anew when certificates were.
  */
-int setup_files(const struct paths *paths, const struct settings *settings, const char *runtime, bool renewed, struct err *err) MUST_CHECK;
+int setup_files(const struct paths *paths, const struct settings *settings, const char *runtime, bool renewed,
+		struct err *err) MUST_CHECK;
 
 #endif

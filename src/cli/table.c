@@ -56,7 +56,8 @@ void table_print(const struct table *table)
 		if (column + 1 == table->columns)
 			(void)printf("%s\n", table->cells[i]);
 		else
-			(void)printf("%s%*s", table->cells[i], (int)(widths[column] - width_of(table->cells[i]) + 2), "");
+			(void)printf("%s%*s", table->cells[i], (int)(widths[column] - width_of(table->cells[i]) + 2),
+				     "");
 	}
 }
 

@@ -24,7 +24,8 @@ static int derive(const char *password, const uint8_t *salt, uint8_t hash[static
 	return 0;
 }
 
-static int format(const uint8_t salt[static SALT_SIZE], const uint8_t hash[static HASH_SIZE], struct buf *to, struct err *err)
+static int format(const uint8_t salt[static SALT_SIZE], const uint8_t hash[static HASH_SIZE], struct buf *to,
+		  struct err *err)
 {
 	char salt_hex[2 * SALT_SIZE + 1], hash_hex[2 * HASH_SIZE + 1];
 	int r;

@@ -12,6 +12,7 @@
 enum policy_cache policy_cacheclass_of(const struct policy_domain *domain, const char *subfunction, const char *image);
 
 /* Whether that class can be kept: only Shared is implemented, another is refused (-EOPNOTSUPP) with image, class and domain named. */
-int policy_cacheclass_check(const struct policy_domain *domain, const char *subfunction, const char *image, struct err *err) MUST_CHECK;
+int policy_cacheclass_check(const struct policy_domain *domain, const char *subfunction, const char *image,
+			    struct err *err) MUST_CHECK;
 
 #endif

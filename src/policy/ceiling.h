@@ -17,7 +17,8 @@ int policy_ceiling_add(uint64_t *ceiling, const char *name, struct err *err) MUS
  * The set a container gets: what it adds, less what it drops. ERR_DENIED names the capability, the container and the
  * TrustDomain whose ceiling it exceeds; ERR_INVALID an unknown name. "ALL" may only be dropped.
  */
-int policy_ceiling_compute(const struct policy_domain *domain, const char *container, const char *const *add, size_t add_count,
-			   const char *const *drop, size_t drop_count, uint64_t *ret_set, struct err *err) MUST_CHECK;
+int policy_ceiling_compute(const struct policy_domain *domain, const char *container, const char *const *add,
+			   size_t add_count, const char *const *drop, size_t drop_count, uint64_t *ret_set,
+			   struct err *err) MUST_CHECK;
 
 #endif

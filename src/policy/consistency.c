@@ -18,10 +18,13 @@ static int fit_pair(const struct policy_domain *from, const struct policy_domain
 	for (size_t i = 0; i < from->rule_count; i++) {
 		const struct policy_rule *rule = &from->rules[i];
 
-		if (!rule->from_subfunction || !policy_names_have(&rule->domains, to->name) || has_subfunction(to, rule->from_subfunction))
+		if (!rule->from_subfunction || !policy_names_have(&rule->domains, to->name) ||
+		    has_subfunction(to, rule->from_subfunction))
 			continue;
-		return err_set(err, ERR_INVALID, "separation[%zu] of TrustDomain '%s' keeps it apart from sub-function '%s' of "
-			       "TrustDomain '%s', which has none of that name", i, from->name, rule->from_subfunction, to->name);
+		return err_set(err, ERR_INVALID,
+			       "separation[%zu] of TrustDomain '%s' keeps it apart from sub-function '%s' of "
+			       "TrustDomain '%s', which has none of that name",
+			       i, from->name, rule->from_subfunction, to->name);
 	}
 	return 0;
 }
@@ -44,11 +47,13 @@ int policy_domains_fit(const struct policy_domains *domains, const struct policy
 }
 
 /* A sub-function a rule of the own domain turns on must be in the own map: otherwise the rule holds for unmapped pods alone. */
-static int known_own(const struct policy_domain *domain, const char *name, const char *list, size_t index, struct err *err)
+static int known_own(const struct policy_domain *domain, const char *name, const char *list, size_t index,
+		     struct err *err)
 {
 	if (!name || has_subfunction(domain, name))
 		return 0;
-	return err_set(err, ERR_INVALID, "%s[%zu] names sub-function '%s', which spec.subFunctions does not have", list, index, name);
+	return err_set(err, ERR_INVALID, "%s[%zu] names sub-function '%s', which spec.subFunctions does not have", list,
+		       index, name);
 }
 
 static int known_subfunctions(const struct policy_domain *domain, struct err *err)
@@ -91,8 +96,10 @@ static int contradicting_rules(const struct policy_domain *domain, struct err *e
 			if (a->level == b->level || !other || !same_text(a->subfunction, b->subfunction) ||
 			    !same_text(a->from_subfunction, b->from_subfunction))
 				continue;
-			return err_set(err, ERR_INVALID, "spec.separation[%zu] and [%zu] contradict each other: '%s' and '%s' apart "
-				       "at level %s and at level %s", i, j, domain->name, other, policy_level_name(a->level),
+			return err_set(err, ERR_INVALID,
+				       "spec.separation[%zu] and [%zu] contradict each other: '%s' and '%s' apart "
+				       "at level %s and at level %s",
+				       i, j, domain->name, other, policy_level_name(a->level),
 				       policy_level_name(b->level));
 		}
 	return 0;
@@ -108,7 +115,8 @@ static int separated_from_itself(const struct policy_domain *domain, struct err 
 			continue;
 		if (rule->subfunction && rule->from_subfunction && !str_eq(rule->subfunction, rule->from_subfunction))
 			continue;
-		return err_set(err, ERR_INVALID, "spec.separation[%zu] cannot be satisfied: it keeps '%s%s%s' apart from itself", i,
+		return err_set(err, ERR_INVALID,
+			       "spec.separation[%zu] cannot be satisfied: it keeps '%s%s%s' apart from itself", i,
 			       domain->name, rule->subfunction ? "/" : "", rule->subfunction ? rule->subfunction : "");
 	}
 	return 0;
@@ -122,10 +130,13 @@ static int contradicting_map(const struct policy_domain *domain, struct err *err
 			const char *image = first_common(&a->images, &b->images);
 
 			if (str_eq(a->name, b->name))
-				return err_set(err, ERR_INVALID, "spec.subFunctions[%zu] and [%zu] are both named '%s'", i, j, a->name);
+				return err_set(err, ERR_INVALID, "spec.subFunctions[%zu] and [%zu] are both named '%s'",
+					       i, j, a->name);
 			if (image)
-				return err_set(err, ERR_INVALID, "spec.subFunctions[%zu] and [%zu] contradict each other: '%s' is '%s' and '%s'",
-					       i, j, image, a->name, b->name);
+				return err_set(
+					err, ERR_INVALID,
+					"spec.subFunctions[%zu] and [%zu] contradict each other: '%s' is '%s' and '%s'",
+					i, j, image, a->name, b->name);
 		}
 	return 0;
 }
@@ -135,12 +146,14 @@ static int contradicting_caches(const struct policy_domain *domain, struct err *
 	for (size_t i = 0; i < domain->cache_count; i++)
 		for (size_t j = i + 1; j < domain->cache_count; j++) {
 			const struct policy_cache_rule *a = &domain->caches[i], *b = &domain->caches[j];
-			const char *what = a->subfunction && same_text(a->subfunction, b->subfunction) ? a->subfunction
-												      : first_common(&a->images, &b->images);
+			const char *what = a->subfunction && same_text(a->subfunction, b->subfunction)
+						   ? a->subfunction
+						   : first_common(&a->images, &b->images);
 
 			if (what && a->class != b->class)
-				return err_set(err, ERR_INVALID, "spec.cache[%zu] and [%zu] contradict each other: '%s' is %s and %s", i, j,
-					       what, policy_cache_name(a->class), policy_cache_name(b->class));
+				return err_set(err, ERR_INVALID,
+					       "spec.cache[%zu] and [%zu] contradict each other: '%s' is %s and %s", i,
+					       j, what, policy_cache_name(a->class), policy_cache_name(b->class));
 		}
 	return 0;
 }
@@ -150,8 +163,8 @@ static int doubled_interfaces(const struct policy_domain *domain, struct err *er
 	for (size_t i = 0; i < domain->interface_count; i++)
 		for (size_t j = i + 1; j < domain->interface_count; j++)
 			if (str_eq(domain->interfaces[i].name, domain->interfaces[j].name))
-				return err_set(err, ERR_INVALID, "spec.interfaces[%zu] and [%zu] are both named '%s'", i, j,
-					       domain->interfaces[i].name);
+				return err_set(err, ERR_INVALID, "spec.interfaces[%zu] and [%zu] are both named '%s'",
+					       i, j, domain->interfaces[i].name);
 	return 0;
 }
 

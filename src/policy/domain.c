@@ -55,8 +55,8 @@ static void format_path(char to[static PATH_SIZE], const char *format, ...)
 }
 
 /* Finds a word of the specification from index first on. */
-static int read_word(const char *word, const char *path, const char *field, const char *const *words, size_t first, size_t count,
-		     struct err *err)
+static int read_word(const char *word, const char *path, const char *field, const char *const *words, size_t first,
+		     size_t count, struct err *err)
 {
 	struct buf known = buf_of(128);
 	int r = 0;
@@ -80,7 +80,8 @@ static int read_label(const json_t *object, const char *field, const char *path,
 	if (!value)
 		return 0;
 	if (!str_is_dns_label(value))
-		return err_set(err, ERR_INVALID, "field '%s.%s' is '%.64s', not a name of lower-case letters, digits and '-'", path,
+		return err_set(err, ERR_INVALID,
+			       "field '%s.%s' is '%.64s', not a name of lower-case letters, digits and '-'", path,
 			       field, value);
 	*ret = strdup(value);
 	return *ret ? 0 : out_of_memory(err);
@@ -94,8 +95,8 @@ static int read_domains(const json_t *array, const char *path, struct policy_nam
 		return r;
 	for (size_t i = 0; i < ret->count; i++)
 		if (!str_is_dns_subdomain(ret->items[i]))
-			return err_set(err, ERR_INVALID, "field '%s[%zu]' is '%.64s', not the name of a TrustDomain", path, i,
-				       ret->items[i]);
+			return err_set(err, ERR_INVALID, "field '%s[%zu]' is '%.64s', not the name of a TrustDomain",
+				       path, i, ret->items[i]);
 	return 0;
 }
 
@@ -134,8 +135,8 @@ static int parse_rule(const json_t *object, const char *path, void *element, str
 
 	if (r < 0)
 		return r;
-	r = read_word(json_string_value(json_object_get(object, "level")), path, "level", level_names, POLICY_LEVEL_INSTANCE,
-		      ARRAY_SIZE(level_names), err);
+	r = read_word(json_string_value(json_object_get(object, "level")), path, "level", level_names,
+		      POLICY_LEVEL_INSTANCE, ARRAY_SIZE(level_names), err);
 	if (r < 0)
 		return r;
 	rule->level = (enum policy_level)r;
@@ -172,8 +173,8 @@ static int parse_port(const json_t *object, const char *path, void *element, str
 
 /* Parses each element of an array (absent: empty) into a new array of zeroed elements, counted as far as they were touched. */
 static int parse_list(const json_t *array, const char *path, size_t size,
-		      int (*each)(const json_t *object, const char *path, void *element, struct err *err), void *ret_list,
-		      size_t *ret_count, struct err *err)
+		      int (*each)(const json_t *object, const char *path, void *element, struct err *err),
+		      void *ret_list, size_t *ret_count, struct err *err)
 {
 	size_t count = json_array_size(array);
 	char below[PATH_SIZE];
@@ -215,7 +216,8 @@ static int parse_networks(const json_t *array, const char *path, struct policy_i
 	return r;
 }
 
-static int parse_interface_from(const json_t *from, const char *path, struct policy_interface *interface, struct err *err)
+static int parse_interface_from(const json_t *from, const char *path, struct policy_interface *interface,
+				struct err *err)
 {
 	static const struct policy_field fields[] = {
 		{"domains", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},
@@ -262,8 +264,8 @@ static int parse_interface(const json_t *object, const char *path, void *element
 	if (r < 0)
 		return r;
 	format_path(below, "%s.ports", path);
-	r = parse_list(json_object_get(object, "ports"), below, sizeof(struct policy_port), parse_port, &interface->ports,
-		       &interface->port_count, err);
+	r = parse_list(json_object_get(object, "ports"), below, sizeof(struct policy_port), parse_port,
+		       &interface->ports, &interface->port_count, err);
 	if (r == 0 && !interface->port_count)
 		r = err_set(err, ERR_INVALID, "field '%s' is empty", below);
 	return r;
@@ -303,7 +305,8 @@ static int parse_cache(const json_t *object, const char *path, void *element, st
 
 	if (r < 0)
 		return r;
-	r = read_word(json_string_value(json_object_get(object, "class")), path, "class", cache_names, 0, ARRAY_SIZE(cache_names), err);
+	r = read_word(json_string_value(json_object_get(object, "class")), path, "class", cache_names, 0,
+		      ARRAY_SIZE(cache_names), err);
 	if (r < 0)
 		return r;
 	cache->class = (enum policy_cache)r;
@@ -326,7 +329,8 @@ static int parse_ceiling(const json_t *object, struct policy_domain *domain, str
 		return 0;
 	r = policy_fields_check(object, "spec.ceiling", fields, ARRAY_SIZE(fields), err);
 	if (r == 0)
-		r = policy_names_read(json_object_get(object, "capabilities"), "spec.ceiling.capabilities", &names, err);
+		r = policy_names_read(json_object_get(object, "capabilities"), "spec.ceiling.capabilities", &names,
+				      err);
 	for (size_t i = 0; i < names.count && r == 0; i++) {
 		r = policy_ceiling_add(&domain->ceiling, names.items[i], err);
 		if (r < 0)
@@ -362,17 +366,18 @@ static int parse_spec(const json_t *spec, struct policy_domain *domain, struct e
 	if (r == 0)
 		r = parse_isolation(spec, domain, err);
 	if (r == 0)
-		r = parse_list(json_object_get(spec, "separation"), "spec.separation", sizeof(struct policy_rule), parse_rule,
-			       &domain->rules, &domain->rule_count, err);
+		r = parse_list(json_object_get(spec, "separation"), "spec.separation", sizeof(struct policy_rule),
+			       parse_rule, &domain->rules, &domain->rule_count, err);
 	if (r == 0)
-		r = parse_list(json_object_get(spec, "interfaces"), "spec.interfaces", sizeof(struct policy_interface), parse_interface,
-			       &domain->interfaces, &domain->interface_count, err);
+		r = parse_list(json_object_get(spec, "interfaces"), "spec.interfaces", sizeof(struct policy_interface),
+			       parse_interface, &domain->interfaces, &domain->interface_count, err);
 	if (r == 0)
-		r = parse_list(json_object_get(spec, "subFunctions"), "spec.subFunctions", sizeof(struct policy_subfunction),
-			       parse_subfunction, &domain->subfunctions, &domain->subfunction_count, err);
+		r = parse_list(json_object_get(spec, "subFunctions"), "spec.subFunctions",
+			       sizeof(struct policy_subfunction), parse_subfunction, &domain->subfunctions,
+			       &domain->subfunction_count, err);
 	if (r == 0)
-		r = parse_list(json_object_get(spec, "cache"), "spec.cache", sizeof(struct policy_cache_rule), parse_cache,
-			       &domain->caches, &domain->cache_count, err);
+		r = parse_list(json_object_get(spec, "cache"), "spec.cache", sizeof(struct policy_cache_rule),
+			       parse_cache, &domain->caches, &domain->cache_count, err);
 	if (r == 0)
 		r = parse_ceiling(json_object_get(spec, "ceiling"), domain, err);
 	return r;
@@ -459,7 +464,8 @@ int policy_domain_supported(const struct policy_domain *domain, struct err *err)
 {
 	if (domain->isolation != POLICY_ISOLATION_VM)
 		return 0;
-	(void)err_set(err, -EOPNOTSUPP, "isolation 'VM' of TrustDomain '%s' is not available on any instance", domain->name);
+	(void)err_set(err, -EOPNOTSUPP, "isolation 'VM' of TrustDomain '%s' is not available on any instance",
+		      domain->name);
 	(void)err_hint(err, "set spec.isolation to Container or Dedicated");
 	return -EOPNOTSUPP;
 }

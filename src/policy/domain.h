@@ -9,17 +9,17 @@
 #include "base/err.h"
 #include "policy/fields.h"
 
-#define POLICY_RULES_MAX 64     /* rows of each list in a TrustDomain */
-#define POLICY_NAMES_MAX 256    /* names in one selector */
-#define POLICY_NAME_MAX 253     /* bytes of a name */
+#define POLICY_RULES_MAX 64  /* rows of each list in a TrustDomain */
+#define POLICY_NAMES_MAX 256 /* names in one selector */
+#define POLICY_NAME_MAX 253  /* bytes of a name */
 #define POLICY_DOMAINS_MAX 16384
 
-#define POLICY_LABEL_DOMAIN "trust.bulkhead.dev/domain"              /* on a Namespace */
-#define POLICY_LABEL_SUBFUNCTION "nfv.bulkhead.dev/sub-function"     /* on a Pod: may only agree with the map */
-#define POLICY_LABEL_SERVER "nfv.bulkhead.dev/server"                /* on a Node */
-#define POLICY_LABEL_DEPLOYMENT "nfv.bulkhead.dev/deployment"        /* on a Node */
-#define POLICY_ANNOTATION_EPOCH "nfv.bulkhead.dev/epoch"             /* on a Node */
-#define POLICY_ANNOTATION_PIDS "nfv.bulkhead.dev/pids"               /* on a Pod */
+#define POLICY_LABEL_DOMAIN "trust.bulkhead.dev/domain"          /* on a Namespace */
+#define POLICY_LABEL_SUBFUNCTION "nfv.bulkhead.dev/sub-function" /* on a Pod: may only agree with the map */
+#define POLICY_LABEL_SERVER "nfv.bulkhead.dev/server"            /* on a Node */
+#define POLICY_LABEL_DEPLOYMENT "nfv.bulkhead.dev/deployment"    /* on a Node */
+#define POLICY_ANNOTATION_EPOCH "nfv.bulkhead.dev/epoch"         /* on a Node */
+#define POLICY_ANNOTATION_PIDS "nfv.bulkhead.dev/pids"           /* on a Pod */
 
 enum policy_isolation { POLICY_ISOLATION_CONTAINER, POLICY_ISOLATION_VM, POLICY_ISOLATION_DEDICATED };
 /* How far apart; the larger is the stricter. */
@@ -89,7 +89,8 @@ struct policy_domain {
  */
 int policy_domain_parse(const json_t *object, struct policy_domain **ret_domain, struct err *err) MUST_CHECK;
 /* The same from a name and a spec, as tickets carry them. */
-int policy_domain_parse_spec(const char *name, const json_t *spec, struct policy_domain **ret_domain, struct err *err) MUST_CHECK;
+int policy_domain_parse_spec(const char *name, const json_t *spec, struct policy_domain **ret_domain,
+			     struct err *err) MUST_CHECK;
 void policy_domain_free(struct policy_domain *domain);
 CLEANUP_DEFINE(policy_domain, struct policy_domain *, policy_domain_free)
 
@@ -127,6 +128,7 @@ void policy_domains_done(struct policy_domains *domains);
  * Whether a domain about to be written fits the others: a rule of either side on a sub-function that the other's map does
  * not have can match nothing (ERR_INVALID, the pair named). Domains that do not exist yet are allowed.
  */
-int policy_domains_fit(const struct policy_domains *domains, const struct policy_domain *domain, struct err *err) MUST_CHECK;
+int policy_domains_fit(const struct policy_domains *domains, const struct policy_domain *domain,
+		       struct err *err) MUST_CHECK;
 
 #endif

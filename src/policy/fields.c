@@ -8,8 +8,9 @@
 #include "policy/domain.h"
 
 static const char *const type_words[] = {
-	[POLICY_FIELD_STRING] = "a string", [POLICY_FIELD_INTEGER] = "a non-negative integer", [POLICY_FIELD_TRUE] = "a boolean",
-	[POLICY_FIELD_OBJECT] = "an object", [POLICY_FIELD_ARRAY] = "an array",
+	[POLICY_FIELD_STRING] = "a string", [POLICY_FIELD_INTEGER] = "a non-negative integer",
+	[POLICY_FIELD_TRUE] = "a boolean",  [POLICY_FIELD_OBJECT] = "an object",
+	[POLICY_FIELD_ARRAY] = "an array",
 };
 
 static bool has_type(const json_t *value, enum policy_field_type type)
@@ -45,12 +46,13 @@ static int check_value(const json_t *value, const char *path, const struct polic
 		return err_set(err, ERR_INVALID, "field '%s.%s' is not %s", path, field->name, type_words[field->type]);
 	size = field->type == POLICY_FIELD_STRING ? json_string_length(value) : json_array_size(value);
 	if (field->most && size > field->most)
-		return err_set(err, ERR_INVALID, "field '%s.%s' has %zu %s, at most %zu are allowed", path, field->name, size,
-			       field->type == POLICY_FIELD_STRING ? "bytes" : "elements", field->most);
+		return err_set(err, ERR_INVALID, "field '%s.%s' has %zu %s, at most %zu are allowed", path, field->name,
+			       size, field->type == POLICY_FIELD_STRING ? "bytes" : "elements", field->most);
 	return 0;
 }
 
-int policy_fields_check(const json_t *value, const char *path, const struct policy_field *fields, size_t count, struct err *err)
+int policy_fields_check(const json_t *value, const char *path, const struct policy_field *fields, size_t count,
+			struct err *err)
 {
 	const char *name;
 	const json_t *member;

@@ -8,7 +8,13 @@
 
 #include "base/err.h"
 
-enum policy_field_type { POLICY_FIELD_STRING, POLICY_FIELD_INTEGER, POLICY_FIELD_TRUE, POLICY_FIELD_OBJECT, POLICY_FIELD_ARRAY };
+enum policy_field_type {
+	POLICY_FIELD_STRING,
+	POLICY_FIELD_INTEGER,
+	POLICY_FIELD_TRUE,
+	POLICY_FIELD_OBJECT,
+	POLICY_FIELD_ARRAY
+};
 
 struct policy_field {
 	const char *name;
@@ -22,7 +28,8 @@ int policy_fields_check(const json_t *value, const char *path, const struct poli
 			struct err *err) MUST_CHECK;
 
 /* Parses a whole JSON object: no duplicate keys, nothing behind it. ERR_SYNTAX says what ("ticket") is malformed and where. */
-int policy_fields_load(const char *what, const char *bytes, size_t len, json_t **ret_object, struct err *err) MUST_CHECK;
+int policy_fields_load(const char *what, const char *bytes, size_t len, json_t **ret_object,
+		       struct err *err) MUST_CHECK;
 
 struct policy_names {
 	char **items;
@@ -30,7 +37,8 @@ struct policy_names {
 };
 
 /* Copies an array of non-empty strings without duplicates (absent: empty). ERR_INVALID names path and element; -ENOMEM. */
-int policy_names_read(const json_t *array, const char *path, struct policy_names *ret_names, struct err *err) MUST_CHECK;
+int policy_names_read(const json_t *array, const char *path, struct policy_names *ret_names,
+		      struct err *err) MUST_CHECK;
 void policy_names_done(struct policy_names *names);
 bool policy_names_have(const struct policy_names *names, const char *name);
 /* Whether any of the names as a pattern of '*' matches. */

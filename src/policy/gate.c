@@ -36,17 +36,20 @@ static bool has_finished(const struct policy_ticket_facts *facts, const char *ui
 }
 
 /* Whose it is: instance, pod, first use. */
-static int check_identity(const struct policy_ticket *ticket, const struct policy_ticket_facts *facts, enum policy_refusal *refusal,
-			  struct err *err)
+static int check_identity(const struct policy_ticket *ticket, const struct policy_ticket_facts *facts,
+			  enum policy_refusal *refusal, struct err *err)
 {
 	if (!str_eq(facts->instance, ticket->instance)) {
 		*refusal = POLICY_REFUSAL_INSTANCE;
-		return err_set(err, ERR_DENIED, "it is made for instance '%s', this is '%s'", ticket->instance, facts->instance);
+		return err_set(err, ERR_DENIED, "it is made for instance '%s', this is '%s'", ticket->instance,
+			       facts->instance);
 	}
-	if (differs(facts->uid, ticket->uid) || differs(facts->namespace, ticket->namespace) || differs(facts->name, ticket->name)) {
+	if (differs(facts->uid, ticket->uid) || differs(facts->namespace, ticket->namespace) ||
+	    differs(facts->name, ticket->name)) {
 		*refusal = POLICY_REFUSAL_POD;
-		return err_set(err, ERR_DENIED, "it was offered for pod '%s/%s' with uid '%s'", facts->namespace ? facts->namespace : "",
-			       facts->name ? facts->name : "", facts->uid ? facts->uid : "");
+		return err_set(err, ERR_DENIED, "it was offered for pod '%s/%s' with uid '%s'",
+			       facts->namespace ? facts->namespace : "", facts->name ? facts->name : "",
+			       facts->uid ? facts->uid : "");
 	}
 	if (has_finished(facts, ticket->uid)) {
 		*refusal = POLICY_REFUSAL_FINISHED;
@@ -55,8 +58,8 @@ static int check_identity(const struct policy_ticket *ticket, const struct polic
 	return 0;
 }
 
-static int check_time(const struct policy_ticket *ticket, const struct policy_ticket_facts *facts, enum policy_refusal *refusal,
-		      struct err *err)
+static int check_time(const struct policy_ticket *ticket, const struct policy_ticket_facts *facts,
+		      enum policy_refusal *refusal, struct err *err)
 {
 	char stamp[CLOCK_STAMP_SIZE];
 
@@ -74,18 +77,20 @@ static int check_time(const struct policy_ticket *ticket, const struct policy_ti
 	return 0;
 }
 
-static int check_mapping(const struct policy_ticket *ticket, const struct policy_ticket_facts *facts, enum policy_refusal *refusal,
-			 struct err *err)
+static int check_mapping(const struct policy_ticket *ticket, const struct policy_ticket_facts *facts,
+			 enum policy_refusal *refusal, struct err *err)
 {
 	if (!facts->running && ticket->epoch < facts->newest_epoch) {
 		*refusal = POLICY_REFUSAL_EPOCH;
-		return err_set(err, ERR_DENIED, "it was decided under epoch %llu of the topology, this instance has seen %llu",
+		return err_set(err, ERR_DENIED,
+			       "it was decided under epoch %llu of the topology, this instance has seen %llu",
 			       (unsigned long long)ticket->epoch, (unsigned long long)facts->newest_epoch);
 	}
 	if (ticket->epoch == facts->newest_epoch && differs(facts->server, ticket->server)) {
 		*refusal = POLICY_REFUSAL_SERVER;
-		return err_set(err, ERR_DENIED, "it places this instance on server '%s', in the same epoch it is on '%s'", ticket->server,
-			       facts->server);
+		return err_set(err, ERR_DENIED,
+			       "it places this instance on server '%s', in the same epoch it is on '%s'",
+			       ticket->server, facts->server);
 	}
 	return 0;
 }
@@ -117,11 +122,14 @@ int policy_token_check(const struct policy_token *token, const char *registry, c
 	char stamp[CLOCK_STAMP_SIZE];
 
 	if (!str_eq(token->registry, registry))
-		return err_set(err, ERR_DENIED, "pull token is for registry '%s', this is '%s'", token->registry, registry);
+		return err_set(err, ERR_DENIED, "pull token is for registry '%s', this is '%s'", token->registry,
+			       registry);
 	if (!str_eq(token->repository, repository))
-		return err_set(err, ERR_DENIED, "pull token is for repository '%s', not '%s'", token->repository, repository);
+		return err_set(err, ERR_DENIED, "pull token is for repository '%s', not '%s'", token->repository,
+			       repository);
 	if (!peer_certificate)
-		return err_set(err, ERR_DENIED, "pull token needs the certificate of an instance, the peer has shown none");
+		return err_set(err, ERR_DENIED,
+			       "pull token needs the certificate of an instance, the peer has shown none");
 	if (differs(token->instance_certificate, peer_certificate))
 		return err_set(err, ERR_DENIED, "pull token is bound to another instance's certificate");
 	if (token->expires_ms <= now_ms) {

@@ -28,8 +28,8 @@ bool policy_interface_permits(const struct policy_domain *to, const char *to_sub
 	for (size_t i = 0; i < to->interface_count; i++) {
 		const struct policy_interface *interface = &to->interfaces[i];
 
-		if (policy_interface_applies(interface, to_subfunction) && policy_names_have(&interface->domains, from_domain) &&
-		    has_port(interface, protocol, port))
+		if (policy_interface_applies(interface, to_subfunction) &&
+		    policy_names_have(&interface->domains, from_domain) && has_port(interface, protocol, port))
 			return true;
 	}
 	return false;
@@ -85,7 +85,8 @@ int policy_network_parse(const char *text, struct policy_network *ret_network, s
 	const char *slash = strchr(text, '/');
 	uint64_t prefix;
 
-	if (!slash || (size_t)(slash - text) >= sizeof(address) || str_copy(network.text, sizeof(network.text), text) < 0)
+	if (!slash || (size_t)(slash - text) >= sizeof(address) ||
+	    str_copy(network.text, sizeof(network.text), text) < 0)
 		return err_set(err, ERR_INVALID, "'%.64s' is not a network (ADDRESS/PREFIX)", text);
 	memcpy(address, text, (size_t)(slash - text));
 	address[slash - text] = '\0';

@@ -7,9 +7,9 @@
 
 #include "base/err.h"
 
-#define POLICY_LIMIT_CPU_MILLI 500                          /* thousandths of a processor */
+#define POLICY_LIMIT_CPU_MILLI 500 /* thousandths of a processor */
 #define POLICY_LIMIT_MEMORY_BYTES (INT64_C(128) << 20)
-#define POLICY_LIMIT_MEMORY_LEAST (INT64_C(4) << 20)        /* below it nothing can start */
+#define POLICY_LIMIT_MEMORY_LEAST (INT64_C(4) << 20) /* below it nothing can start */
 #define POLICY_LIMIT_PIDS 256
 #define POLICY_LIMIT_PIDS_MOST 4096
 #define POLICY_LIMIT_CPU_TEXT "500m"

@@ -55,8 +55,8 @@ static void consider(struct finding *finding, const struct finding *candidate)
 }
 
 /* What the rules of `own`'s domain say about `other`. */
-static void apply_rules(const struct policy_domain *domain, const struct policy_pod *own, const struct policy_pod *other,
-			struct finding *finding)
+static void apply_rules(const struct policy_domain *domain, const struct policy_pod *own,
+			const struct policy_pod *other, struct finding *finding)
 {
 	if (domain->isolation == POLICY_ISOLATION_DEDICATED && !str_eq(own->domain, other->domain))
 		consider(finding, &(struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_DEDICATED, domain, NULL, 0});
@@ -69,20 +69,23 @@ static void apply_rules(const struct policy_domain *domain, const struct policy_
 	}
 }
 
-static struct finding find_rule(const struct policy_pod *a, const struct policy_pod *b, const struct policy_domains *domains)
+static struct finding find_rule(const struct policy_pod *a, const struct policy_pod *b,
+				const struct policy_domains *domains)
 {
 	const struct policy_domain *domain_a = policy_domains_find(domains, a->domain);
 	const struct policy_domain *domain_b = policy_domains_find(domains, b->domain);
 	struct finding finding = {0};
 
 	if (!domain_a || !domain_b)
-		return (struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_UNKNOWN_DOMAIN, NULL, domain_a ? b->domain : a->domain, 0};
+		return (struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_UNKNOWN_DOMAIN, NULL,
+					domain_a ? b->domain : a->domain, 0};
 	apply_rules(domain_a, a, b, &finding);
 	apply_rules(domain_b, b, a, &finding);
 	return finding;
 }
 
-enum policy_level policy_separation_level(const struct policy_pod *a, const struct policy_pod *b, const struct policy_domains *domains)
+enum policy_level policy_separation_level(const struct policy_pod *a, const struct policy_pod *b,
+					  const struct policy_domains *domains)
 {
 	return find_rule(a, b, domains).level;
 }
@@ -96,7 +99,8 @@ static bool breaks(enum policy_level level, const struct policy_place *place, co
 	case POLICY_LEVEL_INSTANCE:
 		return str_eq(holder->instance, place->instance);
 	case POLICY_LEVEL_SERVER:
-		return is_empty(holder->server) || str_eq(holder->server, place->server) || str_eq(holder->instance, place->instance);
+		return is_empty(holder->server) || str_eq(holder->server, place->server) ||
+		       str_eq(holder->instance, place->instance);
 	}
 	return true;
 }
@@ -128,10 +132,12 @@ static void refuse_place(const struct policy_pod *pod, const struct policy_place
 	refuse(decision, reason);
 	decision->level = POLICY_LEVEL_SERVER;
 	SHORTEN(decision->object, "Node/%.253s", place->instance);
-	SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s; the topology of Node '%.253s' "
-		"has to change", pod->namespace, pod->name, place->instance, why, place->instance);
-	SHORTEN(decision->tenant_sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s", pod->namespace,
-		pod->name, place->instance, why);
+	SHORTEN(decision->sentence,
+		"pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s; the topology of Node '%.253s' "
+		"has to change",
+		pod->namespace, pod->name, place->instance, why, place->instance);
+	SHORTEN(decision->tenant_sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s",
+		pod->namespace, pod->name, place->instance, why);
 }
 
 static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, struct policy_decision *decision)
@@ -140,18 +146,24 @@ static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, 
 	switch (reason) {
 	case POLICY_REASON_NO_DOMAIN:
 		SHORTEN(decision->object, "Namespace/%.64s", pod->namespace);
-		SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run: namespace '%.64s' belongs to no trust domain; label it %s",
+		SHORTEN(decision->sentence,
+			"pod '%.64s/%.253s' may not run: namespace '%.64s' belongs to no trust domain; label it %s",
 			pod->namespace, pod->name, pod->namespace, POLICY_LABEL_DOMAIN);
 		break;
 	case POLICY_REASON_UNKNOWN_DOMAIN:
 		SHORTEN(decision->object, "TrustDomain/%.253s", pod->domain);
-		SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run: TrustDomain '%.253s' of its namespace is not defined; create it",
+		SHORTEN(decision->sentence,
+			"pod '%.64s/%.253s' may not run: TrustDomain '%.253s' of its namespace is not defined; create "
+			"it",
 			pod->namespace, pod->name, pod->domain);
 		break;
 	case POLICY_REASON_ISOLATION_UNAVAILABLE:
 		SHORTEN(decision->object, "TrustDomain/%.253s", pod->domain);
-		SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run: isolation 'VM' of TrustDomain '%.253s' is not available on any "
-			"instance; change its spec.isolation", pod->namespace, pod->name, pod->domain);
+		SHORTEN(decision->sentence,
+			"pod '%.64s/%.253s' may not run: isolation 'VM' of TrustDomain '%.253s' is not available on "
+			"any "
+			"instance; change its spec.isolation",
+			pod->namespace, pod->name, pod->domain);
 		break;
 	case POLICY_REASON_ALLOWED:
 	case POLICY_REASON_QUARANTINED:
@@ -172,8 +184,9 @@ static void format_where(char *to, size_t size, enum policy_level level, const s
 		shorten(to, size, "server '%.253s'", place->server);
 }
 
-static void refuse_holder(const struct policy_pod *pod, const struct policy_place *place, const struct policy_holder *holder,
-			  const struct finding *finding, struct policy_decision *decision)
+static void refuse_holder(const struct policy_pod *pod, const struct policy_place *place,
+			  const struct policy_holder *holder, const struct finding *finding,
+			  struct policy_decision *decision)
 {
 	const char *other = is_empty(holder->pod.domain) ? "" : holder->pod.domain;
 	const char *owner = finding->owner ? finding->owner->name : other;
@@ -190,18 +203,22 @@ static void refuse_holder(const struct policy_pod *pod, const struct policy_plac
 	else if (finding->reason == POLICY_REASON_DEDICATED)
 		SHORTEN(decision->rule, "isolation Dedicated of TrustDomain '%.253s'", owner);
 	if (finding->owner)
-		SHORTEN(why, "%s keeps them apart at level %s; change TrustDomain '%.253s' or where they run", decision->rule,
-			policy_level_name(finding->level), owner);
+		SHORTEN(why, "%s keeps them apart at level %s; change TrustDomain '%.253s' or where they run",
+			decision->rule, policy_level_name(finding->level), owner);
 	else
 		SHORTEN(why, "TrustDomain '%.253s' is not defined, so it shares with none; create it", owner);
-	SHORTEN(decision->sentence, "pod '%.64s/%.253s' of trust domain '%.100s' may not share %.120s with pod '%s' of trust domain '%.100s': %s",
+	SHORTEN(decision->sentence,
+		"pod '%.64s/%.253s' of trust domain '%.100s' may not share %.120s with pod '%s' of trust domain "
+		"'%.100s': %s",
 		pod->namespace, pod->name, pod->domain, where, decision->other_pod, other, why);
-	SHORTEN(decision->tenant_sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': trust domain '%.253s' is kept apart at "
-		"level %s from what runs there; the platform's operator can say more", pod->namespace, pod->name, place->instance,
-		pod->domain, policy_level_name(finding->level));
+	SHORTEN(decision->tenant_sentence,
+		"pod '%.64s/%.253s' may not run on instance '%.253s': trust domain '%.253s' is kept apart at "
+		"level %s from what runs there; the platform's operator can say more",
+		pod->namespace, pod->name, place->instance, pod->domain, policy_level_name(finding->level));
 }
 
-static bool check_pod(const struct policy_pod *pod, const struct policy_domains *domains, struct policy_decision *decision)
+static bool check_pod(const struct policy_pod *pod, const struct policy_domains *domains,
+		      struct policy_decision *decision)
 {
 	const struct policy_domain *domain;
 	enum policy_reason reason = POLICY_REASON_ALLOWED;
@@ -221,7 +238,8 @@ static bool check_pod(const struct policy_pod *pod, const struct policy_domains 
 	return false;
 }
 
-static bool check_place(const struct policy_pod *pod, const struct policy_place *place, struct policy_decision *decision)
+static bool check_place(const struct policy_pod *pod, const struct policy_place *place,
+			struct policy_decision *decision)
 {
 	if (place->quarantined)
 		refuse_place(pod, place, POLICY_REASON_QUARANTINED, decision);
@@ -232,8 +250,9 @@ static bool check_place(const struct policy_pod *pod, const struct policy_place 
 	return false;
 }
 
-void policy_separation_decide(const struct policy_pod *pod, const struct policy_place *place, const struct policy_holder *holders,
-			      size_t holder_count, const struct policy_domains *domains, struct policy_decision *ret_decision)
+void policy_separation_decide(const struct policy_pod *pod, const struct policy_place *place,
+			      const struct policy_holder *holders, size_t holder_count,
+			      const struct policy_domains *domains, struct policy_decision *ret_decision)
 {
 	const struct policy_holder *worst_holder = NULL;
 	struct finding worst = {0};
@@ -257,8 +276,10 @@ void policy_separation_decide(const struct policy_pod *pod, const struct policy_
 		refuse_holder(pod, place, worst_holder, &worst, ret_decision);
 		return;
 	}
-	SHORTEN(ret_decision->sentence, "pod '%.64s/%.253s' of trust domain '%.253s' may run on instance '%.253s': no rule keeps it apart from "
-		"what runs on server '%.253s'", pod->namespace, pod->name, pod->domain, place->instance, place->server);
+	SHORTEN(ret_decision->sentence,
+		"pod '%.64s/%.253s' of trust domain '%.253s' may run on instance '%.253s': no rule keeps it apart from "
+		"what runs on server '%.253s'",
+		pod->namespace, pod->name, pod->domain, place->instance, place->server);
 	SHORTEN(ret_decision->tenant_sentence, "%s", ret_decision->sentence);
 }
 
@@ -268,9 +289,11 @@ static const char *nth_subfunction(const struct policy_domain *domain, size_t in
 	return index < domain->subfunction_count ? domain->subfunctions[index].name : NULL;
 }
 
-enum policy_level policy_separation_between(const char *a, const char *b, const struct policy_domains *domains, bool *ret_always)
+enum policy_level policy_separation_between(const char *a, const char *b, const struct policy_domains *domains,
+					    bool *ret_always)
 {
-	const struct policy_domain *domain_a = policy_domains_find(domains, a), *domain_b = policy_domains_find(domains, b);
+	const struct policy_domain *domain_a = policy_domains_find(domains, a),
+				   *domain_b = policy_domains_find(domains, b);
 	enum policy_level least = POLICY_LEVEL_SERVER, most = POLICY_LEVEL_NONE;
 
 	*ret_always = true;

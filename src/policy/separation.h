@@ -43,13 +43,13 @@ enum policy_reason {
 struct policy_decision {
 	bool allowed;
 	enum policy_reason reason;
-	enum policy_level level;                  /* at which it is refused */
-	char rule[320];                           /* "separation[0] of TrustDomain 'hlr'", or empty */
-	char object[320];                         /* what to change: "TrustDomain/hlr" */
-	char other_domain[POLICY_NAME_MAX + 1];   /* the running domain in the way, or empty */
-	char other_pod[2 * POLICY_NAME_MAX + 2];  /* "namespace/name" of the holder in the way, or empty */
-	char sentence[POLICY_SENTENCE_MAX];       /* for operators: rule, domains, object to change */
-	char tenant_sentence[POLICY_SENTENCE_MAX];/* for tenants: names nothing of other domains */
+	enum policy_level level;                   /* at which it is refused */
+	char rule[320];                            /* "separation[0] of TrustDomain 'hlr'", or empty */
+	char object[320];                          /* what to change: "TrustDomain/hlr" */
+	char other_domain[POLICY_NAME_MAX + 1];    /* the running domain in the way, or empty */
+	char other_pod[2 * POLICY_NAME_MAX + 2];   /* "namespace/name" of the holder in the way, or empty */
+	char sentence[POLICY_SENTENCE_MAX];        /* for operators: rule, domains, object to change */
+	char tenant_sentence[POLICY_SENTENCE_MAX]; /* for tenants: names nothing of other domains */
 };
 
 /* A word for scripts: "Separation", "UnknownServer", … */
@@ -59,16 +59,19 @@ const char *policy_reason_name(enum policy_reason reason);
  * Decides. Symmetric: the rules of both domains count for each pair and the strictest wins. Holders elsewhere than on the
  * place's instance and server do not matter; the holder with the pod's own uid neither. Never fails: what is unknown is refused.
  */
-void policy_separation_decide(const struct policy_pod *pod, const struct policy_place *place, const struct policy_holder *holders,
-			      size_t holder_count, const struct policy_domains *domains, struct policy_decision *ret_decision);
+void policy_separation_decide(const struct policy_pod *pod, const struct policy_place *place,
+			      const struct policy_holder *holders, size_t holder_count,
+			      const struct policy_domains *domains, struct policy_decision *ret_decision);
 
 /* The level at which two pods must be apart, by the rules of both; unknown domains: POLICY_LEVEL_SERVER. */
-enum policy_level policy_separation_level(const struct policy_pod *a, const struct policy_pod *b, const struct policy_domains *domains);
+enum policy_level policy_separation_level(const struct policy_pod *a, const struct policy_pod *b,
+					  const struct policy_domains *domains);
 
 /*
  * The level for two whole domains: the strictest any two of their pods can meet (ret_always false: only pods of some
  * sub-functions). For the matrix of `bulkhead domains`.
  */
-enum policy_level policy_separation_between(const char *a, const char *b, const struct policy_domains *domains, bool *ret_always);
+enum policy_level policy_separation_between(const char *a, const char *b, const struct policy_domains *domains,
+					    bool *ret_always);
 
 #endif

@@ -70,15 +70,16 @@ static const char *map_images(const struct policy_domain *domain, const char *co
 	return found;
 }
 
-int policy_subfunction_of(const struct policy_domain *domain, const char *const *images, size_t image_count, const char *label,
-			  const char **ret_name, struct err *err)
+int policy_subfunction_of(const struct policy_domain *domain, const char *const *images, size_t image_count,
+			  const char *label, const char **ret_name, struct err *err)
 {
 	const char *name = map_images(domain, images, image_count);
 
 	if (label && *label && domain->subfunction_count && (!name || !str_eq(name, label))) {
-		(void)err_set(err, ERR_DENIED, "label %s '%.63s' does not agree with TrustDomain '%s', by whose map the pod %s%s%s",
-			      POLICY_LABEL_SUBFUNCTION, label, domain->name, name ? "is '" : "has no sub-function", name ? name : "",
-			      name ? "'" : "");
+		(void)err_set(err, ERR_DENIED,
+			      "label %s '%.63s' does not agree with TrustDomain '%s', by whose map the pod %s%s%s",
+			      POLICY_LABEL_SUBFUNCTION, label, domain->name, name ? "is '" : "has no sub-function",
+			      name ? name : "", name ? "'" : "");
 		(void)err_hint(err, "the platform's operator maps images in spec.subFunctions of the TrustDomain");
 		return ERR_DENIED;
 	}

@@ -10,8 +10,8 @@
  * the pod is unmapped: an image without entry, or images of several sub-functions. ERR_DENIED when the domain has a map and
  * the label says otherwise; the message names pod's label, image and map.
  */
-int policy_subfunction_of(const struct policy_domain *domain, const char *const *images, size_t image_count, const char *label,
-			  const char **ret_name, struct err *err) MUST_CHECK;
+int policy_subfunction_of(const struct policy_domain *domain, const char *const *images, size_t image_count,
+			  const char *label, const char **ret_name, struct err *err) MUST_CHECK;
 
 /*
  * Whether a pattern of a TrustDomain matches an image reference: one without '@' is compared with the repository (tag and

@@ -39,7 +39,8 @@ static int read_time(const json_t *object, const char *what, const char *field, 
 static int check_kind(const json_t *object, const char *what, const char *kind, struct err *err)
 {
 	if (!str_eq(text_of(object, "kind"), kind))
-		return err_set(err, ERR_INVALID, "field '%s.kind' is '%.32s', not '%s'", what, text_of(object, "kind"), kind);
+		return err_set(err, ERR_INVALID, "field '%s.kind' is '%.32s', not '%s'", what, text_of(object, "kind"),
+			       kind);
 	if (json_integer_value(json_object_get(object, "version")) != 1)
 		return err_set(err, ERR_INVALID, "field '%s.version' is not 1", what);
 	return 0;
@@ -81,7 +82,8 @@ static int same_as_pod(const json_t *metadata, const char *field, const char *ti
 	const char *value = text_of(metadata, field);
 
 	if (!value || !str_eq(value, ticket))
-		return err_set(err, ERR_INVALID, "field 'ticket.pod' has %s '%.253s', the ticket is for '%s'", field, value ? value : "", ticket);
+		return err_set(err, ERR_INVALID, "field 'ticket.pod' has %s '%.253s', the ticket is for '%s'", field,
+			       value ? value : "", ticket);
 	return 0;
 }
 
@@ -109,8 +111,9 @@ static int parse_texts(const json_t *object, struct policy_ticket *ticket, struc
 		const char *field;
 		char **to;
 	} texts[] = {
-		{"uid", &ticket->uid}, {"namespace", &ticket->namespace}, {"name", &ticket->name}, {"instance", &ticket->instance},
-		{"server", &ticket->server}, {"domain", &ticket->domain_name}, {"pod", &ticket->pod_text},
+		{"uid", &ticket->uid},           {"namespace", &ticket->namespace}, {"name", &ticket->name},
+		{"instance", &ticket->instance}, {"server", &ticket->server},       {"domain", &ticket->domain_name},
+		{"pod", &ticket->pod_text},
 	};
 	int r = 0;
 
@@ -145,7 +148,10 @@ static int parse_names(const struct policy_ticket *ticket, struct err *err)
 	const struct {
 		const char *field, *value;
 	} names[] = {
-		{"uid", ticket->uid}, {"namespace", ticket->namespace}, {"name", ticket->name}, {"instance", ticket->instance},
+		{"uid", ticket->uid},
+		{"namespace", ticket->namespace},
+		{"name", ticket->name},
+		{"instance", ticket->instance},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -201,7 +207,8 @@ int policy_ticket_parse(const char *bytes, size_t len, struct policy_ticket **re
 	int r;
 
 	if (len > POLICY_TICKET_MAX)
-		return err_set(err, ERR_TOO_LARGE, "ticket has %zu bytes, at most %zu are allowed", len, POLICY_TICKET_MAX);
+		return err_set(err, ERR_TOO_LARGE, "ticket has %zu bytes, at most %zu are allowed", len,
+			       POLICY_TICKET_MAX);
 	r = policy_fields_load("ticket", bytes, len, &object, err);
 	if (r < 0)
 		return r;
@@ -279,12 +286,12 @@ int policy_ticket_format(const struct policy_ticket *ticket, struct buf *to, str
 		return out_of_memory(err);
 	clock_format(issued, ticket->issued_ms);
 	clock_format(expires, ticket->expires_ms);
-	object = json_pack("{s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:O,s:s,s:s,s:s,s:s,s:s,s:o}", "kind", "Ticket", "version", 1, "uid",
-			   ticket->uid, "namespace", ticket->namespace, "name", ticket->name, "instance", ticket->instance, "server",
-			   ticket->server, "epoch", (json_int_t)ticket->epoch, "domain", ticket->domain_name, "domainSpec",
-			   ticket->domain_spec, "domainsRevision", digits.data, "subFunction",
-			   ticket->subfunction ? ticket->subfunction : "", "issued", issued, "expires", expires, "pod", ticket->pod_text,
-			   "pulls", format_pulls(ticket));
+	object = json_pack("{s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:I,s:s,s:O,s:s,s:s,s:s,s:s,s:s,s:o}", "kind", "Ticket",
+			   "version", 1, "uid", ticket->uid, "namespace", ticket->namespace, "name", ticket->name,
+			   "instance", ticket->instance, "server", ticket->server, "epoch", (json_int_t)ticket->epoch,
+			   "domain", ticket->domain_name, "domainSpec", ticket->domain_spec, "domainsRevision",
+			   digits.data, "subFunction", ticket->subfunction ? ticket->subfunction : "", "issued", issued,
+			   "expires", expires, "pod", ticket->pod_text, "pulls", format_pulls(ticket));
 	buf_done(&digits);
 	return dump(object, POLICY_TICKET_MAX, to, err);
 }
@@ -292,12 +299,9 @@ int policy_ticket_format(const struct policy_ticket *ticket, struct buf *to, str
 static int parse_token(const json_t *object, struct policy_token *token, struct err *err)
 {
 	static const struct policy_field fields[] = {
-		{"kind", POLICY_FIELD_STRING, true, 0},
-		{"version", POLICY_FIELD_INTEGER, true, 0},
-		{"registry", POLICY_FIELD_STRING, true, 300},
-		{"repository", POLICY_FIELD_STRING, true, 255},
-		{"digest", POLICY_FIELD_STRING, true, 160},
-		{"instanceCertificate", POLICY_FIELD_STRING, false, 64},
+		{"kind", POLICY_FIELD_STRING, true, 0},       {"version", POLICY_FIELD_INTEGER, true, 0},
+		{"registry", POLICY_FIELD_STRING, true, 300}, {"repository", POLICY_FIELD_STRING, true, 255},
+		{"digest", POLICY_FIELD_STRING, true, 160},   {"instanceCertificate", POLICY_FIELD_STRING, false, 64},
 		{"expires", POLICY_FIELD_STRING, true, 64},
 	};
 	uint8_t digest[32];
@@ -327,7 +331,8 @@ int policy_token_parse(const char *bytes, size_t len, struct policy_token *ret_t
 	int r;
 
 	if (len > POLICY_TOKEN_MAX)
-		return err_set(err, ERR_TOO_LARGE, "token has %zu bytes, at most %zu are allowed", len, POLICY_TOKEN_MAX);
+		return err_set(err, ERR_TOO_LARGE, "token has %zu bytes, at most %zu are allowed", len,
+			       POLICY_TOKEN_MAX);
 	r = policy_fields_load("token", bytes, len, &object, err);
 	if (r < 0)
 		return r;
@@ -355,7 +360,8 @@ int policy_token_format(const struct policy_token *token, struct buf *to, struct
 	char expires[CLOCK_STAMP_SIZE];
 
 	clock_format(expires, token->expires_ms);
-	return dump(json_pack("{s:s,s:i,s:s,s:s,s:s,s:s*,s:s}", "kind", "PullToken", "version", 1, "registry", token->registry, "repository",
-			      token->repository, "digest", token->digest, "instanceCertificate", token->instance_certificate, "expires",
-			      expires), POLICY_TOKEN_MAX, to, err);
+	return dump(json_pack("{s:s,s:i,s:s,s:s,s:s,s:s*,s:s}", "kind", "PullToken", "version", 1, "registry",
+			      token->registry, "repository", token->repository, "digest", token->digest,
+			      "instanceCertificate", token->instance_certificate, "expires", expires),
+		    POLICY_TOKEN_MAX, to, err);
 }

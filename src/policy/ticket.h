@@ -11,8 +11,8 @@
 
 #define POLICY_TICKET_MAX ((size_t)1400 * 1024) /* bytes of a payload */
 #define POLICY_PULLS_MAX 64
-#define POLICY_TOKEN_MAX ((size_t)16 * 1024)        /* bytes of a pull token, text or payload */
-#define POLICY_CLOCK_SKEW_MS INT64_C(300000)        /* how far clocks of parts may be apart */
+#define POLICY_TOKEN_MAX ((size_t)16 * 1024) /* bytes of a pull token, text or payload */
+#define POLICY_CLOCK_SKEW_MS INT64_C(300000) /* how far clocks of parts may be apart */
 
 struct policy_pull {
 	char *image; /* host/repository@sha256:… */
@@ -48,28 +48,28 @@ int policy_ticket_format(const struct policy_ticket *ticket, struct buf *to, str
 
 /* What the instance knows when it is offered a ticket. */
 struct policy_ticket_facts {
-	const char *instance;  /* its own name */
-	const char *uid;       /* the pod the API offered, and its name; NULL: not compared */
+	const char *instance; /* its own name */
+	const char *uid;      /* the pod the API offered, and its name; NULL: not compared */
 	const char *namespace;
 	const char *name;
 	int64_t now_ms;
-	uint64_t newest_epoch; /* the largest epoch any accepted ticket carried; 0: none yet */
-	const char *server;    /* the server of that epoch; NULL: not known */
-	bool running;          /* this uid was accepted before and is being restarted: expiry no longer counts */
+	uint64_t newest_epoch;       /* the largest epoch any accepted ticket carried; 0: none yet */
+	const char *server;          /* the server of that epoch; NULL: not known */
+	bool running;                /* this uid was accepted before and is being restarted: expiry no longer counts */
 	const char *const *finished; /* uids that have finished here, any order */
 	size_t finished_count;
 };
 
 enum policy_refusal {
 	POLICY_REFUSAL_NONE,
-	POLICY_REFUSAL_INSTANCE,      /* made for another instance */
-	POLICY_REFUSAL_POD,           /* for another pod than the one offered */
-	POLICY_REFUSAL_FINISHED,      /* replayed: this uid has run and finished */
-	POLICY_REFUSAL_EARLY,         /* issued in the future */
+	POLICY_REFUSAL_INSTANCE, /* made for another instance */
+	POLICY_REFUSAL_POD,      /* for another pod than the one offered */
+	POLICY_REFUSAL_FINISHED, /* replayed: this uid has run and finished */
+	POLICY_REFUSAL_EARLY,    /* issued in the future */
 	POLICY_REFUSAL_EXPIRED,
-	POLICY_REFUSAL_EPOCH,         /* decided under an older mapping of instance to server */
-	POLICY_REFUSAL_SERVER,        /* another server for the same epoch */
-	POLICY_REFUSAL_UNSUPPORTED,   /* the domain asks for what this instance cannot give */
+	POLICY_REFUSAL_EPOCH,       /* decided under an older mapping of instance to server */
+	POLICY_REFUSAL_SERVER,      /* another server for the same epoch */
+	POLICY_REFUSAL_UNSUPPORTED, /* the domain asks for what this instance cannot give */
 };
 
 /* A word for scripts: "ForeignInstance", "Replayed", … */

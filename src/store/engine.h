@@ -14,8 +14,8 @@ struct store_transaction {
 };
 
 struct store_engine {
-	int (*txn)(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision, size_t *ret_failed,
-		   struct err *err);
+	int (*txn)(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision,
+		   size_t *ret_failed, struct err *err);
 	int (*get)(struct store *store, const char *key, struct store_entry *ret_entry, struct err *err);
 	int (*list)(struct store *store, const char *prefix, const char *after, size_t limit, uint64_t at_revision,
 		    struct store_range *ret_range, struct err *err);

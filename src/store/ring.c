@@ -217,7 +217,8 @@ static size_t first_above(const struct ring *ring, uint64_t seen)
 	return low;
 }
 
-static void collect(struct ring *ring, const char *prefix, uint64_t *seen, size_t limit, struct ring_event **ret_events, size_t *ret_count)
+static void collect(struct ring *ring, const char *prefix, uint64_t *seen, size_t limit, struct ring_event **ret_events,
+		    size_t *ret_count)
 {
 	size_t found = 0;
 

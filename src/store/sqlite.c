@@ -23,14 +23,16 @@ static const char schema[] =
 	"BEGIN IMMEDIATE;"
 	"CREATE TABLE log (id INTEGER PRIMARY KEY, key BLOB NOT NULL, create_revision INTEGER NOT NULL, value BLOB);"
 	"CREATE INDEX log_key ON log (key);"
-	"CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL, compacted INTEGER NOT NULL);"
+	"CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER NOT NULL, compacted INTEGER NOT "
+	"NULL);"
 	"INSERT INTO meta VALUES (1, 1, 1);"
 	"PRAGMA application_id = 1651010404;"
 	"PRAGMA user_version = 1;"
 	"COMMIT;";
 _Static_assert(APPLICATION_ID == 1651010404 && FORM == 1, "the schema above names them");
 
-static const char settings[] = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
+static const char settings[] = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
+			       "PRAGMA journal_size_limit = 67108864;"
 			       "PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;";
 
 static int code_of(int result)
@@ -62,10 +64,11 @@ int sqlite_fail(const struct sqlite_store *sqlite, sqlite3 *db, int result, cons
 
 	if (code == -ENOSPC) {
 		(void)err_set(err, code, "cannot %s store '%s': no space left on its file system", what, sqlite->file);
-		return err_hint(err, "free space; what was acknowledged is safe, and writing goes on as soon as there is room");
+		return err_hint(
+			err, "free space; what was acknowledged is safe, and writing goes on as soon as there is room");
 	}
-	return err_set(err, code, "cannot %s store '%s': %s%s%s", what, sqlite->file, sqlite3_errstr(result), system ? ": " : "",
-		       system ? strerrordesc_np(system) : "");
+	return err_set(err, code, "cannot %s store '%s': %s%s%s", what, sqlite->file, sqlite3_errstr(result),
+		       system ? ": " : "", system ? strerrordesc_np(system) : "");
 }
 
 static const struct {
@@ -74,18 +77,24 @@ static const struct {
 	const char *sql;
 } statements[] = {
 	{offsetof(struct sqlite_link, meta), false, "SELECT revision, compacted FROM meta"},
-	{offsetof(struct sqlite_link, newest), false, "SELECT id, create_revision, value FROM log WHERE key = ?1 ORDER BY id DESC LIMIT 1"},
-	{offsetof(struct sqlite_link, before), false, "SELECT value FROM log WHERE key = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1"},
+	{offsetof(struct sqlite_link, newest), false,
+	 "SELECT id, create_revision, value FROM log WHERE key = ?1 ORDER BY id DESC LIMIT 1"},
+	{offsetof(struct sqlite_link, before), false,
+	 "SELECT value FROM log WHERE key = ?1 AND id < ?2 ORDER BY id DESC LIMIT 1"},
 	{offsetof(struct sqlite_link, list), false,
 	 "SELECT log.key, log.value, log.create_revision, log.id FROM"
-	 " (SELECT key AS k, MAX(id) AS newest FROM log WHERE key >= ?1 AND key < ?2 AND id <= ?3 GROUP BY key) CROSS JOIN log"
+	 " (SELECT key AS k, MAX(id) AS newest FROM log WHERE key >= ?1 AND key < ?2 AND id <= ?3 GROUP BY key) CROSS "
+	 "JOIN log"
 	 " ON log.id = newest WHERE log.value IS NOT NULL ORDER BY k LIMIT ?4"},
 	{offsetof(struct sqlite_link, history), false,
-	 "SELECT id, key, value, create_revision FROM log WHERE id > ?1 AND id <= ?2 AND +key >= ?3 AND +key < ?4 ORDER BY id LIMIT ?5"},
-	{offsetof(struct sqlite_link, insert), true, "INSERT INTO log (id, key, create_revision, value) VALUES (?1, ?2, ?3, ?4)"},
+	 "SELECT id, key, value, create_revision FROM log WHERE id > ?1 AND id <= ?2 AND +key >= ?3 AND +key < ?4 "
+	 "ORDER BY id LIMIT ?5"},
+	{offsetof(struct sqlite_link, insert), true,
+	 "INSERT INTO log (id, key, create_revision, value) VALUES (?1, ?2, ?3, ?4)"},
 	{offsetof(struct sqlite_link, advance), true, "UPDATE meta SET revision = ?1"},
 	{offsetof(struct sqlite_link, compact), true,
-	 "DELETE FROM log WHERE id IN (SELECT old.id FROM log AS new CROSS JOIN log AS old ON old.key = new.key AND old.id < new.id"
+	 "DELETE FROM log WHERE id IN (SELECT old.id FROM log AS new CROSS JOIN log AS old ON old.key = new.key AND "
+	 "old.id < new.id"
 	 " WHERE new.id > ?1 AND new.id <= ?2)"},
 	{offsetof(struct sqlite_link, bury), true, "DELETE FROM log WHERE id > ?1 AND id <= ?2 AND value IS NULL"},
 	{offsetof(struct sqlite_link, compacted), true, "UPDATE meta SET compacted = ?1"},
@@ -127,11 +136,13 @@ static int prepare_tables(const struct sqlite_store *sqlite, sqlite3 *db, struct
 	if (application != APPLICATION_ID)
 		return err_set(err, ERR_CORRUPT, "file '%s' is a database of another program", sqlite->file);
 	if (form != FORM)
-		return err_set(err, -EOPNOTSUPP, "store '%s' has form %lld, this program knows form %d", sqlite->file, (long long)form, FORM);
+		return err_set(err, -EOPNOTSUPP, "store '%s' has form %lld, this program knows form %d", sqlite->file,
+			       (long long)form, FORM);
 	return 0;
 }
 
-int sqlite_link_open(const struct sqlite_store *sqlite, const char *path, bool for_writing, struct sqlite_link *link, struct err *err)
+int sqlite_link_open(const struct sqlite_store *sqlite, const char *path, bool for_writing, struct sqlite_link *link,
+		     struct err *err)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (for_writing ? SQLITE_OPEN_CREATE : 0);
 	int result = sqlite3_open_v2(path, &link->db, flags, NULL);
@@ -163,8 +174,8 @@ void sqlite_link_done(struct sqlite_link *link)
 	*link = (struct sqlite_link){0};
 }
 
-int sqlite_read_meta(const struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *ret_revision, uint64_t *ret_compacted,
-		     struct err *err)
+int sqlite_read_meta(const struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *ret_revision,
+		     uint64_t *ret_compacted, struct err *err)
 {
 	int result = sqlite3_step(link->meta);
 	int r = 0;
@@ -206,14 +217,18 @@ static int resolve(int dir, const char *file, char *to, size_t size, struct err 
 	int length;
 
 	if (dir == AT_FDCWD || file[0] == '/')
-		return str_copy(to, size, file) < 0 ? err_set(err, -ENAMETOOLONG, "store name '%.64s' is too long", file) : 0;
+		return str_copy(to, size, file) < 0
+			       ? err_set(err, -ENAMETOOLONG, "store name '%.64s' is too long", file)
+			       : 0;
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
 	len = readlink(link, folder, sizeof(folder) - 1);
 	if (len < 0)
 		return err_sys(err, -errno, "cannot find the folder of store '%s'", file);
 	folder[len] = '\0';
 	length = snprintf(to, size, "%s/%s", folder, file);
-	return length < 0 || (size_t)length >= size ? err_set(err, -ENAMETOOLONG, "store name '%.64s' is too long", file) : 0;
+	return length < 0 || (size_t)length >= size
+		       ? err_set(err, -ENAMETOOLONG, "store name '%.64s' is too long", file)
+		       : 0;
 }
 
 /* SQLite would make the file readable to all; its log and index take over the mode it finds. */
@@ -314,7 +329,8 @@ static struct sqlite_store *new_store(const char *file)
 	return sqlite;
 }
 
-int store_sqlite_open_with(int dir, const char *file, const struct store_history *history, struct store **ret_store, struct err *err)
+int store_sqlite_open_with(int dir, const char *file, const struct store_history *history, struct store **ret_store,
+			   struct err *err)
 {
 	struct sqlite_store *sqlite = new_store(file);
 	int r;

@@ -13,16 +13,16 @@
 /* A connection and the statements it keeps. */
 struct sqlite_link {
 	sqlite3 *db;
-	sqlite3_stmt *meta;     /* revision, compacted */
-	sqlite3_stmt *newest;   /* ?1 key → id, create_revision, value */
-	sqlite3_stmt *before;   /* ?1 key, ?2 id → value of the version before */
-	sqlite3_stmt *list;     /* ?1 from, ?2 end, ?3 id, ?4 limit → key, value, create_revision, id */
-	sqlite3_stmt *history;  /* ?1 id, ?2 until, ?3 prefix, ?4 end, ?5 limit → id, key, value, create_revision */
-	sqlite3_stmt *insert;   /* ?1 id, ?2 key, ?3 create_revision, ?4 value */
-	sqlite3_stmt *advance;  /* ?1 revision */
-	sqlite3_stmt *compact;  /* ?1 old id, ?2 new id: superseded versions go */
-	sqlite3_stmt *bury;     /* the same: deletions go */
-	sqlite3_stmt *compacted;/* ?1 revision */
+	sqlite3_stmt *meta;      /* revision, compacted */
+	sqlite3_stmt *newest;    /* ?1 key → id, create_revision, value */
+	sqlite3_stmt *before;    /* ?1 key, ?2 id → value of the version before */
+	sqlite3_stmt *list;      /* ?1 from, ?2 end, ?3 id, ?4 limit → key, value, create_revision, id */
+	sqlite3_stmt *history;   /* ?1 id, ?2 until, ?3 prefix, ?4 end, ?5 limit → id, key, value, create_revision */
+	sqlite3_stmt *insert;    /* ?1 id, ?2 key, ?3 create_revision, ?4 value */
+	sqlite3_stmt *advance;   /* ?1 revision */
+	sqlite3_stmt *compact;   /* ?1 old id, ?2 new id: superseded versions go */
+	sqlite3_stmt *bury;      /* the same: deletions go */
+	sqlite3_stmt *compacted; /* ?1 revision */
 };
 
 /* One waiting transaction; lies on its caller's stack. */
@@ -77,13 +77,13 @@ int sqlite_link_open(const struct sqlite_store *sqlite, const char *path, bool f
 void sqlite_link_done(struct sqlite_link *link);
 
 /* Reads the newest and the compacted revision as the connection sees them. */
-int sqlite_read_meta(const struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *ret_revision, uint64_t *ret_compacted,
-		     struct err *err) MUST_CHECK;
+int sqlite_read_meta(const struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *ret_revision,
+		     uint64_t *ret_compacted, struct err *err) MUST_CHECK;
 
 /* The writer thread. */
 void *sqlite_write_loop(void *store);
-int sqlite_txn(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision, size_t *ret_failed,
-	       struct err *err);
+int sqlite_txn(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision,
+	       size_t *ret_failed, struct err *err);
 
 /* Forgets the past beyond the limits, a bounded piece at a time; true when more is left to do. The writer thread's. */
 bool sqlite_compact(struct sqlite_store *sqlite);

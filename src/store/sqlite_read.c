@@ -54,7 +54,8 @@ static void give_reader(struct sqlite_store *sqlite, struct sqlite_link *link)
 }
 
 /* Begins a snapshot and says which revision it is. */
-static int begin(struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *ret_revision, uint64_t *ret_compacted, struct err *err)
+static int begin(struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *ret_revision, uint64_t *ret_compacted,
+		 struct err *err)
 {
 	int result = sqlite3_exec(link->db, "BEGIN", NULL, NULL, NULL);
 
@@ -75,7 +76,8 @@ static void release(sqlite3_stmt *statement)
 	(void)sqlite3_clear_bindings(statement);
 }
 
-static int copy_entry(const char *key, sqlite3_stmt *statement, int value_column, struct store_entry *entry, struct err *err)
+static int copy_entry(const char *key, sqlite3_stmt *statement, int value_column, struct store_entry *entry,
+		      struct err *err)
 {
 	const void *value = sqlite3_column_blob(statement, value_column);
 
@@ -136,7 +138,8 @@ static int add_row(sqlite3_stmt *statement, struct store_range *range, struct er
 	return store_range_add(range, &row, err);
 }
 
-static int read_rows(struct sqlite_store *sqlite, struct sqlite_link *link, size_t limit, struct store_range *range, struct err *err)
+static int read_rows(struct sqlite_store *sqlite, struct sqlite_link *link, size_t limit, struct store_range *range,
+		     struct err *err)
 {
 	int result;
 
@@ -157,11 +160,11 @@ static int read_rows(struct sqlite_store *sqlite, struct sqlite_link *link, size
 static int choose_revision(uint64_t at_revision, uint64_t revision, uint64_t compacted, uint64_t *ret, struct err *err)
 {
 	if (at_revision > revision)
-		return err_set(err, ERR_INVALID, "revision %llu is in the future, the newest is %llu", (unsigned long long)at_revision,
-			       (unsigned long long)revision);
+		return err_set(err, ERR_INVALID, "revision %llu is in the future, the newest is %llu",
+			       (unsigned long long)at_revision, (unsigned long long)revision);
 	if (at_revision && at_revision < compacted)
-		return err_set(err, ERR_EXPIRED, "revision %llu is compacted away, the oldest kept is %llu", (unsigned long long)at_revision,
-			       (unsigned long long)compacted);
+		return err_set(err, ERR_EXPIRED, "revision %llu is compacted away, the oldest kept is %llu",
+			       (unsigned long long)at_revision, (unsigned long long)compacted);
 	*ret = at_revision ? at_revision : revision;
 	return 0;
 }
@@ -195,7 +198,8 @@ int sqlite_list(struct store *store, const char *prefix, const char *after, size
 }
 
 /* The value a key had before the event; *ret_found false when it had none. */
-static int read_previous(struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t id, struct store_event *event, struct err *err)
+static int read_previous(struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t id, struct store_event *event,
+			 struct err *err)
 {
 	int result;
 
@@ -211,7 +215,8 @@ static int read_previous(struct sqlite_store *sqlite, struct sqlite_link *link, 
 	return result == SQLITE_ROW || result == SQLITE_DONE ? 0 : sqlite_fail(sqlite, link->db, result, "read", err);
 }
 
-static int add_event(struct sqlite_store *sqlite, struct sqlite_link *link, struct ring_event **ret_event, uint64_t *ret_id, struct err *err)
+static int add_event(struct sqlite_store *sqlite, struct sqlite_link *link, struct ring_event **ret_event,
+		     uint64_t *ret_id, struct err *err)
 {
 	sqlite3_stmt *statement = link->history;
 	uint64_t id = (uint64_t)sqlite3_column_int64(statement, 0);
@@ -243,8 +248,8 @@ static int add_event(struct sqlite_store *sqlite, struct sqlite_link *link, stru
 	return r == 0 && !*ret_event ? err_set(err, -ENOMEM, "out of memory") : r;
 }
 
-static int read_events(struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *seen, uint64_t until, size_t limit,
-		       struct ring_event **ret_events, size_t *ret_count, struct err *err)
+static int read_events(struct sqlite_store *sqlite, struct sqlite_link *link, uint64_t *seen, uint64_t until,
+		       size_t limit, struct ring_event **ret_events, size_t *ret_count, struct err *err)
 {
 	size_t count = 0;
 	int result = SQLITE_DONE, r = 0;

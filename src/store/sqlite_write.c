@@ -65,7 +65,8 @@ static int check_compares(struct sqlite_store *sqlite, struct sqlite_request *re
 		request->failed = i;
 		if (!compare->mod_revision)
 			return err_set(request->err, ERR_CONFLICT, "key '%s' exists already", compare->key);
-		return err_set(request->err, ERR_CONFLICT, "key '%s' was %s meanwhile", compare->key, present.id ? "changed" : "deleted");
+		return err_set(request->err, ERR_CONFLICT, "key '%s' was %s meanwhile", compare->key,
+			       present.id ? "changed" : "deleted");
 	}
 	return 0;
 }
@@ -79,7 +80,8 @@ static int insert_row(struct sqlite_store *sqlite, const struct store_event *eve
 	(void)sqlite3_bind_blob(statement, 2, event->key, (int)strlen(event->key), SQLITE_STATIC);
 	(void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)event->create_revision);
 	if (event->kind == STORE_EVENT_PUT)
-		(void)sqlite3_bind_blob(statement, 4, event->value_len ? event->value : "", (int)event->value_len, SQLITE_STATIC);
+		(void)sqlite3_bind_blob(statement, 4, event->value_len ? event->value : "", (int)event->value_len,
+					SQLITE_STATIC);
 	else
 		(void)sqlite3_bind_null(statement, 4);
 	result = sqlite3_step(statement);
@@ -89,7 +91,8 @@ static int insert_row(struct sqlite_store *sqlite, const struct store_event *eve
 }
 
 /* Applies one operation as the next event of the request; deleting what is not there is none. */
-static int apply(struct sqlite_store *sqlite, struct sqlite_request *request, const struct store_op *op, uint64_t revision)
+static int apply(struct sqlite_store *sqlite, struct sqlite_request *request, const struct store_op *op,
+		 uint64_t revision)
 {
 	struct present present;
 	struct store_event event = {.revision = revision, .key = op->key};
@@ -164,7 +167,8 @@ static void roll_back(struct sqlite_store *sqlite)
 }
 
 /* Runs requests in one transaction of SQLite. On failure nothing of any of them is stored. */
-static int run_together(struct sqlite_store *sqlite, struct sqlite_request *const *requests, size_t count, struct err *err)
+static int run_together(struct sqlite_store *sqlite, struct sqlite_request *const *requests, size_t count,
+			struct err *err)
 {
 	uint64_t revision = sqlite->revision;
 	int r = run_sql(sqlite, "BEGIN IMMEDIATE", err);
@@ -290,8 +294,8 @@ void *sqlite_write_loop(void *store)
 	return NULL;
 }
 
-int sqlite_txn(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision, size_t *ret_failed,
-	       struct err *err)
+int sqlite_txn(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision,
+	       size_t *ret_failed, struct err *err)
 {
 	struct sqlite_store *sqlite = (struct sqlite_store *)store;
 	struct sqlite_request request = {.transaction = transaction, .err = err};

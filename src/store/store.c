@@ -94,8 +94,8 @@ static int check_op(const struct store_transaction *transaction, size_t index, s
 	const struct store_op *op = &transaction->ops[index];
 
 	if (op->kind == STORE_PUT && op->value_len > STORE_VALUE_MAX)
-		return err_set(err, ERR_TOO_LARGE, "value of key '%s' has %zu bytes, at most %zu are allowed", op->key, op->value_len,
-			       STORE_VALUE_MAX);
+		return err_set(err, ERR_TOO_LARGE, "value of key '%s' has %zu bytes, at most %zu are allowed", op->key,
+			       op->value_len, STORE_VALUE_MAX);
 	for (size_t i = 0; i < index; i++)
 		if (str_eq(transaction->ops[i].key, op->key))
 			return err_set(err, ERR_INVALID, "transaction changes key '%s' twice", op->key);
@@ -107,7 +107,8 @@ static int check_transaction(const struct store_transaction *transaction, struct
 	int r = 0;
 
 	if (transaction->compare_count > STORE_OPS_MAX || transaction->op_count > STORE_OPS_MAX)
-		return err_set(err, ERR_TOO_LARGE, "transaction of %zu compares and %zu operations, at most %d each are allowed",
+		return err_set(err, ERR_TOO_LARGE,
+			       "transaction of %zu compares and %zu operations, at most %d each are allowed",
 			       transaction->compare_count, transaction->op_count, STORE_OPS_MAX);
 	for (size_t i = 0; i < transaction->compare_count && r == 0; i++)
 		r = check_key(transaction->compares[i].key, err);
@@ -116,8 +117,8 @@ static int check_transaction(const struct store_transaction *transaction, struct
 	return r;
 }
 
-int store_txn(struct store *store, const struct store_compare *compares, size_t compare_count, const struct store_op *ops,
-	      size_t op_count, uint64_t *ret_revision, size_t *ret_failed, struct err *err)
+int store_txn(struct store *store, const struct store_compare *compares, size_t compare_count,
+	      const struct store_op *ops, size_t op_count, uint64_t *ret_revision, size_t *ret_failed, struct err *err)
 {
 	struct store_transaction transaction = {compares, compare_count, ops, op_count};
 	uint64_t revision;
@@ -173,8 +174,8 @@ static int check_seen(struct store *store, const char *prefix, uint64_t seen, st
 	return r;
 }
 
-int store_watch_open(struct store *store, const char *prefix, uint64_t from_revision, void (*ready)(void *user), void *user,
-		     struct store_watch **ret_watch, struct err *err)
+int store_watch_open(struct store *store, const char *prefix, uint64_t from_revision, void (*ready)(void *user),
+		     void *user, struct store_watch **ret_watch, struct err *err)
 {
 	struct store_watch *watch;
 	uint64_t seen = RING_ID_END(from_revision ? from_revision : store_revision(store));
@@ -208,8 +209,8 @@ void store_watch_close(struct store_watch *watch)
 }
 
 /* Hands over at most limit events from the ring or, behind it, from history. */
-static int next_batch(struct store_watch *watch, size_t limit, void (*each)(void *user, const struct store_event *event), void *user,
-		      struct err *err)
+static int next_batch(struct store_watch *watch, size_t limit,
+		      void (*each)(void *user, const struct store_event *event), void *user, struct err *err)
 {
 	struct ring_event *events[BATCH];
 	uint64_t seen = watch->seen, until;
@@ -217,7 +218,8 @@ static int next_batch(struct store_watch *watch, size_t limit, void (*each)(void
 	int r = 0;
 
 	if (!ring_collect(watch->store->ring, watch->prefix, &seen, limit, events, &count, &until))
-		r = watch->store->engine->history(watch->store, watch->prefix, &seen, until, limit, events, &count, err);
+		r = watch->store->engine->history(watch->store, watch->prefix, &seen, until, limit, events, &count,
+						  err);
 	if (r < 0)
 		return r;
 	watch->seen = seen;

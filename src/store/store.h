@@ -13,9 +13,9 @@
 
 #include "base/err.h"
 
-#define STORE_KEY_MAX 1024                  /* bytes, without NUL */
+#define STORE_KEY_MAX 1024                    /* bytes, without NUL */
 #define STORE_VALUE_MAX ((size_t)1536 * 1024) /* bytes, etcd's own limit for a request */
-#define STORE_OPS_MAX 120                   /* compares and operations each in a transaction; etcd's default is 128 */
+#define STORE_OPS_MAX 120                     /* compares and operations each in a transaction; etcd's default is 128 */
 
 struct store;
 
@@ -73,8 +73,9 @@ struct store_op {
  * ERR_CONFLICT, nothing changed, and ret_failed (may be NULL) is the index of the first compare that did not hold.
  * Deleting a key that is not there is no error. With no operation it is a pure check and ret_revision the current one.
  */
-int store_txn(struct store *store, const struct store_compare *compares, size_t compare_count, const struct store_op *ops,
-	      size_t op_count, uint64_t *ret_revision, size_t *ret_failed, struct err *err) MUST_CHECK;
+int store_txn(struct store *store, const struct store_compare *compares, size_t compare_count,
+	      const struct store_op *ops, size_t op_count, uint64_t *ret_revision, size_t *ret_failed,
+	      struct err *err) MUST_CHECK;
 
 /* Reads one key; ERR_NOT_FOUND when it does not exist. The entry is freed with store_entry_done. */
 int store_get(struct store *store, const char *key, struct store_entry *ret_entry, struct err *err) MUST_CHECK;
@@ -110,8 +111,8 @@ struct store_watch;
  * ready (may be NULL) is called from the store's thread, without locks held, whenever store_watch_next may have more: it
  * must not block. ERR_EXPIRED when from_revision is older than the ring and the history.
  */
-int store_watch_open(struct store *store, const char *prefix, uint64_t from_revision, void (*ready)(void *user), void *user,
-		     struct store_watch **ret_watch, struct err *err) MUST_CHECK;
+int store_watch_open(struct store *store, const char *prefix, uint64_t from_revision, void (*ready)(void *user),
+		     void *user, struct store_watch **ret_watch, struct err *err) MUST_CHECK;
 /* After it returns, ready is not called any more; not to be called from ready itself. NULL is accepted. */
 void store_watch_close(struct store_watch *watch);
 

@@ -10,9 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static void try_ticket(const char *text, size_t len)
 {
-	static const struct policy_ticket_facts facts = {.instance = "node-1", .now_ms = INT64_C(1800000000000), .newest_epoch = 3,
+	static const struct policy_ticket_facts facts = {.instance = "node-1",
+							 .now_ms = INT64_C(1800000000000),
+							 .newest_epoch = 3,
 							 .server = "server-1"};
-	struct policy_ticket *ticket CLEANUP(cleanup_policy_ticket) = NULL, *again CLEANUP(cleanup_policy_ticket) = NULL;
+	struct policy_ticket *ticket CLEANUP(cleanup_policy_ticket) = NULL,
+				     *again CLEANUP(cleanup_policy_ticket) = NULL;
 	struct buf out CLEANUP(buf_done) = buf_of(POLICY_TICKET_MAX);
 	enum policy_refusal refusal;
 	struct err err = {0};
@@ -26,8 +29,8 @@ static void try_ticket(const char *text, size_t len)
 	r = policy_ticket_check(ticket, &facts, &refusal, &err);
 	if ((r == 0) != (refusal == POLICY_REFUSAL_NONE))
 		abort();
-	if (policy_ticket_format(ticket, &out, &err) == 0 && policy_ticket_parse(out.data, out.len, &again, &err) == 0 &&
-	    strcmp(ticket->pod_text, again->pod_text) != 0)
+	if (policy_ticket_format(ticket, &out, &err) == 0 &&
+	    policy_ticket_parse(out.data, out.len, &again, &err) == 0 && strcmp(ticket->pod_text, again->pod_text) != 0)
 		abort();
 }
 

@@ -107,7 +107,8 @@ static void test_bad_transactions(void **state)
 	struct store_op twice[] = {{STORE_PUT, "a", "x", 1}, {STORE_DELETE, "a", NULL, 0}};
 	struct store_op many[STORE_OPS_MAX + 1] = {{0}};
 	char *large = calloc(1, STORE_VALUE_MAX + 1), key[STORE_KEY_MAX + 2] = {0};
-	struct store_op over = {STORE_PUT, "a", large, STORE_VALUE_MAX + 1}, most = {STORE_PUT, "a", large, STORE_VALUE_MAX};
+	struct store_op over = {STORE_PUT, "a", large, STORE_VALUE_MAX + 1},
+			most = {STORE_PUT, "a", large, STORE_VALUE_MAX};
 	struct store_op nameless = {STORE_PUT, "", "x", 1}, long_key = {STORE_PUT, key, "x", 1};
 	struct err err = {0};
 
@@ -125,7 +126,8 @@ static void test_bad_transactions(void **state)
 	store_close(store);
 }
 
-static void expect_list(struct store *store, const char *prefix, const char *after, size_t limit, uint64_t at, const char *keys, bool more)
+static void expect_list(struct store *store, const char *prefix, const char *after, size_t limit, uint64_t at,
+			const char *keys, bool more)
 {
 	struct store_range range CLEANUP_STORE_RANGE = {0};
 	char got[256] = "";
@@ -136,7 +138,8 @@ static void expect_list(struct store *store, const char *prefix, const char *aft
 	for (size_t i = 0; i < range.count; i++) {
 		size_t len = strlen(got);
 
-		(void)snprintf(got + len, sizeof(got) - len, "%s%s=%s", i ? " " : "", range.entries[i].key, range.entries[i].value);
+		(void)snprintf(got + len, sizeof(got) - len, "%s%s=%s", i ? " " : "", range.entries[i].key,
+			       range.entries[i].value);
 	}
 	assert_string_equal(got, keys);
 	assert_int_equal(range.more, more);
@@ -376,9 +379,10 @@ static void test_threads(void **state)
 	store_close(store);
 }
 
-#define STORE_CONFORMANCE                                                                                                     \
-	cmocka_unit_test(test_put_get_delete), cmocka_unit_test(test_compare), cmocka_unit_test(test_bad_transactions),     \
-		cmocka_unit_test(test_list), cmocka_unit_test(test_revision_continues), cmocka_unit_test(test_watch),       \
+#define STORE_CONFORMANCE                                                                \
+	cmocka_unit_test(test_put_get_delete), cmocka_unit_test(test_compare),           \
+		cmocka_unit_test(test_bad_transactions), cmocka_unit_test(test_list),    \
+		cmocka_unit_test(test_revision_continues), cmocka_unit_test(test_watch), \
 		cmocka_unit_test(test_history_is_bounded), cmocka_unit_test(test_threads)
 
 #endif

@@ -28,12 +28,15 @@ static struct policy_domain *parse(const char *name, const char *spec)
 
 static void test_whole(void **state)
 {
-	static const char spec[] =
-		"{\"isolation\":\"Dedicated\",\"separation\":[{\"from\":{\"domains\":[\"b\",\"c.d\"],\"subFunction\":\"m\"},\"level\":\"Instance\"},"
-		"{\"from\":{\"all\":true},\"subFunction\":\"user\",\"level\":\"Server\"}],"
-		"\"interfaces\":[{\"name\":\"gx\",\"from\":{\"domains\":[\"b\"],\"networks\":[\"10.0.0.0/8\",\"fd00::/8\"]},\"ports\":"
-		"[{\"protocol\":\"SCTP\",\"port\":3868}]}],\"subFunctions\":[{\"name\":\"user\",\"images\":[\"*/upf\"]}],"
-		"\"cache\":[{\"subFunction\":\"user\",\"class\":\"Never\"}],\"ceiling\":{\"capabilities\":[\"NET_BIND_SERVICE\",\"NET_RAW\"]}}";
+	static const char spec[] = "{\"isolation\":\"Dedicated\",\"separation\":[{\"from\":{\"domains\":[\"b\",\"c.d\"]"
+				   ",\"subFunction\":\"m\"},\"level\":\"Instance\"},"
+				   "{\"from\":{\"all\":true},\"subFunction\":\"user\",\"level\":\"Server\"}],"
+				   "\"interfaces\":[{\"name\":\"gx\",\"from\":{\"domains\":[\"b\"],\"networks\":[\"10."
+				   "0.0.0/8\",\"fd00::/8\"]},\"ports\":"
+				   "[{\"protocol\":\"SCTP\",\"port\":3868}]}],\"subFunctions\":[{\"name\":\"user\","
+				   "\"images\":[\"*/upf\"]}],"
+				   "\"cache\":[{\"subFunction\":\"user\",\"class\":\"Never\"}],\"ceiling\":{"
+				   "\"capabilities\":[\"NET_BIND_SERVICE\",\"NET_RAW\"]}}";
 	struct policy_domain *domain = parse("a", spec);
 
 	(void)state;
@@ -79,8 +82,10 @@ static const struct {
 	{"[]", "TrustDomain 'a': field 'spec' is not an object"},
 	{"{\"isolatoin\":\"VM\"}", "TrustDomain 'a': unknown field 'spec.isolatoin'"},
 	{"{\"isolation\":7}", "TrustDomain 'a': field 'spec.isolation' is not a string"},
-	{"{\"isolation\":\"vm\"}", "TrustDomain 'a': field 'spec.isolation' is 'vm', one of Container, VM, Dedicated is expected"},
-	{"{\"separation\":[{\"from\":{\"all\":true}}]}", "TrustDomain 'a': field 'spec.separation[0].level' is missing"},
+	{"{\"isolation\":\"vm\"}",
+	 "TrustDomain 'a': field 'spec.isolation' is 'vm', one of Container, VM, Dedicated is expected"},
+	{"{\"separation\":[{\"from\":{\"all\":true}}]}",
+	 "TrustDomain 'a': field 'spec.separation[0].level' is missing"},
 	{"{\"separation\":[{\"from\":{\"all\":true},\"level\":\"None\"}]}",
 	 "TrustDomain 'a': field 'spec.separation[0].level' is 'None', one of Instance, Server is expected"},
 	{"{\"separation\":[{\"from\":{},\"level\":\"Server\"}]}",
@@ -97,35 +102,48 @@ static const struct {
 	 "TrustDomain 'a': spec.separation[0] names sub-function 'u', which spec.subFunctions does not have"},
 	{"{\"separation\":[{\"from\":{\"domains\":[\"a\"]},\"level\":\"Server\"}]}",
 	 "TrustDomain 'a': spec.separation[0] cannot be satisfied: it keeps 'a' apart from itself"},
-	{"{\"separation\":[{\"from\":{\"domains\":[\"a\"],\"subFunction\":\"u\"},\"subFunction\":\"u\",\"level\":\"Server\"}],"
+	{"{\"separation\":[{\"from\":{\"domains\":[\"a\"],\"subFunction\":\"u\"},\"subFunction\":\"u\",\"level\":"
+	 "\"Server\"}],"
 	 "\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]}]}",
 	 "TrustDomain 'a': spec.separation[0] cannot be satisfied: it keeps 'a/u' apart from itself"},
-	{"{\"separation\":[{\"from\":{\"domains\":[\"b\",\"c\"]},\"level\":\"Server\"},{\"from\":{\"domains\":[\"c\"]},\"level\":\"Instance\"}]}",
-	 "TrustDomain 'a': spec.separation[0] and [1] contradict each other: 'a' and 'c' apart at level Server and at level Instance"},
-	{"{\"separation\":[{\"from\":{\"all\":true},\"level\":\"Instance\"},{\"from\":{\"all\":true},\"level\":\"Server\"}]}",
-	 "TrustDomain 'a': spec.separation[0] and [1] contradict each other: 'a' and 'all others' apart at level Instance and at level Server"},
+	{"{\"separation\":[{\"from\":{\"domains\":[\"b\",\"c\"]},\"level\":\"Server\"},{\"from\":{\"domains\":[\"c\"]},"
+	 "\"level\":\"Instance\"}]}",
+	 "TrustDomain 'a': spec.separation[0] and [1] contradict each other: 'a' and 'c' apart at level Server and at "
+	 "level Instance"},
+	{"{\"separation\":[{\"from\":{\"all\":true},\"level\":\"Instance\"},{\"from\":{\"all\":true},\"level\":"
+	 "\"Server\"}]}",
+	 "TrustDomain 'a': spec.separation[0] and [1] contradict each other: 'a' and 'all others' apart at level "
+	 "Instance and at level Server"},
 	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]},{\"name\":\"v\",\"images\":[\"y\",\"x\"]}]}",
 	 "TrustDomain 'a': spec.subFunctions[0] and [1] contradict each other: 'x' is 'u' and 'v'"},
 	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]},{\"name\":\"u\",\"images\":[\"y\"]}]}",
 	 "TrustDomain 'a': spec.subFunctions[0] and [1] are both named 'u'"},
-	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[]}]}", "TrustDomain 'a': field 'spec.subFunctions[0].images' is empty"},
+	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[]}]}",
+	 "TrustDomain 'a': field 'spec.subFunctions[0].images' is empty"},
 	{"{\"subFunctions\":[{\"name\":\"U\",\"images\":[\"x\"]}]}",
 	 "TrustDomain 'a': field 'spec.subFunctions[0].name' is 'U', not a name of lower-case letters, digits and '-'"},
 	{"{\"cache\":[{\"images\":[\"x\"],\"class\":\"Never\"},{\"images\":[\"x\"],\"class\":\"Shared\"}]}",
 	 "TrustDomain 'a': spec.cache[0] and [1] contradict each other: 'x' is Never and Shared"},
-	{"{\"cache\":[{\"class\":\"Never\"}]}", "TrustDomain 'a': field 'spec.cache[0]' needs either 'subFunction' or 'images'"},
+	{"{\"cache\":[{\"class\":\"Never\"}]}",
+	 "TrustDomain 'a': field 'spec.cache[0]' needs either 'subFunction' or 'images'"},
 	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{},\"ports\":[{\"protocol\":\"TCP\",\"port\":1}]}]}",
 	 "TrustDomain 'a': field 'spec.interfaces[0].from' names neither domains nor networks"},
 	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"domains\":[\"b\"]},\"ports\":[]}]}",
 	 "TrustDomain 'a': field 'spec.interfaces[0].ports' is empty"},
-	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"domains\":[\"b\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":65536}]}]}",
+	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"domains\":[\"b\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":"
+	 "65536}]}]}",
 	 "TrustDomain 'a': field 'spec.interfaces[0].ports[0].port' is outside 1 to 65535"},
-	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"domains\":[\"b\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":-1}]}]}",
+	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"domains\":[\"b\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":-1}"
+	 "]}]}",
 	 "TrustDomain 'a': field 'spec.interfaces[0].ports[0].port' is not a non-negative integer"},
-	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"networks\":[\"10.0.0.1/8\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":1}]}]}",
-	 "TrustDomain 'a': field 'spec.interfaces[0].from.networks[0]': network '10.0.0.1/8' has bits behind its prefix"},
-	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"networks\":[\"10.0.0.0/33\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":1}]}]}",
-	 "TrustDomain 'a': field 'spec.interfaces[0].from.networks[0]': '10.0.0.0/33' is not a network (ADDRESS/PREFIX)"},
+	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"networks\":[\"10.0.0.1/"
+	 "8\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":1}]}]}",
+	 "TrustDomain 'a': field 'spec.interfaces[0].from.networks[0]': network '10.0.0.1/8' has bits behind its "
+	 "prefix"},
+	{"{\"interfaces\":[{\"name\":\"i\",\"from\":{\"networks\":[\"10.0.0.0/"
+	 "33\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":1}]}]}",
+	 "TrustDomain 'a': field 'spec.interfaces[0].from.networks[0]': '10.0.0.0/33' is not a network "
+	 "(ADDRESS/PREFIX)"},
 	{"{\"ceiling\":{\"capabilities\":[\"CAP_NET_RAW\"]}}",
 	 "TrustDomain 'a': field 'spec.ceiling.capabilities[0]': unknown capability 'CAP_NET_RAW'"},
 	{"{\"ceiling\":{\"capabilities\":[\"SYS_ADMIN\"]}}",
@@ -159,7 +177,8 @@ static void test_bounds(void **state)
 		assert_int_equal(json_array_append_new(list, json_object()), 0);
 	assert_int_equal(json_object_set_new(spec, "separation", list), 0);
 	assert_int_equal(policy_domain_parse_spec("a", spec, &domain, &err), ERR_INVALID);
-	assert_string_equal(err.msg, "TrustDomain 'a': field 'spec.separation' has 65 elements, at most 64 are allowed");
+	assert_string_equal(err.msg,
+			    "TrustDomain 'a': field 'spec.separation' has 65 elements, at most 64 are allowed");
 	json_decref(spec);
 }
 
@@ -185,7 +204,10 @@ static void test_set(void **state)
 		char name[16];
 
 		(void)snprintf(name, sizeof(name), "d%d", (i * 37) % 100);
-		assert_int_equal(policy_domains_put(&set, parse(name, "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]}]}")), 0);
+		assert_int_equal(policy_domains_put(&set,
+						    parse(name,
+							  "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]}]}")),
+				 0);
 	}
 	assert_int_equal(policy_domains_put(&set, parse("d7", "{}")), 0);
 	assert_int_equal(set.count, 100);
@@ -193,10 +215,12 @@ static void test_set(void **state)
 	assert_string_equal(policy_domains_find(&set, "d99")->name, "d99");
 	assert_null(policy_domains_find(&set, "d100"));
 	policy_domains_remove(&set, "d100");
-	bad_one = parse("x", "{\"separation\":[{\"from\":{\"domains\":[\"d8\",\"d7\",\"new\"],\"subFunction\":\"u\"},\"level\":\"Server\"}]}");
+	bad_one = parse("x", "{\"separation\":[{\"from\":{\"domains\":[\"d8\",\"d7\",\"new\"],\"subFunction\":\"u\"},"
+			     "\"level\":\"Server\"}]}");
 	assert_int_equal(policy_domains_fit(&set, bad_one, &err), ERR_INVALID);
-	assert_string_equal(err.msg, "separation[0] of TrustDomain 'x' keeps it apart from sub-function 'u' of TrustDomain 'd7', "
-				     "which has none of that name");
+	assert_string_equal(
+		err.msg, "separation[0] of TrustDomain 'x' keeps it apart from sub-function 'u' of TrustDomain 'd7', "
+			 "which has none of that name");
 	policy_domains_remove(&set, "d7");
 	assert_int_equal(set.count, 99);
 	assert_int_equal(policy_domains_fit(&set, bad_one, &err), 0);
@@ -224,7 +248,8 @@ static void test_image_patterns(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(images); i++)
-		assert_int_equal(policy_subfunction_image_matches(images[i].pattern, images[i].image), images[i].matches);
+		assert_int_equal(policy_subfunction_image_matches(images[i].pattern, images[i].image),
+				 images[i].matches);
 }
 
 static const struct {
@@ -236,16 +261,23 @@ static const struct {
 	{{"r/upf:1", "r/oam"}, NULL, NULL, NULL},
 	{{"r/both"}, NULL, NULL, NULL},
 	{{"r/else"}, NULL, NULL, NULL},
-	{{"r/upf"}, "management", NULL,
-	 "label nfv.bulkhead.dev/sub-function 'management' does not agree with TrustDomain 'a', by whose map the pod is 'user'"},
-	{{"r/else"}, "user", NULL,
-	 "label nfv.bulkhead.dev/sub-function 'user' does not agree with TrustDomain 'a', by whose map the pod has no sub-function"},
+	{{"r/upf"},
+	 "management",
+	 NULL,
+	 "label nfv.bulkhead.dev/sub-function 'management' does not agree with TrustDomain 'a', by whose map the pod "
+	 "is 'user'"},
+	{{"r/else"},
+	 "user",
+	 NULL,
+	 "label nfv.bulkhead.dev/sub-function 'user' does not agree with TrustDomain 'a', by whose map the pod has no "
+	 "sub-function"},
 };
 
 static void test_subfunctions(void **state)
 {
-	struct policy_domain *mapped = parse("a", "{\"subFunctions\":[{\"name\":\"user\",\"images\":[\"r/upf\",\"r/b*\"]},"
-						  "{\"name\":\"management\",\"images\":[\"r/oam\",\"*oth\"]}]}");
+	struct policy_domain *mapped = parse("a",
+					     "{\"subFunctions\":[{\"name\":\"user\",\"images\":[\"r/upf\",\"r/b*\"]},"
+					     "{\"name\":\"management\",\"images\":[\"r/oam\",\"*oth\"]}]}");
 	struct policy_domain *plain = parse("b", "{}");
 
 	(void)state;
@@ -275,7 +307,8 @@ static void test_subfunctions(void **state)
 
 static void test_ceiling(void **state)
 {
-	static const char *const add[] = {"NET_RAW", "CHOWN"}, *const over[] = {"SYS_ADMIN"}, *const all[] = {"ALL"}, *const odd[] = {"X"};
+	static const char *const add[] = {"NET_RAW", "CHOWN"}, *const over[] = {"SYS_ADMIN"}, *const all[] = {"ALL"},
+				 *const odd[] = {"X"};
 	struct policy_domain *domain = parse("a", "{\"ceiling\":{\"capabilities\":[\"NET_RAW\",\"CHOWN\"]}}");
 	struct err err = {0};
 	uint64_t set = 7;
@@ -288,7 +321,8 @@ static void test_ceiling(void **state)
 	assert_int_equal(policy_ceiling_compute(domain, "c", add, 2, add, 1, &set, &err), 0);
 	assert_int_equal(set, 1u);
 	assert_int_equal(policy_ceiling_compute(domain, "c", over, 1, NULL, 0, &set, &err), ERR_DENIED);
-	assert_string_equal(err.msg, "container 'c' adds capability 'SYS_ADMIN', which is over the ceiling of TrustDomain 'a'");
+	assert_string_equal(err.msg,
+			    "container 'c' adds capability 'SYS_ADMIN', which is over the ceiling of TrustDomain 'a'");
 	assert_int_equal(policy_ceiling_compute(domain, "c", all, 1, NULL, 0, &set, &err), ERR_DENIED);
 	assert_int_equal(policy_ceiling_compute(domain, "c", odd, 1, NULL, 0, &set, &err), ERR_INVALID);
 	assert_string_equal(err.msg, "container 'c' adds unknown capability 'X'");
@@ -302,8 +336,10 @@ static void test_ceiling(void **state)
 
 static void test_cache(void **state)
 {
-	struct policy_domain *domain = parse("a", "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"r/u\"]}],\"cache\":["
-						  "{\"images\":[\"r/*\"],\"class\":\"Encrypted\"},{\"subFunction\":\"u\",\"class\":\"Never\"}]}");
+	struct policy_domain *domain =
+		parse("a",
+		      "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"r/u\"]}],\"cache\":["
+		      "{\"images\":[\"r/*\"],\"class\":\"Encrypted\"},{\"subFunction\":\"u\",\"class\":\"Never\"}]}");
 	struct err err = {0};
 
 	(void)state;
@@ -313,15 +349,19 @@ static void test_cache(void **state)
 	assert_int_equal(policy_cacheclass_of(domain, NULL, "x/y"), POLICY_CACHE_NEVER);
 	assert_int_equal(policy_cacheclass_check(domain, "other", "x/y", &err), 0);
 	assert_int_equal(policy_cacheclass_check(domain, "other", "r/y", &err), -EOPNOTSUPP);
-	assert_string_equal(err.msg, "image 'r/y' has cache class Encrypted by TrustDomain 'a', which no instance can keep");
+	assert_string_equal(err.msg,
+			    "image 'r/y' has cache class Encrypted by TrustDomain 'a', which no instance can keep");
 	policy_domain_free(domain);
 }
 
 static void test_interfaces(void **state)
 {
-	struct policy_domain *domain = parse("a", "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]}],\"interfaces\":["
-		"{\"name\":\"sip\",\"from\":{\"domains\":[\"b\"],\"networks\":[\"10.1.0.0/17\"]},\"ports\":[{\"protocol\":\"UDP\",\"port\":5060}]},"
-		"{\"name\":\"gx\",\"from\":{\"domains\":[\"c\"]},\"subFunction\":\"u\",\"ports\":[{\"protocol\":\"TCP\",\"port\":3868}]}]}");
+	struct policy_domain *domain = parse("a",
+					     "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]}],\"interfaces\":["
+					     "{\"name\":\"sip\",\"from\":{\"domains\":[\"b\"],\"networks\":[\"10.1.0.0/"
+					     "17\"]},\"ports\":[{\"protocol\":\"UDP\",\"port\":5060}]},"
+					     "{\"name\":\"gx\",\"from\":{\"domains\":[\"c\"]},\"subFunction\":\"u\","
+					     "\"ports\":[{\"protocol\":\"TCP\",\"port\":3868}]}]}");
 	static const uint8_t inside[4] = {10, 1, 127, 9}, outside[4] = {10, 1, 128, 9}, six[16] = {10, 1};
 
 	(void)state;

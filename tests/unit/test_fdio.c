@@ -160,12 +160,9 @@ static void test_remove_tree_follows_no_link(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replace_and_read),
-		cmocka_unit_test(test_replace_from_threads),
-		cmocka_unit_test(test_empty_file),
-		cmocka_unit_test(test_read_exact),
-		cmocka_unit_test(test_folders),
-		cmocka_unit_test(test_remove_tree_follows_no_link),
+		cmocka_unit_test(test_replace_and_read), cmocka_unit_test(test_replace_from_threads),
+		cmocka_unit_test(test_empty_file),       cmocka_unit_test(test_read_exact),
+		cmocka_unit_test(test_folders),          cmocka_unit_test(test_remove_tree_follows_no_link),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, drop_folder);

@@ -131,7 +131,8 @@ static void test_refusals(void **state)
 	verdict = judge(&world, 1);
 	assert_false(verdict.allowed);
 	assert_string_equal(verdict.reason, "Resources");
-	assert_string_equal(verdict.sentence, "instance 'node-2' has too little processor left for the 500m that are asked");
+	assert_string_equal(verdict.sentence,
+			    "instance 'node-2' has too little processor left for the 500m that are asked");
 	world.facts.cpu_milli = 400;
 	assert_true(judge(&world, 1).allowed);
 	world.facts.memory_bytes = INT64_C(2) << 30;

@@ -27,14 +27,17 @@ static int set_up(void **state)
 {
 	static struct policy_domains domains;
 
-	put(&domains, "hlr", "{\"separation\":[{\"from\":{\"domains\":[\"oam\"]},\"level\":\"Instance\"},"
-			     "{\"from\":{\"domains\":[\"border\"]},\"level\":\"Server\"}]}");
+	put(&domains, "hlr",
+	    "{\"separation\":[{\"from\":{\"domains\":[\"oam\"]},\"level\":\"Instance\"},"
+	    "{\"from\":{\"domains\":[\"border\"]},\"level\":\"Server\"}]}");
 	put(&domains, "border", "{}");
 	put(&domains, "oam", "{}");
 	put(&domains, "li", "{\"isolation\":\"Dedicated\"}");
 	put(&domains, "vm", "{\"isolation\":\"VM\"}");
-	put(&domains, "nf", "{\"subFunctions\":[{\"name\":\"user\",\"images\":[\"u\"]},{\"name\":\"mgmt\",\"images\":[\"m\"]}],"
-			    "\"separation\":[{\"from\":{\"domains\":[\"nf\"],\"subFunction\":\"mgmt\"},\"subFunction\":\"user\",\"level\":\"Server\"}]}");
+	put(&domains, "nf",
+	    "{\"subFunctions\":[{\"name\":\"user\",\"images\":[\"u\"]},{\"name\":\"mgmt\",\"images\":[\"m\"]}],"
+	    "\"separation\":[{\"from\":{\"domains\":[\"nf\"],\"subFunction\":\"mgmt\"},\"subFunction\":\"user\","
+	    "\"level\":\"Server\"}]}");
 	*state = &domains;
 	return 0;
 }
@@ -50,35 +53,42 @@ struct row {
 	const char *server; /* of the place */
 	uint64_t epoch;
 	bool quarantined;
-	const char *holder_domain, *holder_subfunction, *holder_instance, *holder_server; /* domain NULL: nobody there */
+	const char *holder_domain, *holder_subfunction, *holder_instance,
+		*holder_server; /* domain NULL: nobody there */
 	enum policy_reason reason;
 	const char *sentence;
 };
 
 static const struct row rows[] = {
 	{"hlr", NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_ALLOWED,
-	 "pod 'ns/p' of trust domain 'hlr' may run on instance 'n1': no rule keeps it apart from what runs on server 's1'"},
+	 "pod 'ns/p' of trust domain 'hlr' may run on instance 'n1': no rule keeps it apart from what runs on server "
+	 "'s1'"},
 	{"hlr", NULL, "s1", 1, false, "border", NULL, "n2", "s1", POLICY_REASON_SEPARATION,
-	 "pod 'ns/p' of trust domain 'hlr' may not share server 's1' with pod 'other/q' of trust domain 'border': separation[1] of "
+	 "pod 'ns/p' of trust domain 'hlr' may not share server 's1' with pod 'other/q' of trust domain 'border': "
+	 "separation[1] of "
 	 "TrustDomain 'hlr' keeps them apart at level Server; change TrustDomain 'hlr' or where they run"},
 	{"border", NULL, "s1", 1, false, "hlr", NULL, "n2", "s1", POLICY_REASON_SEPARATION,
-	 "pod 'ns/p' of trust domain 'border' may not share server 's1' with pod 'other/q' of trust domain 'hlr': separation[1] of "
+	 "pod 'ns/p' of trust domain 'border' may not share server 's1' with pod 'other/q' of trust domain 'hlr': "
+	 "separation[1] of "
 	 "TrustDomain 'hlr' keeps them apart at level Server; change TrustDomain 'hlr' or where they run"},
 	{"border", NULL, "s1", 1, false, "hlr", NULL, "n2", "s2", POLICY_REASON_ALLOWED, NULL},
 	{"border", NULL, "s1", 1, false, "hlr", NULL, "n2", "", POLICY_REASON_SEPARATION, NULL},
 	{"border", NULL, "s1", 1, false, "hlr", NULL, "n1", "s0", POLICY_REASON_SEPARATION, NULL},
 	{"oam", NULL, "s1", 1, false, "hlr", NULL, "n2", "s1", POLICY_REASON_ALLOWED, NULL},
 	{"oam", NULL, "s1", 1, false, "hlr", NULL, "n1", "s1", POLICY_REASON_SEPARATION,
-	 "pod 'ns/p' of trust domain 'oam' may not share instance 'n1' with pod 'other/q' of trust domain 'hlr': separation[0] of "
+	 "pod 'ns/p' of trust domain 'oam' may not share instance 'n1' with pod 'other/q' of trust domain 'hlr': "
+	 "separation[0] of "
 	 "TrustDomain 'hlr' keeps them apart at level Instance; change TrustDomain 'hlr' or where they run"},
 	{"oam", NULL, "s1", 1, false, "border", NULL, "n1", "s1", POLICY_REASON_ALLOWED, NULL},
 	{"oam", NULL, "s1", 1, false, "li", NULL, "n2", "s1", POLICY_REASON_DEDICATED,
-	 "pod 'ns/p' of trust domain 'oam' may not share server 's1' with pod 'other/q' of trust domain 'li': isolation Dedicated of "
+	 "pod 'ns/p' of trust domain 'oam' may not share server 's1' with pod 'other/q' of trust domain 'li': "
+	 "isolation Dedicated of "
 	 "TrustDomain 'li' keeps them apart at level Server; change TrustDomain 'li' or where they run"},
 	{"li", NULL, "s1", 1, false, "oam", NULL, "n2", "s1", POLICY_REASON_DEDICATED, NULL},
 	{"li", NULL, "s1", 1, false, "li", NULL, "n1", "s1", POLICY_REASON_ALLOWED, NULL},
 	{"oam", NULL, "s1", 1, false, "gone", NULL, "n2", "s1", POLICY_REASON_UNKNOWN_DOMAIN,
-	 "pod 'ns/p' of trust domain 'oam' may not share server 's1' with pod 'other/q' of trust domain 'gone': TrustDomain 'gone' is "
+	 "pod 'ns/p' of trust domain 'oam' may not share server 's1' with pod 'other/q' of trust domain 'gone': "
+	 "TrustDomain 'gone' is "
 	 "not defined, so it shares with none; create it"},
 	{"nf", "user", "s1", 1, false, "nf", "mgmt", "n2", "s1", POLICY_REASON_SEPARATION, NULL},
 	{"nf", "mgmt", "s1", 1, false, "nf", "user", "n2", "s1", POLICY_REASON_SEPARATION, NULL},
@@ -86,17 +96,20 @@ static const struct row rows[] = {
 	{"nf", "user", "s1", 1, false, "nf", NULL, "n1", "s1", POLICY_REASON_SEPARATION, NULL},
 	{"nf", "", "s1", 1, false, "nf", "user", "n1", "s1", POLICY_REASON_SEPARATION, NULL},
 	{"hlr", NULL, "", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_SERVER,
-	 "pod 'ns/p' may not run on instance 'n1': the instance is on no known server; the topology of Node 'n1' has to change"},
+	 "pod 'ns/p' may not run on instance 'n1': the instance is on no known server; the topology of Node 'n1' has "
+	 "to change"},
 	{"hlr", NULL, NULL, 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_SERVER, NULL},
 	{"hlr", NULL, "s1", 0, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_SERVER, NULL},
 	{"hlr", NULL, "s1", 1, true, NULL, NULL, NULL, NULL, POLICY_REASON_QUARANTINED,
-	 "pod 'ns/p' may not run on instance 'n1': the instance is quarantined; the topology of Node 'n1' has to change"},
+	 "pod 'ns/p' may not run on instance 'n1': the instance is quarantined; the topology of Node 'n1' has to "
+	 "change"},
 	{NULL, NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_NO_DOMAIN,
 	 "pod 'ns/p' may not run: namespace 'ns' belongs to no trust domain; label it trust.bulkhead.dev/domain"},
 	{"none", NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_DOMAIN,
 	 "pod 'ns/p' may not run: TrustDomain 'none' of its namespace is not defined; create it"},
 	{"vm", NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_ISOLATION_UNAVAILABLE,
-	 "pod 'ns/p' may not run: isolation 'VM' of TrustDomain 'vm' is not available on any instance; change its spec.isolation"},
+	 "pod 'ns/p' may not run: isolation 'VM' of TrustDomain 'vm' is not available on any instance; change its "
+	 "spec.isolation"},
 };
 
 static void test_rows(void **state)
@@ -105,7 +118,8 @@ static void test_rows(void **state)
 		const struct row *row = &rows[i];
 		struct policy_pod pod = {"u1", "ns", "p", row->domain, row->subfunction};
 		struct policy_place place = {"n1", row->server, row->epoch, row->quarantined};
-		struct policy_holder holder = {{"u2", "other", "q", row->holder_domain, row->holder_subfunction}, row->holder_instance,
+		struct policy_holder holder = {{"u2", "other", "q", row->holder_domain, row->holder_subfunction},
+					       row->holder_instance,
 					       row->holder_server};
 		struct policy_decision decision;
 
@@ -116,8 +130,10 @@ static void test_rows(void **state)
 		if (row->sentence)
 			assert_string_equal(decision.sentence, row->sentence);
 		if (row->holder_domain && !decision.allowed)
-			assert_null(strstr(decision.tenant_sentence, row->holder_domain) && strcmp(row->holder_domain, row->domain) ?
-				    decision.tenant_sentence : NULL);
+			assert_null(strstr(decision.tenant_sentence, row->holder_domain) &&
+						    strcmp(row->holder_domain, row->domain)
+					    ? decision.tenant_sentence
+					    : NULL);
 	}
 }
 
@@ -149,7 +165,8 @@ static void test_strictest_is_named(void **state)
 	assert_string_equal(decision.object, "TrustDomain/hlr");
 	assert_string_equal(decision.rule, "separation[1] of TrustDomain 'hlr'");
 	assert_string_equal(policy_reason_name(decision.reason), "Separation");
-	assert_string_equal(decision.tenant_sentence, "pod 'ns/p' may not run on instance 'n1': trust domain 'hlr' is kept apart at level "
+	assert_string_equal(decision.tenant_sentence,
+			    "pod 'ns/p' may not run on instance 'n1': trust domain 'hlr' is kept apart at level "
 			    "Server from what runs there; the platform's operator can say more");
 }
 
@@ -258,7 +275,9 @@ static void draw_domain(struct world *world, unsigned d)
 	}
 	assert_int_equal(buf_puts(&spec, "]"), 0);
 	if (!world->plain[d])
-		assert_int_equal(buf_puts(&spec, ",\"subFunctions\":[{\"name\":\"k0\",\"images\":[\"a\"]},{\"name\":\"k1\",\"images\":[\"b\"]}]"), 0);
+		assert_int_equal(buf_puts(&spec, ",\"subFunctions\":[{\"name\":\"k0\",\"images\":[\"a\"]},{\"name\":"
+						 "\"k1\",\"images\":[\"b\"]}]"),
+				 0);
 	if (draw(8) == 0) {
 		assert_int_equal(buf_puts(&spec, ",\"isolation\":\"Dedicated\""), 0);
 		for (unsigned e = 0; e < DOMAINS; e++)
@@ -270,8 +289,10 @@ static void draw_domain(struct world *world, unsigned d)
 	assert_non_null(json);
 	if (policy_domain_parse_spec(name, json, &domain, NULL) < 0) {
 		memcpy(world->apart, before.apart, sizeof(before.apart));
-		put(&world->domains, name, world->plain[d] ? "{}" : "{\"subFunctions\":[{\"name\":\"k0\",\"images\":[\"a\"]},"
-								    "{\"name\":\"k1\",\"images\":[\"b\"]}]}");
+		put(&world->domains, name,
+		    world->plain[d] ? "{}"
+				    : "{\"subFunctions\":[{\"name\":\"k0\",\"images\":[\"a\"]},"
+				      "{\"name\":\"k1\",\"images\":[\"b\"]}]}");
 	} else {
 		assert_int_equal(policy_domains_put(&world->domains, domain), 0);
 	}
@@ -321,9 +342,11 @@ static void try_world(const struct world *world, const unsigned server_of[INSTAN
 
 		drawn[i] = draw_pod(world);
 		back = (struct policy_pod){"h", "ns", "h", domain_words[drawn[i].domain], kind_words[drawn[i].kind]};
-		holders[i] = (struct policy_holder){back, instance_words[drawn[i].instance], server_words[server_of[drawn[i].instance]]};
+		holders[i] = (struct policy_holder){back, instance_words[drawn[i].instance],
+						    server_words[server_of[drawn[i].instance]]};
 		level = worst_cell(world, me.domain, me.kind, drawn[i].domain, drawn[i].kind);
-		if ((level == 2 && server_of[drawn[i].instance] == server_of[me.instance]) || (level == 1 && drawn[i].instance == me.instance))
+		if ((level == 2 && server_of[drawn[i].instance] == server_of[me.instance]) ||
+		    (level == 1 && drawn[i].instance == me.instance))
 			allowed = false;
 		assert_int_equal(policy_separation_level(&pod, &back, &world->domains), level);
 		assert_int_equal(policy_separation_level(&back, &pod, &world->domains), level);

@@ -125,7 +125,8 @@ static void *storm_writer(void *user)
 
 		(void)snprintf(key, sizeof(key), "storm/%d/%u/a", (int)getpid(), number);
 		(void)snprintf(pair, sizeof(pair), "storm/%d/%u/b", (int)getpid(), number);
-		if (store_txn(store, NULL, 0, ops, 2, NULL, NULL, NULL) < 0 || write(fd, key, sizeof(key)) != sizeof(key))
+		if (store_txn(store, NULL, 0, ops, 2, NULL, NULL, NULL) < 0 ||
+		    write(fd, key, sizeof(key)) != sizeof(key))
 			_exit(1);
 	}
 	return NULL;
@@ -222,7 +223,8 @@ static int fill_disk(void)
 		op.key = key;
 		r = store_txn(store, NULL, 0, &op, 1, NULL, NULL, &err);
 	}
-	if (r != -ENOSPC || strcmp(err.msg, "cannot write store 'full/state.db': no space left on its file system") != 0)
+	if (r != -ENOSPC ||
+	    strcmp(err.msg, "cannot write store 'full/state.db': no space left on its file system") != 0)
 		return 4;
 	if (store_get(store, "big0", &entry, NULL) < 0 || entry.value_len != sizeof(value))
 		return 5;
@@ -232,7 +234,8 @@ static int fill_disk(void)
 	if (ftruncate(filler, 0) < 0 || store_txn(store, NULL, 0, &small, 1, NULL, NULL, &err) < 0)
 		return 7;
 	store_close(store);
-	if (store_sqlite_open(AT_FDCWD, "full/state.db", &store, &err) < 0 || store_get(store, "small", &entry, NULL) < 0)
+	if (store_sqlite_open(AT_FDCWD, "full/state.db", &store, &err) < 0 ||
+	    store_get(store, "small", &entry, NULL) < 0)
 		return 8;
 	store_entry_done(&entry);
 	store_close(store);
@@ -246,8 +249,10 @@ static void test_full_disk(void **state)
 
 	(void)state;
 	if (pid == 0) {
-		if (fchdir(folder_fd) < 0 || mkdir("full", 0700) < 0 || unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS) < 0 ||
-		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount("none", "full", "tmpfs", 0, "size=4m") < 0)
+		if (fchdir(folder_fd) < 0 || mkdir("full", 0700) < 0 ||
+		    unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNS : CLONE_NEWNS) < 0 ||
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		    mount("none", "full", "tmpfs", 0, "size=4m") < 0)
 			_exit(100);
 		_exit(fill_disk());
 	}

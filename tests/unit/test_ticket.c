@@ -14,11 +14,12 @@ static char pod_text[] = "{\"metadata\":{\"uid\":\"u-1\",\"namespace\":\"ims\",\
 
 static json_t *new_ticket(void)
 {
-	json_t *ticket = json_pack("{s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:{s:s},s:s,s:s,s:s,s:s,s:s,s:[{s:s,s:s}]}", "kind", "Ticket", "version", 1,
-				   "uid", "u-1", "namespace", "ims", "name", "hlr-0", "instance", "node-1", "server", "server-1", "epoch", 3,
-				   "domain", "hlr", "domainSpec", "isolation", "Container", "domainsRevision", "42", "subFunction", "",
-				   "issued", "2027-01-15T07:59:00Z", "expires", "2027-01-15T08:09:00Z", "pod", pod_text, "pulls",
-				   "image", "r/x@sha256:00", "token", "abc");
+	json_t *ticket = json_pack("{s:s,s:i,s:s,s:s,s:s,s:s,s:s,s:i,s:s,s:{s:s},s:s,s:s,s:s,s:s,s:s,s:[{s:s,s:s}]}",
+				   "kind", "Ticket", "version", 1, "uid", "u-1", "namespace", "ims", "name", "hlr-0",
+				   "instance", "node-1", "server", "server-1", "epoch", 3, "domain", "hlr",
+				   "domainSpec", "isolation", "Container", "domainsRevision", "42", "subFunction", "",
+				   "issued", "2027-01-15T07:59:00Z", "expires", "2027-01-15T08:09:00Z", "pod", pod_text,
+				   "pulls", "image", "r/x@sha256:00", "token", "abc");
 
 	assert_non_null(ticket);
 	return ticket;
@@ -38,8 +39,10 @@ static int parse(json_t *object, struct policy_ticket **ret_ticket, struct err *
 
 static void test_round_trip(void **state)
 {
-	struct policy_ticket *ticket CLEANUP(cleanup_policy_ticket) = NULL, *again CLEANUP(cleanup_policy_ticket) = NULL;
-	struct buf text CLEANUP(buf_done) = buf_of(POLICY_TICKET_MAX), second CLEANUP(buf_done) = buf_of(POLICY_TICKET_MAX);
+	struct policy_ticket *ticket CLEANUP(cleanup_policy_ticket) = NULL,
+				     *again CLEANUP(cleanup_policy_ticket) = NULL;
+	struct buf text CLEANUP(buf_done) = buf_of(POLICY_TICKET_MAX),
+			second CLEANUP(buf_done) = buf_of(POLICY_TICKET_MAX);
 	struct err err = {0};
 
 	(void)state;
@@ -94,7 +97,9 @@ static void test_bad(void **state)
 		json_t *object = new_ticket();
 
 		if (bad[i].json)
-			assert_int_equal(json_object_set_new(object, bad[i].field, json_loads(bad[i].json, JSON_DECODE_ANY, NULL)), 0);
+			assert_int_equal(json_object_set_new(object, bad[i].field,
+							     json_loads(bad[i].json, JSON_DECODE_ANY, NULL)),
+					 0);
 		else
 			assert_int_equal(json_object_del(object, bad[i].field), 0);
 		assert_true(parse(object, &ticket, &err) < 0);
@@ -131,25 +136,54 @@ static const struct {
 } checks[] = {
 	{{"node-1", NULL, NULL, NULL, NOW, 0, NULL, false, NULL, 0}, NULL, POLICY_REFUSAL_NONE, 0, NULL},
 	{{"node-1", "u-1", "ims", "hlr-0", NOW, 3, "server-1", false, finished, 1}, NULL, POLICY_REFUSAL_NONE, 0, NULL},
-	{{"node-2", NULL, NULL, NULL, NOW, 0, NULL, false, NULL, 0}, NULL, POLICY_REFUSAL_INSTANCE, ERR_DENIED,
+	{{"node-2", NULL, NULL, NULL, NOW, 0, NULL, false, NULL, 0},
+	 NULL,
+	 POLICY_REFUSAL_INSTANCE,
+	 ERR_DENIED,
 	 "ticket of pod 'ims/hlr-0' refused: it is made for instance 'node-1', this is 'node-2'"},
-	{{"node-1", "u-2", "ims", "hlr-0", NOW, 0, NULL, false, NULL, 0}, NULL, POLICY_REFUSAL_POD, ERR_DENIED,
+	{{"node-1", "u-2", "ims", "hlr-0", NOW, 0, NULL, false, NULL, 0},
+	 NULL,
+	 POLICY_REFUSAL_POD,
+	 ERR_DENIED,
 	 "ticket of pod 'ims/hlr-0' refused: it was offered for pod 'ims/hlr-0' with uid 'u-2'"},
-	{{"node-1", "u-1", "ims", "hlr-0", NOW, 0, NULL, false, finished, 2}, NULL, POLICY_REFUSAL_FINISHED, ERR_DENIED,
+	{{"node-1", "u-1", "ims", "hlr-0", NOW, 0, NULL, false, finished, 2},
+	 NULL,
+	 POLICY_REFUSAL_FINISHED,
+	 ERR_DENIED,
 	 "ticket of pod 'ims/hlr-0' refused: it is replayed: uid 'u-1' has finished here"},
-	{{"node-1", NULL, NULL, NULL, NOW - 60000 - POLICY_CLOCK_SKEW_MS, 0, NULL, false, NULL, 0}, NULL, POLICY_REFUSAL_NONE, 0, NULL},
-	{{"node-1", NULL, NULL, NULL, NOW - 60001 - POLICY_CLOCK_SKEW_MS, 0, NULL, false, NULL, 0}, NULL, POLICY_REFUSAL_EARLY, ERR_DENIED,
+	{{"node-1", NULL, NULL, NULL, NOW - 60000 - POLICY_CLOCK_SKEW_MS, 0, NULL, false, NULL, 0},
+	 NULL,
+	 POLICY_REFUSAL_NONE,
+	 0,
+	 NULL},
+	{{"node-1", NULL, NULL, NULL, NOW - 60001 - POLICY_CLOCK_SKEW_MS, 0, NULL, false, NULL, 0},
+	 NULL,
+	 POLICY_REFUSAL_EARLY,
+	 ERR_DENIED,
 	 "ticket of pod 'ims/hlr-0' refused: it was issued in the future, at 2027-01-15T07:59:00Z"},
 	{{"node-1", NULL, NULL, NULL, NOW + 539999, 0, NULL, false, NULL, 0}, NULL, POLICY_REFUSAL_NONE, 0, NULL},
-	{{"node-1", NULL, NULL, NULL, NOW + 540000, 0, NULL, false, NULL, 0}, NULL, POLICY_REFUSAL_EXPIRED, ERR_EXPIRED,
+	{{"node-1", NULL, NULL, NULL, NOW + 540000, 0, NULL, false, NULL, 0},
+	 NULL,
+	 POLICY_REFUSAL_EXPIRED,
+	 ERR_EXPIRED,
 	 "ticket of pod 'ims/hlr-0' refused: it expired at 2027-01-15T08:09:00Z"},
 	{{"node-1", NULL, NULL, NULL, NOW + 540000, 4, NULL, true, NULL, 0}, NULL, POLICY_REFUSAL_NONE, 0, NULL},
-	{{"node-1", NULL, NULL, NULL, NOW, 4, "server-2", false, NULL, 0}, NULL, POLICY_REFUSAL_EPOCH, ERR_DENIED,
+	{{"node-1", NULL, NULL, NULL, NOW, 4, "server-2", false, NULL, 0},
+	 NULL,
+	 POLICY_REFUSAL_EPOCH,
+	 ERR_DENIED,
 	 "ticket of pod 'ims/hlr-0' refused: it was decided under epoch 3 of the topology, this instance has seen 4"},
-	{{"node-1", NULL, NULL, NULL, NOW, 3, "server-2", false, NULL, 0}, NULL, POLICY_REFUSAL_SERVER, ERR_DENIED,
-	 "ticket of pod 'ims/hlr-0' refused: it places this instance on server 'server-1', in the same epoch it is on 'server-2'"},
+	{{"node-1", NULL, NULL, NULL, NOW, 3, "server-2", false, NULL, 0},
+	 NULL,
+	 POLICY_REFUSAL_SERVER,
+	 ERR_DENIED,
+	 "ticket of pod 'ims/hlr-0' refused: it places this instance on server 'server-1', in the same epoch it is on "
+	 "'server-2'"},
 	{{"node-1", NULL, NULL, NULL, NOW, 2, "server-2", false, NULL, 0}, NULL, POLICY_REFUSAL_NONE, 0, NULL},
-	{{"node-1", NULL, NULL, NULL, NOW, 0, NULL, false, NULL, 0}, "VM", POLICY_REFUSAL_UNSUPPORTED, -EOPNOTSUPP,
+	{{"node-1", NULL, NULL, NULL, NOW, 0, NULL, false, NULL, 0},
+	 "VM",
+	 POLICY_REFUSAL_UNSUPPORTED,
+	 -EOPNOTSUPP,
 	 "ticket of pod 'ims/hlr-0' refused: isolation 'VM' of TrustDomain 'hlr' is not available on any instance"},
 };
 
@@ -163,7 +197,9 @@ static void test_checks(void **state)
 		json_t *object = new_ticket();
 
 		if (checks[i].spec)
-			assert_int_equal(json_object_set_new(object, "domainSpec", json_pack("{s:s}", "isolation", checks[i].spec)), 0);
+			assert_int_equal(json_object_set_new(object, "domainSpec",
+							     json_pack("{s:s}", "isolation", checks[i].spec)),
+					 0);
 		assert_int_equal(parse(object, &ticket, &err), 0);
 		assert_int_equal(policy_ticket_check(ticket, &checks[i].facts, &refusal, &err), checks[i].code);
 		assert_int_equal(refusal, checks[i].refusal);
@@ -178,7 +214,8 @@ static void test_checks(void **state)
 static void test_token(void **state)
 {
 	char registry[] = "reg:5000", repository[] = "ims/x", digest[] = "sha256:00", certificate[] = CERTIFICATE;
-	struct policy_token token = {registry, repository, digest, certificate, NOW}, unbound = {registry, repository, digest, NULL, NOW};
+	struct policy_token token = {registry, repository, digest, certificate, NOW},
+			    unbound = {registry, repository, digest, NULL, NOW};
 	struct policy_token again CLEANUP_POLICY_TOKEN = {0}, third CLEANUP_POLICY_TOKEN = {0};
 	struct buf text CLEANUP(buf_done) = buf_of(POLICY_TOKEN_MAX), bare CLEANUP(buf_done) = buf_of(POLICY_TOKEN_MAX);
 	struct err err = {0};
@@ -206,8 +243,9 @@ static void test_token(void **state)
 
 static void test_token_is_no_ticket(void **state)
 {
-	static const char bad_certificate[] = "{\"kind\":\"PullToken\",\"version\":1,\"registry\":\"r\",\"repository\":\"x\",\"digest\":\"d\","
-					      "\"instanceCertificate\":\"ABC\",\"expires\":\"2027-01-15T08:00:00Z\"}";
+	static const char bad_certificate[] =
+		"{\"kind\":\"PullToken\",\"version\":1,\"registry\":\"r\",\"repository\":\"x\",\"digest\":\"d\","
+		"\"instanceCertificate\":\"ABC\",\"expires\":\"2027-01-15T08:00:00Z\"}";
 	struct policy_token token = {0};
 	struct err err = {0};
 	char *text, *large = calloc(1, POLICY_TOKEN_MAX + 1);
@@ -228,12 +266,9 @@ static void test_token_is_no_ticket(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_bytes),
-		cmocka_unit_test(test_checks),
-		cmocka_unit_test(test_token),
-		cmocka_unit_test(test_token_is_no_ticket),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_bytes),      cmocka_unit_test(test_checks),
+		cmocka_unit_test(test_token),      cmocka_unit_test(test_token_is_no_ticket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
