@@ -267,8 +267,8 @@ def report_long(files):
 
 
 CHECKS = [check_layers, check_first_include, check_headers, check_banned, check_names, check_spdx, check_shell,
-          check_python, check_leaks, check_readmes, check_exit_codes, check_named_files]
-REPORTS = [check_format, report_unused, report_long]
+          check_python, check_leaks, check_readmes, check_exit_codes, check_named_files, check_format]
+REPORTS = [report_unused, report_long]
 
 
 def show(functions, files, verbose):

@@ -18,7 +18,8 @@ static const struct option_row rows[] = {
 
 static const struct option_command options = {
 	.program = "bulkhead down",
-	.summary = "Stops the pods of this machine, then the CIS instance, the registry and the CISM. State stays: the next "
+	.summary = "Stops the pods of this machine, then the CIS instance, the registry and the CISM. State stays: the "
+		   "next "
 		   "'bulkhead up' starts the same pods again.",
 	.rows = rows,
 	.row_count = ARRAY_SIZE(rows),
@@ -72,7 +73,8 @@ static int drain(const struct paths *paths, struct err *err)
 		if (!has_pods(paths))
 			return 0;
 		(void)err_set(err, ERR_UNAVAILABLE, "the instance does not run, but pods of it do");
-		return err_hint(err, "'bulkhead up' starts it again; 'bulkhead down --keep-pods' leaves the pods running");
+		return err_hint(err,
+				"'bulkhead up' starts it again; 'bulkhead down --keep-pods' leaves the pods running");
 	}
 	(void)close(process.pidfd);
 	r = drain_pods(paths, &pods, err);
