@@ -105,6 +105,14 @@ static void connection_end(struct http_server *server, void **context)
 	*context = NULL;
 }
 
+/* A server that stops takes nobody new. */
+static enum MHD_Result on_accept(void *user, const struct sockaddr *address, socklen_t len)
+{
+	struct http_server *server = user;
+
+	return atomic_load(&server->stopping) ? MHD_NO : MHD_YES;
+}
+
 static void on_connection(void *user, struct MHD_Connection *mhd, void **context,
 			  enum MHD_ConnectionNotificationCode code)
 {
@@ -215,7 +223,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, const struct 
 	options[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 	if (v6)
 		flags |= MHD_USE_IPv6;
-	return MHD_start_daemon(flags, 0, NULL, NULL, on_call, server, MHD_OPTION_SOCK_ADDR, address,
+	return MHD_start_daemon(flags, 0, on_accept, server, on_call, server, MHD_OPTION_SOCK_ADDR, address,
 				MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
 				on_request_end, server, MHD_OPTION_URI_LOG_CALLBACK, on_target, server,
 				MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
@@ -358,15 +366,15 @@ void http_server_stop(struct http_server *server)
 {
 	const struct timespec moment = {.tv_nsec = 5000000};
 	uint64_t until = clock_monotonic_ns() + STOP_NS;
-	int listener;
 
 	if (!server)
 		return;
+	/*
+	 * From here on_accept turns new peers away. Not MHD_quiesce_daemon: it and a worker may both take the listener out
+	 * of the worker's epoll set, and the second to come ends the process (libmicrohttpd 0.9.75).
+	 */
 	atomic_store(&server->stopping, true);
 	(void)pthread_cond_broadcast(&server->wake);
-	listener = MHD_quiesce_daemon(server->daemon);
-	if (listener >= 0)
-		(void)close(listener);
 	/* MHD ends the process when a connection is still suspended: streams go, parked requests were to be resumed before. */
 	while (has_suspended(server) || (is_busy(server) && clock_monotonic_ns() < until)) {
 		if (clock_monotonic_ns() >= until)
