@@ -195,6 +195,9 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	r = commands_open(global, argv[0], NULL, &state, err);
 	if (r == 0)
 		r = state_load_spec(&state, &spec, err);
+	/* What enters a frozen group freezes with it, and this command would wait for it. */
+	if (r == 0 && commands_status(&state) == STATE_PAUSED)
+		r = err_set(err, ERR_INVALID, "container '%s' cannot be entered: it is paused", state.id);
 	if (r == 0)
 		r = read_process(request, argc - 1, argv + 1, &spec, &own, err);
 	if (r == 0 && !request->detach)

@@ -28,6 +28,7 @@ static void close_parents(struct container *container)
 {
 	(void)close(take_fd(&container->state->dir));
 	(void)close(take_fd(&container->state->root));
+	(void)close(take_fd(&container->bundle));
 }
 
 /*

@@ -75,8 +75,11 @@ static int open_bind(struct container *container, struct container_mount *mount,
 	mount->file = !S_ISDIR(st.st_mode);
 	if (!mount->file && !(options->clear & MOUNT_ATTR_NODEV))
 		set |= MOUNT_ATTR_NODEV;
-	r = mountfd_set(mount->fd, true, set, options->clear & ~set,
+	/* A restriction goes all the way down; lifting one concerns the mount that is named, never those below it. */
+	r = mountfd_set(mount->fd, true, set, options->clear & ~set & MOUNT_ATTR__ATIME,
 			options->propagation ? options->propagation : MS_PRIVATE);
+	if (r == 0 && (options->clear & ~set & ~(uint64_t)MOUNT_ATTR__ATIME))
+		r = mountfd_set(mount->fd, false, 0, options->clear & ~set & ~(uint64_t)MOUNT_ATTR__ATIME, 0);
 	if (r < 0)
 		return err_sys(err, r, "cannot set the options of '%s'", mount->spec->source);
 	if (options->idmap || mount->spec->uid_maps.count)

@@ -11,10 +11,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/fdio.h"
 #include "base/str.h"
 #include "sandbox/capability.h"
+#include "sandbox/inroot.h"
 
 static struct capability_sets sets_of(const struct spec_process *process)
 {
@@ -85,30 +87,22 @@ int launch_compile_filter(const struct spec *spec, const struct spec_process *pr
 	return r < 0 ? err_prefix(err, "config.json") : 0;
 }
 
-/* Makes the missing folders of a path in the root, which is the process's own. */
-static int make_folders(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == 0)
-		return 0;
-	return fdio_mkdir_all(AT_FDCWD, path, 0755, NULL);
-}
-
 int launch_enter_cwd(const struct spec_process *process, struct err *err)
 {
+	CLEANUP_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
 	char where[4096];
-	int r = chdir(process->cwd) < 0 ? -errno : 0;
+	int r = root < 0 ? -errno : inroot_open_target(root, process->cwd, false, &fd, NULL);
 
-	if (r == -ENOENT) {
-		r = make_folders(process->cwd);
-		if (r == 0 && chdir(process->cwd) < 0)
-			r = -errno;
-	}
+	/* The kernel's links to what other descriptors hold (/proc/self/fd/N) are not followed: they lead out of the root. */
+	if (r == 0 && fchdir(fd) < 0)
+		r = -errno;
 	if (r < 0)
 		return err_sys(err, r, "config.json: process.cwd: cannot enter '%s'", process->cwd);
-	/* A folder outside of the root has no path from here: the kernel says so with "(unreachable)" or an error. */
-	if (!getcwd(where, sizeof(where)) || where[0] != '/')
+	/*
+	 * A folder outside of the root has no path from here: the kernel says so with "(unreachable)" or an error. Not
+	 * getcwd(): the C library then walks upwards, and takes a folder of the root's device and inode for the root.
+	 */
+	if (syscall(SYS_getcwd, where, sizeof(where)) < 0 || where[0] != '/')
 		return err_set(err, -EXDEV, "config.json: process.cwd: '%s' is outside of the root", process->cwd);
 	return 0;
 }

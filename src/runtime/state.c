@@ -224,6 +224,8 @@ int state_process_start(pid_t pid, uint64_t *ret_start)
 {
 	CLEANUP_BUF struct buf text = buf_of(4096);
 	char path[64], *at, *save = NULL;
+	uint64_t threads;
+	bool ended;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	if (fdio_read_file(AT_FDCWD, path, &text, NULL) < 0)
@@ -233,10 +235,15 @@ int state_process_start(pid_t pid, uint64_t *ret_start)
 	if (!at)
 		return -ESRCH;
 	at = strtok_r(at + 1, " ", &save);
-	if (!at || at[0] == 'Z' || at[0] == 'X')
+	if (!at || at[0] == 'X')
 		return -ESRCH;
-	for (int field = 3; at && field < 22; field++)
+	ended = at[0] == 'Z';
+	for (int field = 3; at && field < 22; field++) {
 		at = strtok_r(NULL, " ", &save);
+		/* Field 20 counts the threads: a main thread that ended before the others is a zombie, the process lives. */
+		if (ended && field + 1 == 20 && (!at || str_parse_u64(at, INT64_MAX, &threads) < 0 || threads <= 1))
+			return -ESRCH;
+	}
 	return at && str_parse_u64(at, INT64_MAX, ret_start) == 0 ? 0 : -ESRCH;
 }
 

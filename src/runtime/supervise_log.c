@@ -52,9 +52,11 @@ static void rotate(struct supervise_log *log)
 {
 	CLEANUP_FREE char *aside = str_format("%s.1", log->path);
 
-	if (!aside || rename(log->path, aside) < 0)
+	/* Without a descriptor the file was set aside before and a new one could not be made: that is tried again. */
+	if (log->fd >= 0 && (!aside || rename(log->path, aside) < 0))
 		return;
-	(void)close(take_fd(&log->fd));
+	if (log->fd >= 0)
+		(void)close(take_fd(&log->fd));
 	/* Without a file what follows is dropped: the container must not stand still for its log. */
 	(void)open_file(log);
 }

@@ -186,6 +186,8 @@ static _Noreturn void run_create(const struct supervise *supervise, const struct
 	if (dup2(output[0], 1) < 0 || dup2(output[1], 2) < 0 || dup2(end, 3) < 0 || fcntl(3, F_SETFD, FD_CLOEXEC) < 0 ||
 	    close_range(4, ~0u, 0) < 0)
 		_exit(1);
+	/* What is made in the container has the modes asked for; the supervisor's own files are its alone. */
+	(void)umask(0022);
 	r = state_open_root(supervise->spec.runtime_root, true, &root, &err);
 	if (r == 0)
 		r = create_container(root, &options, &state, &err);

@@ -306,6 +306,8 @@ def test_pause_resume_ps_update(runtime):
     assert json.loads(runtime.call('ps', '--format', 'json', name).stdout) == [runtime.status(name)['pid']]
     assert runtime.call('pause', name).returncode == 0
     assert runtime.status(name)['status'] == 'paused'
+    done = runtime.call('exec', name, '/bin/true')
+    assert (done.returncode, done.stderr) == (3, "bulkhead-runtime: container 'c1' cannot be entered: it is paused\n")
     done = runtime.call('pause', name)
     assert (done.returncode, done.stderr) == (3, "bulkhead-runtime: container 'c1' cannot be paused: it is paused\n")
     assert runtime.call('resume', name).returncode == 0
