@@ -101,8 +101,16 @@ static bool is_own(const struct admission *admission, const json_t *object, cons
 	CLEANUP_OBJECT struct object pod = {0};
 	const char *kind, *name, *node;
 
+	/* Nothing that would hold up its own removal, or that of its namespace. */
+	if (json_array_size(api_value(object, "metadata.finalizers")) > 0 && admission->kind != records_pods())
+		return false;
 	if (admission->kind == records_leases())
 		return str_eq(api_string(object, "metadata.name"), instance);
+	/* Asked again here: between the header and the end of the body the name may have gone to another pod. */
+	if (admission->kind == records_pods()) {
+		node = api_string(object, "spec.nodeName");
+		return node && str_eq(node, instance);
+	}
 	kind = api_string(object, "involvedObject.kind");
 	name = api_string(object, "involvedObject.name");
 	if (!kind || !name)
@@ -123,12 +131,14 @@ static bool is_own_all(const struct admission *admission, const char *instance)
 	       (!admission->old || is_own(admission, admission->old, instance));
 }
 
-/* An instance writes its own lease, and events about itself and its pods. */
+/* An instance writes its own lease, the status of its pods, and events about itself and them. */
 static int instance_speaks_of_itself(struct admission *admission, struct err *err)
 {
 	const char *instance = authorizer_instance(&admission->call->user);
 
-	if (!instance || (admission->kind != records_leases() && admission->kind != records_events()) ||
+	if (!instance ||
+	    (admission->kind != records_leases() && admission->kind != records_events() &&
+	     admission->kind != records_pods()) ||
 	    is_own_all(admission, instance))
 		return 0;
 	return err_set(err, ERR_DENIED, "%s \"%s\" is forbidden: it is not about instance \"%s\" or a pod of it",

@@ -51,9 +51,11 @@ static int add_pull(struct policy_ticket *ticket, const char *image)
 }
 
 /* Puts the digests into the final pod and, by container, into *digests. */
-static int resolve_images(struct cism *cism, json_t *final, struct policy_ticket *ticket, json_t *digests,
-			  struct err *err)
+static int resolve_images(struct cism *cism, const struct bindfacts *facts, json_t *final, struct policy_ticket *ticket,
+			  json_t *digests, struct err *err)
 {
+	/* Where sub-function or cache class follow from a repository's name, the repository must really hold the image. */
+	bool proven = facts->domain && (facts->domain->subfunction_count || facts->domain->cache_count);
 	struct podfacts_walk walk = {0};
 	json_t *container;
 
@@ -67,7 +69,7 @@ static int resolve_images(struct cism *cism, json_t *final, struct policy_ticket
 
 		if (ticket->pull_count == PODFACTS_CONTAINERS_MAX)
 			return err_set(err, ERR_TOO_LARGE, "the pod has more than %d images", PODFACTS_CONTAINERS_MAX);
-		r = tags_resolve(cism, image ? image : "", resolved, err);
+		r = tags_resolve(cism, image ? image : "", proven, resolved, err);
 		if (r < 0)
 			return r;
 		if (add_pull(ticket, resolved) < 0 ||
@@ -148,7 +150,7 @@ static int prepare(struct cism *cism, const struct bindfacts *facts, const struc
 
 	if (!final || !digests)
 		return err_sys(err, -ENOMEM, "cannot bind the pod");
-	r = resolve_images(cism, final, &to->ticket, digests, err);
+	r = resolve_images(cism, facts, final, &to->ticket, digests, err);
 	if (r == 0)
 		r = make_ticket(cism, facts, chosen, final, to, err);
 	if (r == 0)

@@ -64,13 +64,13 @@ static void add_charge(struct bindfacts *facts, const struct ledger_holder *hold
 	};
 }
 
-/* Where the mapping says an instance is now; NULL when it says nothing. */
+/* Where the mapping says an instance is now; empty when it says nothing: its pods may be anywhere then (PLC-2). */
 static const char *server_now(const struct bindfacts *facts, const char *instance)
 {
 	for (size_t i = 0; i < facts->nodes.count; i++)
 		if (facts->places[i].mapping && str_eq(facts->places[i].mapping->name, instance))
 			return facts->places[i].mapping->server;
-	return NULL;
+	return "";
 }
 
 /* A pod whose instance moved counts where it was charged and where the instance is now. */
@@ -88,7 +88,7 @@ static int read_charges(struct cism *cism, struct bindfacts *facts, struct err *
 		const char *now = server_now(facts, holder->instance);
 
 		add_charge(facts, holder, holder->server);
-		if (now && !str_eq(now, holder->server))
+		if (!str_eq(now, holder->server))
 			add_charge(facts, holder, now);
 	}
 	return 0;
@@ -216,7 +216,7 @@ void bindfacts_compare_moved(const struct bindfacts *facts, const char *server, 
 			const struct ledger_holder *holder = &facts->ledger.holders[j];
 			const char *now = server_now(facts, holder->instance);
 
-			moved_here |= now && str_eq(now, server) && !str_eq(holder->server, server) &&
+			moved_here |= str_eq(now, server) && !str_eq(holder->server, server) &&
 				      str_ends(entry->key, holder->server);
 		}
 		if (moved_here)

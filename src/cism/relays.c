@@ -331,6 +331,15 @@ static struct http_stream *begin_answer(struct call *call, struct relay *relay, 
 	return take_ptr(relay->stream);
 }
 
+/* Ends a client's stream, then drops its reference: http_stream_end waits for on_client_closed, which needs the relay. */
+static void end_stream(struct relays *relays, struct relay *relay, struct http_stream *stream, bool complete)
+{
+	http_stream_end(stream, complete);
+	pthread_mutex_lock(&relays->lock);
+	relay_unref(relay);
+	pthread_mutex_unlock(&relays->lock);
+}
+
 static void on_client_resumed(struct http_request *request, void *user)
 {
 	struct call *call = http_data(request);
@@ -347,14 +356,12 @@ static void on_client_resumed(struct http_request *request, void *user)
 		relay_unref(relay);
 	} else {
 		ended = begin_answer(call, relay, &complete);
-		if (ended)
-			relay_unref(relay);
 	}
 	pthread_mutex_unlock(&relays->lock);
 	if (err.code)
 		call_answer_error(call, &err);
 	if (ended)
-		http_stream_end(ended, complete);
+		end_stream(relays, relay, ended, complete);
 }
 
 static int add_relay(struct call *call, const char *instance, json_t *order, const char *id, struct err *err)
@@ -421,13 +428,11 @@ static void on_instance_ended(void *user)
 	if (!relay->finished) {
 		relay->broken = true;
 		stream = take_ptr(relay->stream);
-		if (stream)
-			relay_unref(relay);
 	}
 	relay_unref(relay);
 	pthread_mutex_unlock(&relays->lock);
 	if (stream)
-		http_stream_end(stream, false);
+		end_stream(relays, relay, stream, false);
 }
 
 static int pass_on(struct relay *relay, struct http_request *request, const char *bytes, size_t len)

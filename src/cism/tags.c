@@ -46,8 +46,12 @@ static int ask(struct cism *cism, const struct cism_config_registry *registry, c
 	char text[DIGEST_TEXT_SIZE];
 	int r;
 
+	if (reference->has_digest)
+		digest_format(&reference->digest, text);
 	(void)snprintf(url, sizeof(url), "https://%s/v2/%s/manifests/%s", reference->host, reference->repository,
-		       reference->tag[0] ? reference->tag : "latest");
+		       reference->has_digest ? text
+		       : reference->tag[0]   ? reference->tag
+					     : "latest");
 	call.url = url;
 	r = http_client_new(&config, &client, err);
 	if (r == 0)
@@ -64,7 +68,7 @@ static int ask(struct cism *cism, const struct cism_config_registry *registry, c
 	return digest_parse(text, ret_digest, err);
 }
 
-static int resolve(struct cism *cism, const char *image, char to[static TAGS_IMAGE_SIZE], struct err *err)
+static int resolve(struct cism *cism, const char *image, bool proven, char to[static TAGS_IMAGE_SIZE], struct err *err)
 {
 	const struct cism_config_registry *registry;
 	struct reference reference;
@@ -79,15 +83,17 @@ static int resolve(struct cism *cism, const char *image, char to[static TAGS_IMA
 		r = err_set(err, ERR_DENIED, "registry '%s' is not among those the CISM may contact", reference.host);
 		return err_hint(err, "name it under \"registries\" in cism.json"), r;
 	}
-	if (reference.has_digest)
+	if (reference.has_digest && !proven)
 		return write_image(&reference, &reference.digest, to, err);
 	r = ask(cism, registry, &reference, &digest, err);
+	if (r == 0 && reference.has_digest && !digest_equal(&digest, &reference.digest))
+		r = err_set(err, ERR_CORRUPT, "registry '%s' answered with another digest", reference.host);
 	return r < 0 ? r : write_image(&reference, &digest, to, err);
 }
 
-int tags_resolve(struct cism *cism, const char *image, char to[static TAGS_IMAGE_SIZE], struct err *err)
+int tags_resolve(struct cism *cism, const char *image, bool proven, char to[static TAGS_IMAGE_SIZE], struct err *err)
 {
-	int r = resolve(cism, image, to, err);
+	int r = resolve(cism, image, proven, to, err);
 
 	if (r < 0)
 		return err_prefix(err, "image '%.200s'", image), r;

@@ -365,6 +365,23 @@ def test_6_third_domain_waits_and_says_why(job):
         assert 'ims-border' in text or 'subscriber-data' in text, text
 
 
+def test_6_a_digest_under_a_foreign_name_is_no_sub_function(job):
+    """PLC-3: where the repository's name says what a pod is, the repository must hold the image, cached or not."""
+    digest = json.loads(job.skopeo('inspect', '--authfile', job.root / 'etc/bulkhead/registry-auth.json',
+                                   'docker://127.0.0.1:5000/ims/busybox:bookworm').stdout)['Digest']
+    pod = job.busybox_pod('border', 'disguise', 'sleep 100')
+    pod['spec']['containers'][0]['image'] = f'127.0.0.1:5000/ims/kamailio@{digest}'
+    job.apply(pod)
+
+    def refused():
+        """the pod waits with the reason"""
+        conditions = job.get('pod', 'disguise', '-n', 'border').get('status', {}).get('conditions', [])
+        return [c['message'] for c in conditions if c['type'] == 'PodScheduled' and c['status'] == 'False']
+    message = job.wait(refused)[0]
+    assert message == f"image '127.0.0.1:5000/ims/kamailio@{digest}': registry '127.0.0.1:5000' does not have it"
+    job.kubectl('delete', 'pod', 'disguise', '-n', 'border')
+
+
 def test_6_the_two_others_share_the_server(job):
     nodes = {job.get('pod', pod, '-n', namespace)['spec']['nodeName'] for namespace, pod in PODS}
     assert len(nodes) == 1
