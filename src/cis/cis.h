@@ -100,6 +100,7 @@ struct pod {
 	bool deleted;          /* the object is to go, or gone */
 	int64_t grace_s;
 	bool killed;               /* grace is over */
+	bool adopting;             /* rows of a status are being read: nothing is decided before the last one */
 	struct loop_source *timer; /* next try, or end of grace */
 	uint64_t backoff_ms;
 	int64_t started_ms;           /* when the instance took it */

@@ -122,17 +122,26 @@ static int save(const struct nodestate *state, struct err *err)
 
 int nodestate_accept(struct nodestate *state, uint64_t epoch, const char *server, struct err *err)
 {
-	char *copy;
+	uint64_t old_epoch = state->epoch;
+	char *old = state->server, *copy;
+	int r;
 
 	if (epoch <= state->epoch && state->server)
 		return 0;
 	copy = strdup(server);
 	if (!copy)
 		return err_sys(err, -ENOMEM, "cannot write '%s'", state->path);
-	free(state->server);
 	state->server = copy;
 	state->epoch = epoch;
-	return save(state, err);
+	r = save(state, err);
+	/* What is not on disk is not accepted: the next try must write it. */
+	if (r < 0) {
+		state->server = old;
+		state->epoch = old_epoch;
+		old = copy;
+	}
+	free(old);
+	return r;
 }
 
 static struct nodestate_finished *find(const struct nodestate *state, const char *uid)

@@ -164,10 +164,13 @@ static int attach(struct pod *pod, struct err *err)
 	struct network_pod network_pod;
 	int r;
 
-	if (pod->record.attached)
-		return 0;
 	if (!path)
 		return err_set(err, ERR_INVALID, "the supervisor names no network namespace");
+	/* Nothing of the pod runs yet, and the namespace may be another supervisor's than the one connected before. */
+	r = network_detach(pod->cis->network, pod->record.address, err);
+	if (r < 0)
+		return r;
+	pod->record.attached = false;
 	r = cis_network_pod(pod, &network_pod, &openings, err);
 	if (r == 0)
 		r = network_attach(pod->cis->network, &network_pod, path, err);
@@ -226,12 +229,15 @@ static void on_retry_prepare(void *user)
 static int record(struct pod *pod, const struct buf *payload, struct err *err)
 {
 	int r = cis_assign(pod, err);
+	bool assigned = r == 0;
 
 	if (r == 0)
 		r = nodestate_accept(&pod->cis->state, pod->admitted.ticket->epoch, pod->admitted.ticket->server, err);
 	if (r == 0)
 		r = podrecord_create(pod->cis->pods_state, &pod->record, payload, err);
 	pod->recorded = r == 0;
+	if (assigned && !pod->recorded)
+		pod->cis->ranges[pod->record.range] = false;
 	return r;
 }
 

@@ -130,14 +130,17 @@ static void ended(struct container *container, const struct container_exit *exit
 	container->last = container->exit;
 	container->exit = *exit;
 	container->state = CONTAINER_EXITED;
-	if (started)
-		delete_run(container);
 	if (is_to_restart(container))
 		schedule(container);
 	else
 		container->settled = pod->stage == POD_RUNNING;
 	podlife_save(pod);
+	/* Only what is on disk may be forgotten by the supervisor: otherwise a crash in between has it run again. */
+	if (started)
+		delete_run(container);
 	podstatus_changed(pod);
+	if (pod->adopting)
+		return;
 	if (pod->stage == POD_STOPPING && podrun_all_down(pod))
 		podlife_teardown(pod);
 	else
@@ -328,8 +331,10 @@ static void on_adopted(void *user, const json_t *reply)
 
 	if (!reply)
 		return;
+	pod->adopting = true;
 	json_array_foreach(json_object_get(reply, "containers"), i, row)
 		adopt_row(pod, row);
+	pod->adopting = false;
 	podlife_save(pod);
 	podstatus_changed(pod);
 	if (pod->stage == POD_STOPPING)
