@@ -172,8 +172,8 @@ def test_cwd_outside_of_the_root_is_refused(runtime):
     config['process']['cwd'] = '/proc/self/fd/3'
     done = runtime.run(config=config)
     assert done.returncode != 0
-    assert done.stderr == ("bulkhead-runtime: container 'c1': config.json: process.cwd: cannot enter '/proc/self/fd/3': "
-                           'Too many levels of symbolic links\n')
+    assert done.stderr == ("bulkhead-runtime: container 'c1': config.json: process.cwd: cannot enter "
+                           "'/proc/self/fd/3': Too many levels of symbolic links\n")
 
 
 def test_given_profile_decides(runtime):
