@@ -322,7 +322,7 @@ def test_5_packet_from_another_domain_does_not_arrive(job):
     job.apply(job.busybox_pod('border', 'listener', 'nc -l -p 9000'))
     address = job.wait_phase('border', 'listener')['status']['podIP']
     for namespace, name in (('subscribers', 'stranger'), ('border', 'friend')):
-        job.apply(job.busybox_pod(namespace, name, f'echo from {name} | nc -w 1 {address} 9000; true'))
+        job.apply(job.busybox_pod(namespace, name, f'echo from {name} | nc -w 5 {address} 9000; true'))
         job.wait_phase(namespace, name, 'Succeeded')
     heard = job.wait(lambda: job.kubectl('logs', '-n', 'border', 'listener').stdout, 10)
     assert heard == 'from friend\n'
