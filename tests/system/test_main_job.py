@@ -319,7 +319,8 @@ def test_5_domains_are_apart(job):
 
 def test_5_packet_from_another_domain_does_not_arrive(job):
     """NET-1: a listener that anyone in its domain can reach hears nothing from another."""
-    job.apply(job.busybox_pod('border', 'listener', 'nc -l -p 9000'))
+    # Its input stays open: at its end nc closes its side, and a friend that is slow to speak takes that for the end.
+    job.apply(job.busybox_pod('border', 'listener', 'sleep 1000 | nc -l -p 9000'))
     address = job.wait_phase('border', 'listener')['status']['podIP']
     for namespace, name in (('subscribers', 'stranger'), ('border', 'friend')):
         job.apply(job.busybox_pod(namespace, name, f'echo from {name} | nc -w 5 {address} 9000; true'))
