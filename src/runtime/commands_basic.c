@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "runtime/commands.h"
 #include "runtime/commands_common.h"
+#include "runtime/console.h"
 #include "runtime/create.h"
 #include "runtime/signals.h"
 #include "sandbox/cgroup.h"
@@ -56,7 +57,7 @@ int commands_open(const struct commands_global *global, const char *id, bool *re
 }
 
 static int create_from(const struct commands_global *global, const char *program, const char *summary, int argc,
-		       char **argv, bool *detach, struct state *ret_state, struct err *err)
+		       char **argv, bool *detach, int *ret_console, struct state *ret_state, struct err *err)
 {
 	struct create_options options = {.argv = global->argv};
 	const char *preserve = "0";
@@ -64,7 +65,8 @@ static int create_from(const struct commands_global *global, const char *program
 	const struct option_row rows[] = {
 		{"bundle", 'b', "DIR", "folder of config.json (the present one)", &options.bundle, NULL},
 		{"pid-file", 0, "FILE", "write the process id there", &options.pid_file, NULL},
-		{"console-socket", 0, "SOCKET", "accepted: there are no terminals yet", &options.console_socket, NULL},
+		{"console-socket", 0, "SOCKET", "where the terminal's master end is sent", &options.console_socket,
+		 NULL},
 		{"preserve-fds", 0, "N", "keep descriptors 3 to 2+N", &preserve, NULL},
 		{"no-pivot", 0, NULL, "refused: the root is always pivoted to", NULL, &no_pivot},
 		{"no-new-keyring", 0, NULL, "accepted and ignored", NULL, &no_new_keyring},
@@ -85,6 +87,7 @@ static int create_from(const struct commands_global *global, const char *program
 		return err_set(err, ERR_INVALID, "--preserve-fds: '%.32s' is no number up to 1024", preserve);
 	options.preserve_fds = (int)count;
 	options.id = argv[first];
+	options.ret_console = detach && *detach ? NULL : ret_console;
 	r = state_check_id(options.id, err);
 	if (r == 0)
 		r = state_open_root(global->root, true, &root, err);
@@ -96,7 +99,7 @@ int commands_create(const struct commands_global *global, int argc, char **argv,
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 
 	return create_from(global, "bulkhead-runtime create", "Makes a container that waits to be started.", argc, argv,
-			   NULL, &state, err);
+			   NULL, NULL, &state, err);
 }
 
 int commands_start(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
@@ -228,11 +231,21 @@ int commands_hold_signals(int *ret_fd, struct err *err)
 	return *ret_fd < 0 ? err_sys(err, -errno, "cannot wait for signals") : 0;
 }
 
-int commands_wait(pid_t pid, int signals, int *ret_exit, struct err *err)
+static int wait_at_console(pid_t pid, int signals, int console, int *ret_exit, struct err *err)
+{
+	CLEANUP_CLOSE int master = -1;
+	int r = console_receive(console, &master, err);
+
+	return r == 0 ? console_relay(master, pid, signals, ret_exit, err) : r;
+}
+
+int commands_wait(pid_t pid, int signals, int console, int *ret_exit, struct err *err)
 {
 	struct signalfd_siginfo info;
 	int status;
 
+	if (console >= 0)
+		return wait_at_console(pid, signals, console, ret_exit, err);
 	while (waitpid(pid, &status, WNOHANG) != pid) {
 		if (read(signals, &info, sizeof(info)) != sizeof(info))
 			return err_sys(err, -errno, "cannot wait for signals");
@@ -256,11 +269,11 @@ int commands_write_pid(const char *path, pid_t pid, struct err *err)
 int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
-	CLEANUP_CLOSE int signals = -1;
+	CLEANUP_CLOSE int signals = -1, console = -1;
 	struct err ignored;
 	bool detach = false;
 	int r = create_from(global, "bulkhead-runtime run", "Creates, starts, waits for and deletes a container.", argc,
-			    argv, &detach, &state, err);
+			    argv, &detach, &console, &state, err);
 
 	if (r)
 		return r;
@@ -275,7 +288,7 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 		return 0;
 	/* Others must be able to signal and look while it runs. */
 	state_unlock(&state);
-	r = commands_wait(state.pid, signals, ret_exit, err);
+	r = commands_wait(state.pid, signals, console, ret_exit, err);
 	if (r == 0)
 		r = state_lock(&state, err);
 	if (r == ERR_NOT_FOUND)

@@ -130,6 +130,7 @@ struct exec_request {
 	const char *cwd;
 	const char *user;
 	const char *preserve;
+	const char *console_socket;
 	bool tty;
 	bool detach;
 };
@@ -165,7 +166,7 @@ static int read_process(const struct exec_request *request, int argc, char **arg
 			r = spec_parse_process(own, text.data, text.len, err);
 	} else {
 		own->process = spec->process;
-		own->process.terminal = false;
+		own->process.terminal = request->tty;
 		own->process.args = (struct spec_strings){(const char **)argv, (size_t)argc};
 		if (request->cwd)
 			own->process.cwd = request->cwd;
@@ -173,8 +174,7 @@ static int read_process(const struct exec_request *request, int argc, char **arg
 		if (r == 0 && request->user)
 			r = read_user(request->user, &own->process.user, err);
 	}
-	if (r == 0 && (request->tty || own->process.terminal))
-		return err_set(err, ERR_INVALID, "exec: a terminal is not supported yet");
+	own->process.terminal = own->process.terminal || request->tty;
 	return r;
 }
 
@@ -183,8 +183,12 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 {
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP_SPEC struct spec spec = {0}, own = {0};
-	CLEANUP_CLOSE int signals = -1;
-	struct enter_options options = {.spec = &spec, .process = &own.process, .argv = global->argv};
+	CLEANUP_CLOSE int signals = -1, console = -1;
+	struct enter_options options = {.spec = &spec,
+					.process = &own.process,
+					.console_socket = request->console_socket,
+					.ret_console = request->detach ? NULL : &console,
+					.argv = global->argv};
 	uint64_t preserve;
 	pid_t pid;
 	int r;
@@ -209,21 +213,21 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	if (r < 0 || request->detach)
 		return r;
 	state_unlock(&state);
-	return commands_wait(pid, signals, ret_exit, err);
+	return commands_wait(pid, signals, console, ret_exit, err);
 }
 
 int commands_exec(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
 	struct exec_request request = {.preserve = "0"};
-	const char *console = NULL;
 	const struct option_row rows[] = {
 		{"process", 'p', "FILE", "the process as JSON", &request.process_file, NULL},
 		{"pid-file", 0, "FILE", "write the process id there", &request.pid_file, NULL},
 		{"cwd", 0, "DIR", "working folder", &request.cwd, NULL},
 		{"user", 'u', "UID[:GID]", "run as", &request.user, NULL},
 		{"preserve-fds", 0, "N", "keep descriptors 3 to 2+N", &request.preserve, NULL},
-		{"console-socket", 0, "SOCKET", "accepted: there are no terminals yet", &console, NULL},
-		{"tty", 't', NULL, "refused: there are no terminals yet", NULL, &request.tty},
+		{"console-socket", 0, "SOCKET", "where the terminal's master end is sent", &request.console_socket,
+		 NULL},
+		{"tty", 't', NULL, "give the program a terminal", NULL, &request.tty},
 		{"detach", 'd', NULL, "do not wait for the end", NULL, &request.detach},
 	};
 	const struct option_command command = {

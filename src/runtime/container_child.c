@@ -13,6 +13,7 @@
 
 #include "base/str.h"
 #include "runtime/channel.h"
+#include "runtime/console.h"
 #include "runtime/container.h"
 #include "runtime/hook.h"
 #include "runtime/launch.h"
@@ -122,7 +123,11 @@ static int build(struct container *container, struct err *err)
 	if (r == 0)
 		r = hook_run(&container->spec->hooks[SPEC_CREATE_CONTAINER], "createContainer", container->state,
 			     STATE_CREATING, err);
-	return r == 0 ? container_seal_root(container, err) : r;
+	if (r == 0)
+		r = container_seal_root(container, err);
+	if (r == 0 && container->console >= 0)
+		r = console_attach(container->root, container->dev, &container->spec->process, container->console, err);
+	return r;
 }
 
 /* From `start` to the program; an error goes to whoever asked for the start. */

@@ -137,6 +137,11 @@ static int make_links(struct container *container)
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(links); i++)
 		if (symlinkat(links[i].target, container->dev, links[i].name) < 0)
 			r = -errno;
+	/* What the terminal gets bound upon. */
+	if (r == 0 && container->console >= 0)
+		r = mknodat(container->dev, "console", S_IFREG | 0600, 0) < 0
+			    ? -errno
+			    : give(container, container->dev, "console", 0, 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(folders); i++) {
 		if (mkdirat(container->dev, folders[i], 0755) < 0)
 			r = -errno;

@@ -18,6 +18,7 @@
 #include "base/fdio.h"
 #include "base/str.h"
 #include "runtime/channel.h"
+#include "runtime/console.h"
 #include "runtime/container.h"
 #include "runtime/executable.h"
 #include "runtime/hook.h"
@@ -25,6 +26,7 @@
 /* What is read before anything is made. */
 struct bundle {
 	int fd;
+	int console; /* where the terminal's master end goes, -1: there is none */
 	char path[4096];
 	struct buf text;
 	struct spec spec;
@@ -34,6 +36,8 @@ static void bundle_done(struct bundle *bundle)
 {
 	if (bundle->fd >= 0)
 		(void)close(bundle->fd);
+	if (bundle->console >= 0)
+		(void)close(bundle->console);
 	buf_done(&bundle->text);
 	spec_done(&bundle->spec);
 }
@@ -54,11 +58,7 @@ static int read_bundle(struct bundle *bundle, const char *path, struct err *err)
 		r = spec_parse(&bundle->spec, bundle->text.data, bundle->text.len, err);
 	if (r < 0)
 		return r;
-	if (!bundle->spec.process.present)
-		return err_set(err, ERR_INVALID, "config.json: process: is missing");
-	if (bundle->spec.process.terminal)
-		return err_set(err, ERR_INVALID, "config.json: process.terminal: is not supported yet");
-	return 0;
+	return bundle->spec.process.present ? 0 : err_set(err, ERR_INVALID, "config.json: process: is missing");
 }
 
 /* Takes the group for the container's only when it is nobody else's. */
@@ -107,6 +107,8 @@ static int give_pipes(const struct container *container, struct err *err)
 	const struct spec_user *user = &container->spec->process.user;
 	uint32_t uid, gid;
 
+	if (container->spec->process.terminal)
+		return 0;
 	if (namespaces_map_id(&container->uids, user->uid, &uid) < 0 ||
 	    namespaces_map_id(&container->gids, user->gid, &gid) < 0)
 		return err_set(err, ERR_INVALID, "config.json: process.user: is not mapped");
@@ -233,6 +235,7 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 	container_init(&container, &bundle->spec, state);
 	container.bundle = take_fd(&bundle->fd);
 	container.preserve_fds = options->preserve_fds;
+	container.console = take_fd(&bundle->console);
 	memcpy(state->bundle, bundle->path, sizeof(state->bundle));
 	if (json_is_object(json_object_get(bundle->spec.json, "annotations")))
 		state->annotations = json_incref(json_object_get(bundle->spec.json, "annotations"));
@@ -252,11 +255,15 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 
 int create_container(int root, const struct create_options *options, struct state *ret_state, struct err *err)
 {
-	CLEANUP(bundle_done) struct bundle bundle = {.fd = -1, .text = buf_of(SPEC_BYTES_MAX)};
+	CLEANUP(bundle_done) struct bundle bundle = {.fd = -1, .console = -1, .text = buf_of(SPEC_BYTES_MAX)};
 	int r = read_bundle(&bundle, options->bundle, err);
 
 	if (r == 0 && !bundle.spec.linux_.namespaces[SPEC_NS_USER].wanted)
 		r = executable_protect(options->argv, err);
+	/* Not before that: it may execute this program again, and a console socket takes one connection. */
+	if (r == 0)
+		r = console_prepare(&bundle.spec.process, options->console_socket, options->ret_console,
+				    &bundle.console, err);
 	if (r == 0)
 		r = state_new(ret_state, root, options->id, err);
 	if (r == 0)

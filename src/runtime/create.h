@@ -10,7 +10,8 @@ struct create_options {
 	const char *id;
 	const char *bundle;         /* the folder of config.json; NULL: the present one */
 	const char *pid_file;       /* NULL: none */
-	const char *console_socket; /* NULL: none */
+	const char *console_socket; /* who gets the terminal's master end; NULL: nobody */
+	int *ret_console; /* else an end for console_receive is left here; NULL when the caller does not stay */
 	int preserve_fds;
 	/*
 	 * The command line to execute again from a write-protected view of the program, for containers without a user

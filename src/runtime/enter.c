@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "runtime/channel.h"
+#include "runtime/console.h"
 #include "runtime/container.h"
 #include "runtime/executable.h"
 #include "runtime/launch.h"
@@ -58,7 +59,9 @@ static int become(struct entry *entry, struct err *err)
 	entry->container.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (entry->container.root < 0)
 		return err_sys(err, -errno, "cannot open the root");
-	return container_confine(&entry->container, err);
+	if (entry->container.console >= 0)
+		r = console_attach(entry->container.root, -1, process, entry->container.console, err);
+	return r < 0 ? r : container_confine(&entry->container, err);
 }
 
 static _Noreturn void run_child(struct entry *entry)
@@ -163,6 +166,9 @@ int enter_container(const struct state *state, const struct enter_options *optio
 	if (!options->spec->linux_.namespaces[SPEC_NS_USER].wanted)
 		r = executable_protect(options->argv, err);
 	container_init(&entry.container, options->spec, NULL);
+	if (r == 0)
+		r = console_prepare(options->process, options->console_socket, options->ret_console,
+				    &entry.container.console, err);
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_sys(err, -errno, "cannot become non-dumpable");
 	if (r == 0)

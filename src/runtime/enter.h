@@ -14,6 +14,8 @@ struct enter_options {
 	const struct spec *spec;            /* the container's */
 	const struct spec_process *process; /* what to run */
 	int preserve_fds;
+	const char *console_socket; /* as in struct create_options */
+	int *ret_console;
 	char *const *argv; /* as in struct create_options */
 };
 

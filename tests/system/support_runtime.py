@@ -12,7 +12,7 @@ import tempfile
 import time
 
 APPLETS = ('sh cat cp dd echo env false free grep head hostname id kill ls mkdir mount nice ps rm sleep stat sync '
-           'tail touch tr true umount uname wc yes').split()
+           'stty tail touch tr true tty umount uname wc yes').split()
 UID_BASE = 1900000000
 NAMESPACES = ('user', 'mount', 'pid', 'network', 'ipc', 'uts', 'cgroup')
 CGROUPS = pathlib.Path('/sys/fs/cgroup')

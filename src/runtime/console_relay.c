@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+#include "runtime/console.h"
+
+/* Bytes on their way in one direction; nothing more is read before they are written. */
+struct flow {
+	int from; /* -1 once it has ended */
+	int to;
+	size_t start, end;
+	char bytes[4096];
+};
+
+struct relay {
+	int master;
+	int signals;
+	pid_t pid;
+	bool raw; /* the caller's terminal was changed */
+	struct termios before;
+	struct flow in, out;
+};
+
+static void copy_size(int master)
+{
+	struct winsize size;
+
+	if (ioctl(0, TIOCGWINSZ, &size) == 0)
+		(void)ioctl(master, TIOCSWINSZ, &size);
+}
+
+static void make_raw(struct relay *relay)
+{
+	struct termios raw;
+
+	if (tcgetattr(0, &relay->before) < 0)
+		return;
+	raw = relay->before;
+	cfmakeraw(&raw);
+	relay->raw = tcsetattr(0, TCSANOW, &raw) == 0;
+}
+
+/* Whoever reads no more, and a pty without processes, end the flow; the child's end is heard of otherwise. */
+static void fill(struct flow *flow)
+{
+	ssize_t n = read(flow->from, flow->bytes, sizeof(flow->bytes));
+
+	if (n > 0) {
+		flow->start = 0;
+		flow->end = (size_t)n;
+	} else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+		flow->from = -1;
+	}
+}
+
+static void drain(struct flow *flow)
+{
+	ssize_t n = write(flow->to, flow->bytes + flow->start, flow->end - flow->start);
+
+	if (n >= 0) {
+		flow->start += (size_t)n;
+	} else if (errno != EINTR && errno != EAGAIN) {
+		flow->start = flow->end;
+		flow->from = -1;
+	}
+}
+
+static struct pollfd interest(const struct flow *flow)
+{
+	if (flow->start < flow->end)
+		return (struct pollfd){.fd = flow->to, .events = POLLOUT};
+	return (struct pollfd){.fd = flow->from, .events = POLLIN};
+}
+
+static void move(struct flow *flow, short events)
+{
+	if (!events)
+		return;
+	if (flow->start < flow->end)
+		drain(flow);
+	else
+		fill(flow);
+}
+
+static void pass_signal(struct relay *relay)
+{
+	struct signalfd_siginfo info;
+
+	if (read(relay->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo == SIGCHLD)
+		return;
+	if (info.ssi_signo == SIGWINCH)
+		copy_size(relay->master);
+	else
+		(void)kill(relay->pid, (int)info.ssi_signo);
+}
+
+/* What the child wrote before its end is still in the pty. */
+static void finish_output(struct relay *relay)
+{
+	while (relay->out.from >= 0) {
+		struct pollfd ready = interest(&relay->out);
+
+		if (relay->out.start == relay->out.end && poll(&ready, 1, 0) <= 0)
+			break;
+		if (relay->out.start < relay->out.end)
+			drain(&relay->out);
+		else
+			fill(&relay->out);
+	}
+}
+
+static int run(struct relay *relay, int *ret_status, struct err *err)
+{
+	while (waitpid(relay->pid, ret_status, WNOHANG) != relay->pid) {
+		struct pollfd fds[3] = {{.fd = relay->signals, .events = POLLIN}};
+
+		fds[1] = interest(&relay->in);
+		fds[2] = interest(&relay->out);
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			return err_sys(err, -errno, "cannot wait for the terminal");
+		if (fds[0].revents)
+			pass_signal(relay);
+		move(&relay->in, fds[1].revents);
+		move(&relay->out, fds[2].revents);
+	}
+	finish_output(relay);
+	return 0;
+}
+
+int console_relay(int master, pid_t pid, int signals, int *ret_exit, struct err *err)
+{
+	struct relay relay = {
+		.master = master,
+		.signals = signals,
+		.pid = pid,
+		.in = {.from = 0, .to = master},
+		.out = {.from = master, .to = 1},
+	};
+	int status, r;
+
+	if (fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return err_sys(err, -errno, "cannot use the terminal");
+	copy_size(master);
+	make_raw(&relay);
+	r = run(&relay, &status, err);
+	if (relay.raw)
+		(void)tcsetattr(0, TCSADRAIN, &relay.before);
+	if (r == 0)
+		*ret_exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return r;
+}
