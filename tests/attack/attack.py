@@ -1,0 +1,246 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Containers that the probes run in, and what of the test's own lies outside for them to reach.
+
+attack.py --runtime PROGRAM --probe PROGRAM [--off LAYER,...]... runs the suite and prints a line of JSON a probe."""
+import argparse
+import ctypes
+import json
+import mmap
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+SECRET = b'BULKHEAD'
+UID_BASE = 1900000000
+GROUPS = pathlib.Path('/sys/fs/cgroup')
+PROCESSES = 40
+MEMORY = 48 << 20
+SPACES = ('user', 'pid', 'network', 'ipc', 'uts', 'cgroup')
+MASKED = ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/proc/acpi', '/proc/sysrq-trigger', '/sys/firmware']
+READONLY = ['/proc/sys', '/proc/bus', '/proc/irq', '/proc/fs']
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """The suite itself could not be run."""
+
+
+def check(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def file_handle(path):
+    """The handle of a file as type:hexadecimal; '' where the file system has none."""
+    class Handle(ctypes.Structure):
+        _fields_ = [('bytes', ctypes.c_uint), ('type', ctypes.c_int), ('data', ctypes.c_ubyte * 128)]
+    handle, mount = Handle(bytes=128), ctypes.c_int()
+    if libc.name_to_handle_at(-100, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0) < 0:
+        return ''
+    return f'{handle.type}:{bytes(handle.data[:handle.bytes]).hex()}'
+
+
+class Outside:
+    """What belongs to the test and to no container: a victim process, a secret file, sockets, shared memory."""
+
+    def __init__(self, folder):
+        self.secret = folder / 'outside' / 'secret'
+        self.secret.parent.mkdir(mode=0o700)
+        self.secret.write_bytes(SECRET)
+        self.secret.chmod(0o600)
+        self.abstract = 'bulkhead-' + secrets.token_hex(8)
+        self.sockets = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)]
+        self.sockets[0].bind('\0' + self.abstract)
+        self.sockets[1].bind(str(folder / 'outside' / 'socket'))
+        for listening in self.sockets:
+            listening.listen(16)
+        self.key = 0x42480000 | int.from_bytes(os.urandom(2), 'big')
+        self.segment = self._segment()
+        self.victim, self.address = self._victim()
+
+    def _segment(self):
+        made = check(libc.shmget(self.key, 4096, 0o1600))
+        libc.shmat.restype = ctypes.c_void_p
+        at = libc.shmat(made, None, 0)
+        ctypes.memmove(at, SECRET, len(SECRET))
+        libc.shmdt(ctypes.c_void_p(at))
+        return made
+
+    @staticmethod
+    def _victim():
+        """A process that waits, and where in its memory the secret is."""
+        memory = mmap.mmap(-1, 4096)
+        memory.write(SECRET)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            while True:
+                signal.pause()
+        return pid, address
+
+    def facts(self):
+        return {'victim': self.victim, 'address': self.address, 'secret': self.secret,
+                'socket': self.secret.parent / 'socket', 'handle': file_handle(self.secret), 'abstract': self.abstract,
+                'network': os.readlink('/proc/self/ns/net'), 'names': os.readlink('/proc/self/ns/uts'),
+                'segment': self.key, 'processes': PROCESSES, 'memory': MEMORY}
+
+    def close(self):
+        os.kill(self.victim, signal.SIGKILL)
+        os.waitpid(self.victim, 0)
+        check(libc.shmctl(self.segment, 0, None))
+        for listening in self.sockets:
+            listening.close()
+
+
+class Attack:
+    """The suite with one runtime: off names the layers that its containers go without."""
+
+    def __init__(self, runtime, probe, off=()):
+        self.runtime = str(runtime)
+        self.off = frozenset(off)
+        where = os.environ.get('ATTACK_DIR', '/var/tmp')
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='bulkhead-attack-', dir=where))
+        self.folder.chmod(0o755)
+        self.parent = 'bht-' + secrets.token_hex(4)
+        self.count = 0
+        self.facts = {}
+        self._make_root(probe)
+        self.outside = Outside(self.folder)
+
+    def _make_root(self, probe):
+        root = self.folder / 'root'
+        for name in ('proc', 'sys', 'dev', 'tmp', 'data', 'volume'):
+            (root / name).mkdir(parents=True)
+        shutil.copy(probe, root / 'probe')
+        (root / 'data' / 'file').write_text('of the image\n')
+        (self.folder / 'volume').mkdir()
+        for path in [root, *root.rglob('*'), self.folder / 'volume']:
+            os.chown(path, UID_BASE, UID_BASE)
+
+    def config(self, *args):
+        """A config.json of a container with every layer but those that are off."""
+        spaces = [{'type': kind} for kind in SPACES if kind not in self.off]
+        made = {
+            'ociVersion': '1.2.0',
+            'process': {'user': {'uid': 0, 'gid': 0}, 'args': [str(word) for word in args], 'cwd': '/', 'env': []},
+            'root': {'path': str(self.folder / 'root'), 'readonly': 'readonly' not in self.off},
+            'mounts': self._mounts(),
+            'linux': {'namespaces': [{'type': 'mount'}] + spaces, 'cgroupsPath': f'/{self.parent}/c{self.count}',
+                      'maskedPaths': [] if 'masks' in self.off else MASKED,
+                      'readonlyPaths': [] if 'readonly' in self.off else READONLY, 'resources': {}},
+        }
+        if 'user' not in self.off:
+            maps = [{'containerID': 0, 'hostID': UID_BASE, 'size': 65536}]
+            made['linux'].update(uidMappings=maps, gidMappings=maps)
+        if 'limits' not in self.off:
+            made['linux']['resources'] = {'memory': {'limit': MEMORY, 'swap': MEMORY}, 'pids': {'limit': PROCESSES}}
+        if 'devices' in self.off:
+            made['linux']['resources']['devices'] = [{'allow': True, 'access': 'rwm'}]
+        return made
+
+    def _mounts(self):
+        plain = ['nosuid', 'noexec', 'nodev']
+        shared = 'rw' if 'readonly' in self.off else 'ro'
+        return [
+            {'destination': '/proc', 'type': 'proc', 'source': 'proc'},
+            {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'mode=755', 'size=64k']},
+            {'destination': '/dev/pts', 'type': 'devpts', 'source': 'devpts',
+             'options': ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620']},
+            {'destination': '/dev/shm', 'type': 'tmpfs', 'source': 'shm', 'options': plain + ['mode=1777', 'size=8m']},
+            {'destination': '/sys', 'type': 'sysfs', 'source': 'sysfs', 'options': plain + [shared]},
+            {'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': [shared]},
+            {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['mode=1777', 'size=16m']},
+            {'destination': '/volume', 'type': 'bind', 'source': str(self.folder / 'volume'), 'options': ['bind']},
+        ]
+
+    def call(self, *words, **more):
+        """Runs the runtime; returns the finished process."""
+        environment = dict(os.environ, BULKHEAD_LAYERS_OFF=','.join(sorted(self.off)))
+        more = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, **more}
+        return subprocess.run([self.runtime, '--root', str(self.folder / 'state'), *map(str, words)], text=True,
+                              timeout=120, check=False, env=environment, **more)
+
+    def bundle(self, config):
+        self.count += 1
+        folder = self.folder / f'b{self.count}'
+        folder.mkdir()
+        config['linux']['cgroupsPath'] = f'/{self.parent}/c{self.count}'
+        (folder / 'config.json').write_text(json.dumps(config))
+        return folder
+
+    def run(self, config, **more):
+        """`run` of a container to its end."""
+        folder = self.bundle(config)
+        return self.call('run', '--bundle', folder, f'c{self.count}', **more)
+
+    def words(self, *names):
+        """The command line that runs these probes inside, or all."""
+        facts = dict(self.outside.facts(), **self.facts)
+        return ['/probe', 'run', *names, *(f'{key}={value}' for key, value in facts.items())]
+
+    def inside(self, *names, config=None, **more):
+        """Tries the named probes, or all, in one container; [{'name', 'result', 'error'}]."""
+        config = config or self.config()
+        config['process']['args'] = self.words(*names)
+        done = self.run(config, **more)
+        if done.returncode:
+            raise Failure(f'the probe ended with {done.returncode}: {done.stdout}{done.stderr}')
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def close(self):
+        state = self.folder / 'state'
+        for path in state.glob('*') if state.exists() else []:
+            self.call('delete', '--force', path.name)
+        for group in [*GROUPS.glob(f'*/{self.parent}'), GROUPS / self.parent]:
+            if group.exists():
+                remove_group(group)
+        self.outside.close()
+        shutil.rmtree(self.folder)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def remove_group(group):
+    for below in [path for path in group.glob('*/') if path.is_dir()] + [group]:
+        end = time.monotonic() + 5
+        while (below / 'cgroup.procs').read_text() and time.monotonic() < end:
+            time.sleep(0.01)
+        below.rmdir()
+
+
+def listed(probe):
+    """[{'name', 'about', 'shape'}] of the program's probes."""
+    return [json.loads(line) for line in subprocess.check_output([probe, 'list'], text=True).splitlines()]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--runtime', required=True)
+    parser.add_argument('--probe', required=True)
+    parser.add_argument('--off', action='append', default=[])
+    options = parser.parse_args()
+    for row in options.off or ['']:
+        off = [word for word in row.split(',') if word]
+        with Attack(options.runtime, options.probe, off) as attack:
+            for result in attack.inside():
+                print(json.dumps(dict(result, off=off)), flush=True)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

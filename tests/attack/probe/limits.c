@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Resources beyond the container's limits. */
+#include "probe.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TOO_MANY 512
+
+static int fork_bomb(const struct facts *facts)
+{
+	unsigned int wanted = facts->processes + 8, count = 0;
+	pid_t pids[TOO_MANY];
+	int error = 0;
+
+	if (facts->processes == 0 || wanted > TOO_MANY)
+		return PROBE_INAPPLICABLE;
+	while (count < wanted) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+			while (true)
+				(void)pause();
+		}
+		if (pid < 0) {
+			error = errno;
+			break;
+		}
+		pids[count++] = pid;
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		(void)kill(pids[i], SIGKILL);
+		(void)waitpid(pids[i], NULL, 0);
+	}
+	return -error;
+}
+
+/* Makes this process the one that is killed when memory runs out. */
+static void be_first(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, "1000", 4) == 4)
+		(void)close(fd);
+}
+
+static int memory_hog(const struct facts *facts)
+{
+	size_t len = facts->memory + facts->memory / 4;
+	char *at;
+
+	if (facts->memory == 0)
+		return PROBE_INAPPLICABLE;
+	be_first();
+	at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	for (size_t i = 0; i < len; i += 4096)
+		at[i] = 1;
+	return 0;
+}
+
+/* Memory that belongs to no process: the pages of an unnamed file. */
+static int file_hog(const struct facts *facts)
+{
+	static const char block[65536] = "x";
+	int fd = memfd_create("hog", MFD_CLOEXEC);
+
+	if (facts->memory == 0)
+		return PROBE_INAPPLICABLE;
+	be_first();
+	for (uint64_t done = 0; done < facts->memory + facts->memory / 4; done += sizeof(block))
+		if (fd < 0 || write(fd, block, sizeof(block)) < 0)
+			return -errno;
+	return 0;
+}
+
+#define LIMITS "exhaustion"
+
+static const struct probe probes[] = {
+	{"fork_bomb", LIMITS, "fork bomb", fork_bomb},
+	{"memory_hog", LIMITS, "memory", memory_hog},
+	{"file_hog", LIMITS, "memory of files", file_hog},
+};
+
+const struct probe_list probe_limits = {probes, sizeof(probes) / sizeof(probes[0])};
