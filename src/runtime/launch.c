@@ -147,8 +147,23 @@ static const char *path_of(char *const *env)
 	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
+/* What is tried on each path the program may have: 0 ends the search. */
+typedef int (*launch_try_fn)(const char *path, char *const *argv, char *const *envp);
+
+static int try_execute(const char *path, char *const *argv, char *const *envp)
+{
+	(void)execve(path, argv, envp);
+	return -errno;
+}
+
+/* What lies relative to the working folder is left for later. */
+static int try_look(const char *path, char *const *argv, char *const *envp)
+{
+	return path[0] != '/' || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : -errno;
+}
+
 /* Tries each folder of PATH; a file that is there but may not be executed counts over one that is not there. */
-static int execute_by_path(char *const *argv, char *const *envp)
+static int try_by_path(launch_try_fn try, char *const *argv, char *const *envp)
 {
 	const char *at = path_of(envp);
 	int worst = -ENOENT;
@@ -159,9 +174,12 @@ static int execute_by_path(char *const *argv, char *const *envp)
 
 		if (snprintf(candidate, sizeof(candidate), "%.*s/%s", len ? (int)len : 1, len ? at : ".", argv[0]) <
 		    (int)sizeof(candidate)) {
-			(void)execve(candidate, argv, envp);
-			if (errno != ENOENT && errno != ENOTDIR)
-				worst = -errno;
+			int r = try(candidate, argv, envp);
+
+			if (r == 0)
+				return 0;
+			if (r != -ENOENT && r != -ENOTDIR)
+				worst = r;
 		}
 		if (!at[len])
 			return worst;
@@ -169,20 +187,19 @@ static int execute_by_path(char *const *argv, char *const *envp)
 	}
 }
 
-static int execute(const struct spec_process *process, struct err *err)
+static int try_program(launch_try_fn try, const struct spec_process *process, struct err *err)
 {
 	static char *const empty[] = {NULL};
 	char *const *argv = (char *const *)process->args.items;
 	char *const *envp = process->env.items ? (char *const *)process->env.items : empty;
-	int r;
+	int r = strchr(argv[0], '/') ? try(argv[0], argv, envp) : try_by_path(try, argv, envp);
 
-	if (strchr(argv[0], '/')) {
-		(void)execve(argv[0], argv, envp);
-		r = -errno;
-	} else {
-		r = execute_by_path(argv, envp);
-	}
-	return err_sys(err, r, "config.json: process.args[0]: cannot execute '%s'", argv[0]);
+	return r == 0 ? 0 : err_sys(err, r, "config.json: process.args[0]: cannot execute '%s'", argv[0]);
+}
+
+int launch_check_program(const struct spec_process *process, struct err *err)
+{
+	return try_program(try_look, process, err);
 }
 
 int launch_execute(const struct launch *launch, struct err *err)
@@ -207,5 +224,5 @@ int launch_execute(const struct launch *launch, struct err *err)
 		return err_sys(err, -errno, "cannot close descriptors");
 	reset_signals();
 	r = seccomp_install(launch->filter, err);
-	return r < 0 ? r : execute(process, err);
+	return r < 0 ? r : try_program(try_execute, process, err);
 }

@@ -23,6 +23,9 @@ int launch_compile_filter(const struct spec *spec, const struct spec_process *pr
 /* Enters the working folder (made when missing) and checks that it lies inside the root. */
 int launch_enter_cwd(const struct spec_process *process, struct err *err) MUST_CHECK;
 
+/* Inside the root, as its root: refuses a program that is not there or that nobody may execute. A look, no promise. */
+int launch_check_program(const struct spec_process *process, struct err *err) MUST_CHECK;
+
 /* Becomes the program. Returns only on error. Landlock, if any, is in force already. */
 int launch_execute(const struct launch *launch, struct err *err) MUST_CHECK;
 

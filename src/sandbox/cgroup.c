@@ -4,10 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <time.h>
 
 #include "base/fdio.h"
@@ -37,6 +39,14 @@ static void read_controllers(char *to, size_t size, char *options)
 	}
 }
 
+/* Something else may have been mounted over a hierarchy since. */
+static bool is_hierarchy(int fd, bool unified)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == (unified ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
+}
+
 static int add_hierarchy(struct cgroup *cgroup, const char *mount, bool unified, char *options)
 {
 	struct cgroup_hierarchy *at = &cgroup->hierarchies[cgroup->count];
@@ -53,6 +63,8 @@ static int add_hierarchy(struct cgroup *cgroup, const char *mount, bool unified,
 	at->mount = open(mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (at->mount < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	if (!is_hierarchy(at->mount, unified))
+		return close(at->mount);
 	at->group = -1;
 	memcpy(at->controllers, controllers, sizeof(controllers));
 	if (unified)

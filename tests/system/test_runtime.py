@@ -88,8 +88,8 @@ def test_bad_ids(runtime, name, message):
 
 def test_program_that_is_missing(runtime):
     done = runtime.run('/bin/nothing')
-    assert done.stderr == ("bulkhead-runtime: container 'c1': config.json: process.args[0]: "
-                           "cannot execute '/bin/nothing': No such file or directory\n")
+    assert done.stderr == ("bulkhead-runtime: config.json: process.args[0]: cannot execute '/bin/nothing': "
+                           'No such file or directory\n')
     assert done.returncode == 4
     assert not runtime.leftovers()
 

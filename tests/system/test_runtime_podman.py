@@ -1,60 +1,195 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another engine as caller: podman with --runtime. It refuses machines with cgroup v1 beside v2, so it does not see the
-v2 tree here. Limits on files and processes are given, for podman's own want to be raised."""
+"""Another engine as caller: podman with --runtime. Nothing may be left of a container after any of these."""
+import json
 import os
 import shutil
-import subprocess
+import stat
 
 import pytest
 
-from support_runtime import CGROUPS, Runtime
+import support_engines
+from support_runtime import wait_until
+
+pytestmark = pytest.mark.seconds(120)
+IMAGE = 'localhost/busybox:latest'
+
+
+@pytest.fixture(scope='module')
+def engine(programs):
+    if not shutil.which('podman'):
+        pytest.skip('podman is not installed')
+    # It forgets the named hierarchy when it removes a pod's group, whatever the runtime.
+    with support_engines.engine(programs / 'bulkhead-runtime', hide_v2=True, foreign='/systemd/libpod_parent/') as made:
+        folder = made.folder
+        made.base = ['podman', '--root', folder / 'p', '--runroot', folder / 'r', '--tmpdir', folder / 't',
+                     '--cgroup-manager', 'cgroupfs', '--events-backend', 'file', '--runtime', made.runtime]
+        made.inside('echo containers:200000:200000 | tee /etc/subuid >/etc/subgid')
+        # The name of an image is made of the path of its layout.
+        (folder / 'busybox').symlink_to(support_engines.busybox_layout())
+        made.ok('tag', made.ok('pull', '--quiet', f'oci:{folder}/busybox:bookworm').strip(), IMAGE)
+        # The groups above all containers' are podman's own and stay.
+        assert run(made, '--rm', IMAGE, 'true').returncode == 0
+        made.remember()
+        yield made
 
 
 @pytest.fixture
-def podman(programs):
-    if not shutil.which('podman'):
-        pytest.skip('podman is not installed')
-    runtime = Runtime(programs / 'bulkhead-runtime')
-    base = ['podman', '--root', str(runtime.folder / 'p'), '--runroot', str(runtime.folder / 'r'), '--tmpdir',
-            str(runtime.folder / 't'), '--cgroup-manager', 'cgroupfs', '--events-backend', 'none',
-            '--runtime', runtime.program]
-    hide = 'umount /sys/fs/cgroup/unified; ' if (CGROUPS / 'unified').exists() else ''
-
-    def call(command, *words):
-        script = hide + 'exec "$@"'
-        private = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh']
-        return subprocess.run([*private, *base, command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              stdin=subprocess.DEVNULL, text=True, timeout=120, check=False,
-                              env=dict(os.environ, HOME=str(runtime.folder)))
-    call.rootfs = str(runtime.folder / 'rootfs')
-    call.limits = ['--network', 'none', '--ulimit', 'nofile=1000:1000', '--ulimit', 'nproc=1000:1000']
-    yield call
-    call('rm', '--all', '--force', '--time', '0')
-    runtime.close()
+def podman(engine):
+    yield engine
+    engine('pod', 'rm', '--all', '--force', '--time', '0')
+    engine('rm', '--all', '--force', '--time', '0')
+    engine.assert_nothing_left()
 
 
-def test_run_with_limits(podman):
-    script = 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max || cat /sys/fs/cgroup/*.max'
-    done = podman('run', *podman.limits, '--rm', '--read-only', '--memory', '64m', '--pids-limit', '20', '--rootfs',
-                  podman.rootfs, '/bin/sh', '-c', f'{script}; touch /x; touch /tmp/x && echo made')
+def run(podman, *words, network='none', **options):
+    return podman('run', '--network', network, '--user', '0', *words, **options)
+
+
+def shell(podman, script, *words, **options):
+    """What a script printed, run as the one program of a container."""
+    done = run(podman, '--rm', *words, IMAGE, 'sh', '-c', script, **options)
     assert done.returncode == 0, done.stderr
-    assert {'67108864', '20', 'made'} <= set(done.stdout.split())
-    assert 'touch: /x: Read-only file system' in done.stderr
+    return done.stdout
 
 
-def test_user_namespace_and_exit_status(podman):
-    subprocess.run(['chown', '-R', '100000:100000', podman.rootfs], check=True)
-    done = podman('run', *podman.limits, '--rm', '--uidmap', '0:100000:65536', '--gidmap', '0:100000:65536', '--rootfs',
-                  podman.rootfs, '/bin/sh', '-c', 'cat /proc/self/uid_map; exit 3')
-    assert (done.returncode, done.stdout.split()) == (3, ['0', '100000', '65536'])
+LIMITS = {
+    'memory.limit_in_bytes memory.max': '67108864',
+    'memory.soft_limit_in_bytes memory.low': '33554432',
+    'memory.swappiness': '30',
+    'pids.max': '20',
+    'cpu.cfs_quota_us': '50000',
+    'cpu.shares': '512',
+    'cpuset.cpus': '0',
+}
 
 
-def test_detached_exec_kill_remove(podman):
-    done = podman('run', *podman.limits, '--detach', '--name', 'box', '--rootfs', podman.rootfs, '/bin/sleep', '1000')
-    assert done.returncode == 0, done.stderr
-    done = podman('exec', 'box', '/bin/sh', '-c', 'echo inside; exit 4')
-    assert (done.returncode, done.stdout) == (4, 'inside\n'), done.stderr
-    assert podman('kill', 'box').returncode == 0
-    done = podman('wait', 'box')
-    assert done.stdout == '137\n'
-    assert podman('rm', 'box').returncode == 0
+def test_limits(podman):
+    files = ' '.join(name.split()[0] for name in LIMITS)
+    script = f'cd /sys/fs/cgroup; for file in {files}; do cat ${{file%%.*}}/$file; done; ulimit -n -u -c'
+    seen = shell(podman, script, '--memory', '64m', '--memory-reservation', '32m', '--memory-swap', '64m',
+                 '--memory-swappiness', '30', '--pids-limit', '20', '--cpus', '0.5', '--cpu-shares', '512',
+                 '--cpuset-cpus', '0', '--ulimit', 'nofile=900:1000', '--ulimit', 'nproc=1000:1000', '--ulimit',
+                 'core=0:0').splitlines()
+    assert seen[:len(LIMITS)] == list(LIMITS.values())
+    assert [line.split()[-1] for line in seen[len(LIMITS):]] == ['900', '1000', '0']
+
+
+def test_privileges_and_files(podman):
+    """One container asked for much at once, looked at from inside."""
+    folder = podman.folder / 'shared'
+    folder.mkdir()
+    (folder / 'file').write_text('of the host')
+    os.mknod(folder / 'device', 0o600 | stat.S_IFCHR, os.makedev(10, 237))
+    profile = podman.folder / 'seccomp.json'
+    profile.write_text(json.dumps({'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [
+        {'names': ['mkdir', 'mkdirat'], 'action': 'SCMP_ACT_ERRNO', 'errnoRet': 95}]}))
+    script = '''hostname; grep -E "^(CapPrm|CapBnd|NoNewPrivs|Seccomp):" /proc/self/status | tr -s "\\t\\n" "  "; echo
+    cat /ro/file; echo; touch /ro/x 2>&1; touch /root-is 2>&1; mkdir /mnt/x 2>&1; cp /ro/file /rw/copy
+    stat -c %a,%T,%t /dev/log; : </dev/log && echo readable; : 2>/dev/null >/dev/log || echo not writable
+    cat /proc/sys/net/ipv4/ip_local_port_range; cat /proc/1/comm; touch /tmp/x && df -m /mnt | tail -1 | tr -s " "
+    echo $VALUE; pwd; umask; id -G'''
+    seen = shell(podman, script, '--hostname', 'foo', '--init', '--read-only', '--cap-drop', 'all', '--cap-add',
+                 'net_admin', '--security-opt', 'no-new-privileges', '--security-opt', f'seccomp={profile}',
+                 '--tmpfs', '/mnt:size=1m', '--sysctl', 'net.ipv4.ip_local_port_range=2000 3000', '--device',
+                 f'{folder}/device:/dev/log:r', '--volume', f'{folder}:/ro:ro,z', '--volume', f'{folder}:/rw:Z',
+                 '--env', 'VALUE=given', '--workdir', '/tmp', '--umask', '0027', '--group-add', '77').splitlines()
+    assert seen == [
+        'foo', 'CapPrm: 0000000000001000 CapBnd: 0000000000001000 NoNewPrivs: 1 Seccomp: 2 ', 'of the host',
+        'touch: /ro/x: Read-only file system', 'touch: /root-is: Read-only file system',
+        "mkdir: can't create directory '/mnt/x': Operation not supported", '600,ed,a', 'readable', 'not writable',
+        '2000\t3000', 'podman-init', 'none 1 0 1 0% /mnt', 'given', '/tmp', '0027', '0 77']
+    assert (folder / 'copy').read_text() == 'of the host'
+
+
+def test_user_namespaces(podman):
+    assert shell(podman, 'cat /proc/self/uid_map; stat -c %u /bin/busybox', '--userns', 'auto:size=1024').split() == [
+        '0', '200000', '1024', '0']
+    seen = shell(podman, 'cat /proc/self/uid_map /proc/self/gid_map; touch /x && stat -c %u:%g /x /proc', '--uidmap',
+                 '0:100000:65536', '--gidmap', '0:110000:65536', '--read-only=false').split()
+    assert seen == ['0', '100000', '65536', '0', '110000', '65536', '0:0', '65534:65534']
+
+
+def test_exit_statuses(podman):
+    """What podman tells apart by the runtime's error and the program's end."""
+    assert run(podman, '--rm', IMAGE, 'sh', '-c', 'exit 3').returncode == 3
+    done = run(podman, '--rm', IMAGE, '/nonexistent')
+    assert (done.returncode, 'No such file or directory' in done.stderr) == (127, True), done.stderr
+    done = run(podman, '--rm', IMAGE, '/etc/passwd')
+    assert (done.returncode, 'ermission denied' in done.stderr) == (126, True), done.stderr
+    seen = run(podman, '--rm', '--interactive', IMAGE, 'cat', stdin=None, input='through a pipe')
+    assert (seen.returncode, seen.stdout) == (0, 'through a pipe')
+
+
+def test_life(podman):
+    run(podman, '--detach', '--name', 'box', '--health-cmd', 'test -e /tmp/well', '--health-interval', 'disable',
+        '--memory', '64m', IMAGE, 'sh', '-c', 'trap "echo caught" USR1; echo hello; while :; do sleep 0.1; done')
+    wait_until(lambda: podman.ok('logs', 'box') == 'hello\n')
+    lines = podman.ok('top', 'box', 'pid', 'user', 'args').splitlines()
+    assert lines[0].split() == ['PID', 'USER', 'COMMAND'] and lines[1].split()[:3] == ['1', 'root', 'sh']
+    stats = json.loads(podman.ok('stats', '--no-stream', '--format', 'json', 'box'))[0]
+    assert stats['name'] == 'box' and int(stats['pids']) >= 1 and '67.11MB' in stats['mem_usage']
+    assert podman('healthcheck', 'run', 'box').returncode == 1
+    done = podman('exec', '--user', '1000', '--workdir', '/tmp', '--env', 'A=b', 'box', 'sh', '-c',
+                  'id -u; pwd; echo $A; touch well; exit 4')
+    assert (done.returncode, done.stdout.split()) == (4, ['1000', '/tmp', 'b'])
+    assert podman('healthcheck', 'run', 'box').returncode == 0
+    done = podman('exec', 'box', '/nonexistent')
+    assert done.returncode == 127, done.stderr
+    podman.ok('kill', '--signal', 'USR1', 'box')
+    wait_until(lambda: podman.ok('logs', 'box') == 'hello\ncaught\n')
+
+
+def test_pause_copy_update_stop(podman):
+    run(podman, '--detach', '--name', 'box', '--memory', '64m', IMAGE, 'sleep', '1000')
+    podman.ok('pause', 'box')
+    assert podman.ok('inspect', '--format', '{{.State.Status}}', 'box') == 'paused\n'
+    podman.ok('unpause', 'box')
+    (podman.folder / 'sent').write_text('sent')
+    podman.ok('cp', podman.folder / 'sent', 'box:/tmp/sent')
+    podman.ok('cp', 'box:/tmp/sent', podman.folder / 'back')
+    assert (podman.folder / 'back').read_text() == 'sent'
+    podman.ok('update', '--memory', '100m', '--memory-swap', '200m', '--cpus', '0.2', 'box')
+    files = 'memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us'
+    seen = podman.ok('exec', 'box', 'sh', '-c', f'cd /sys/fs/cgroup; cat {files}').split()
+    assert seen == ['104857600', '20000']
+    done = podman('container', 'checkpoint', 'box')
+    assert done.returncode == 125, done.stdout
+    podman.ok('stop', '--time', '0', 'box')
+    assert podman.ok('inspect', '--format', '{{.State.Status}} {{.State.ExitCode}}', 'box') == 'exited 137\n'
+    podman.ok('start', 'box')
+    podman.ok('rm', '--force', '--time', '0', 'box')
+    done = run(podman, '--name', 'again', '--restart', 'on-failure:2', IMAGE, 'sh', '-c', 'echo once; false')
+    assert done.returncode == 1
+    wait_until(lambda: podman.ok('inspect', '--format', '{{.RestartCount}} {{.State.Status}}', 'again') == '2 exited\n')
+    assert podman.ok('logs', 'again') == 'once\n' * 3
+
+
+def test_pod_and_network(podman):
+    """The infra container holds the namespaces that the others join by path; the bridge is CNI's."""
+    podman.ok('pod', 'create', '--name', 'pod', '--infra-image', IMAGE, '--infra-command', '/bin/sleep 1000')
+    podman.ok('run', '--detach', '--pod', 'pod', '--user', '0', '--name', 'server', IMAGE, 'sh', '-c',
+              'hostname; nc -l -p 2000; nc -l -p 2001')
+    wait_until(lambda: podman.ok('logs', 'server') == 'pod\n')
+    podman.ok('run', '--rm', '--pod', 'pod', IMAGE, 'sh', '-c', 'until echo beside | nc 127.0.0.1 2000; do :; done')
+    address = podman.ok('inspect', '--format', '{{.NetworkSettings.IPAddress}}',
+                        podman.ok('pod', 'inspect', '--format', '{{.InfraContainerID}}', 'pod').strip()).strip()
+    shell(podman, f'until echo across | nc {address} 2001; do :; done', network='bridge')
+    wait_until(lambda: podman.ok('logs', 'server') == 'pod\nbeside\nacross\n')
+    podman.ok('pod', 'pause', 'pod')
+    podman.ok('pod', 'unpause', 'pod')
+    podman.ok('pod', 'stop', '--time', '0', 'pod')
+    podman.ok('pod', 'rm', 'pod')
+
+
+def test_host_namespaces(podman):
+    """Namespaces of the host where the caller says so."""
+    script = 'for name in net uts ipc; do readlink /proc/self/ns/$name; done'
+    assert shell(podman, script, '--uts', 'host', '--ipc', 'host', network='host') == podman.inside(script)
+
+
+def test_build(podman):
+    """buildah runs each RUN step as a container of its own."""
+    (podman.folder / 'Dockerfile').write_text(f'FROM {IMAGE}\nUSER 0\nRUN echo built >/built && ls -d /proc/1/root\n')
+    podman.ok('build', '--network', 'none', '--tag', 'made', '--file', podman.folder / 'Dockerfile', podman.folder)
+    done = run(podman, '--rm', 'localhost/made', 'cat', '/built')
+    assert (done.returncode, done.stdout) == (0, 'built\n'), done.stderr

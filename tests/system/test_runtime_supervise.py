@@ -205,7 +205,7 @@ def test_bad_requests_are_named_and_change_nothing(pod):
 
 def test_failing_start_is_reported_and_leaves_nothing(pod, runtime):
     answer = pod.start('a', '/bin/nothing')
-    message = "container 'a-0': config.json: process.args[0]: cannot execute '/bin/nothing': No such file or directory"
+    message = "config.json: process.args[0]: cannot execute '/bin/nothing': No such file or directory"
     assert answer == {'ok': False, 'error': message}
     assert pod.ask(op='status')['containers'] == []
     assert not runtime.leftovers()
