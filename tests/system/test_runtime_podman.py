@@ -85,7 +85,7 @@ def test_privileges_and_files(podman):
         {'names': ['mkdir', 'mkdirat'], 'action': 'SCMP_ACT_ERRNO', 'errnoRet': 95}]}))
     script = '''hostname; grep -E "^(CapPrm|CapBnd|NoNewPrivs|Seccomp):" /proc/self/status | tr -s "\\t\\n" "  "; echo
     cat /ro/file; echo; touch /ro/x 2>&1; touch /root-is 2>&1; mkdir /mnt/x 2>&1; cp /ro/file /rw/copy
-    stat -c %a,%T,%t /dev/log; : </dev/log && echo readable; : 2>/dev/null >/dev/log || echo not writable
+    stat -c %a,%T,%t /dev/log; true </dev/log && echo readable; true 2>/dev/null >/dev/log || echo not writable
     cat /proc/sys/net/ipv4/ip_local_port_range; cat /proc/1/comm; touch /tmp/x && df -m /mnt | tail -1 | tr -s " "
     echo $VALUE; pwd; umask; id -G'''
     seen = shell(podman, script, '--hostname', 'foo', '--init', '--read-only', '--cap-drop', 'all', '--cap-add',
