@@ -212,7 +212,6 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 		r = commands_write_pid(request->pid_file, pid, err);
 	if (r < 0 || request->detach)
 		return r;
-	state_unlock(&state);
 	return commands_wait(pid, signals, console, ret_exit, err);
 }
 

@@ -18,6 +18,7 @@
 
 struct entry {
 	const struct enter_options *options;
+	struct state *state;
 	struct container container; /* its spec, mounts and control groups */
 	struct seccomp_program filter;
 	int pidfd; /* of the container's first process */
@@ -82,6 +83,8 @@ static _Noreturn void run_stage(struct entry *entry)
 	struct err err = {0};
 	pid_t pid;
 
+	/* The lock lives as long as one of its descriptors. */
+	state_done(entry->state);
 	if (cgroup_enter_legacy(&entry->container.cgroup, &err) < 0 ||
 	    launch_prepare(entry->options->process, &err) < 0)
 		fail(entry, &err);
@@ -121,6 +124,7 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 	r = channel_expect(ends[0], CHANNEL_PID, &pid, err);
 	while (waitpid(stage, NULL, 0) < 0 && errno == EINTR)
 		;
+	state_unlock(entry->state);
 	/* Silence up to the end of the connection means that the program has replaced the process. */
 	if (r == 0)
 		r = channel_expect(ends[0], CHANNEL_READY, NULL, err);
@@ -134,8 +138,9 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 	return r;
 }
 
-static int prepare(struct entry *entry, const struct state *state, struct err *err)
+static int prepare(struct entry *entry, struct err *err)
 {
+	const struct state *state = entry->state;
 	uint64_t start;
 	int r = cgroup_init(&entry->container.cgroup, state->cgroup, err);
 
@@ -154,9 +159,9 @@ static int prepare(struct entry *entry, const struct state *state, struct err *e
 	return 0;
 }
 
-int enter_container(const struct state *state, const struct enter_options *options, pid_t *ret_pid, struct err *err)
+int enter_container(struct state *state, const struct enter_options *options, pid_t *ret_pid, struct err *err)
 {
-	struct entry entry = {.options = options, .pidfd = -1, .channel = -1};
+	struct entry entry = {.options = options, .state = state, .pidfd = -1, .channel = -1};
 	enum state_status status = state_status_of(state);
 	int r = 0;
 
@@ -172,7 +177,7 @@ int enter_container(const struct state *state, const struct enter_options *optio
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_sys(err, -errno, "cannot become non-dumpable");
 	if (r == 0)
-		r = prepare(&entry, state, err);
+		r = prepare(&entry, err);
 	if (r == 0)
 		r = spawn(&entry, ret_pid, err);
 	seccomp_program_done(&entry.filter);

@@ -19,8 +19,11 @@ struct enter_options {
 	char *const *argv; /* as in struct create_options */
 };
 
-/* Starts it; it is a child of the caller. ERR_INVALID unless the container runs. */
-int enter_container(const struct state *state, const struct enter_options *options, pid_t *ret_pid,
+/*
+ * Starts it; it is a child of the caller. ERR_INVALID unless the container runs. The container's lock is given back as
+ * soon as the process is one of the container: what it does from there on must not keep others from ending it.
+ */
+int enter_container(struct state *state, const struct enter_options *options, pid_t *ret_pid,
 		    struct err *err) MUST_CHECK;
 
 #endif
