@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes added to a running container (ISO-1, ISO-3): confinement, ends, signals, and a container that attacks them."""
+"""Processes added to a running container (ISO-1, ISO-3): confinement, ends, signals, and containers that attack."""
 import os
 import pathlib
 import re
@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support_runtime import Runtime, is_alive, wait_until
+from support_runtime import Runtime, wait_until
 
 
 @pytest.fixture
