@@ -36,17 +36,17 @@ int channel_send_error(int fd, const struct err *err)
 	return send_packet(fd, &packet);
 }
 
-int channel_expect(int fd, enum channel_kind kind, int32_t *ret_value, struct err *err)
+static int receive(int fd, int flags, enum channel_kind kind, int32_t *ret_value, struct err *err)
 {
 	struct channel_packet packet;
 	ssize_t n;
 
 	do
-		n = recv(fd, &packet, sizeof(packet), 0);
+		n = recv(fd, &packet, sizeof(packet), flags);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
+	if (n < 0 && errno != EAGAIN)
 		return err_sys(err, -errno, "cannot hear from the container's process");
-	if (n == 0)
+	if (n <= 0)
 		return err_set(err, -ECONNRESET, "the container's process ended before it was ready");
 	if ((size_t)n != sizeof(packet))
 		return err_set(err, -EPROTO, "the container's process sent something else than expected");
@@ -61,4 +61,14 @@ int channel_expect(int fd, enum channel_kind kind, int32_t *ret_value, struct er
 	if (ret_value)
 		*ret_value = packet.value;
 	return 0;
+}
+
+int channel_expect(int fd, enum channel_kind kind, int32_t *ret_value, struct err *err)
+{
+	return receive(fd, 0, kind, ret_value, err);
+}
+
+int channel_collect(int fd, enum channel_kind kind, int32_t *ret_value, struct err *err)
+{
+	return receive(fd, MSG_DONTWAIT, kind, ret_value, err);
 }

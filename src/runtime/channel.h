@@ -34,4 +34,10 @@ int channel_send_error(int fd, const struct err *err);
  */
 int channel_expect(int fd, enum channel_kind kind, int32_t *ret_value, struct err *err) MUST_CHECK;
 
+/*
+ * The same for a packet from a process that has been waited for: it is there already, or -ECONNRESET. Where a child of
+ * that process holds the other end too, waiting for the packet would have no end.
+ */
+int channel_collect(int fd, enum channel_kind kind, int32_t *ret_value, struct err *err) MUST_CHECK;
+
 #endif

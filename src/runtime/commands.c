@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -112,6 +113,15 @@ static int fill_standard_fds(void)
 	return fd < 0 ? -errno : close(fd);
 }
 
+/* The JSON library would else read /dev/urandom by its path, through a descriptor that is not close-on-exec. */
+static void seed_hashes(void)
+{
+	uint32_t seed = 0;
+
+	memcpy(&seed, (const void *)getauxval(AT_RANDOM), sizeof(seed));
+	json_object_seed(seed | 1);
+}
+
 int commands_main(int argc, char **argv)
 {
 	struct commands_global global = {.root = COMMANDS_DEFAULT_ROOT,
@@ -143,6 +153,7 @@ int commands_main(int argc, char **argv)
 
 	if (r < 0)
 		return 1;
+	seed_hashes();
 	r = options_parse(&command, argc, argv, &first, &err);
 	if (r == 0)
 		r = dispatch(&global, argc - first, argv + first, &status, &err);

@@ -154,16 +154,16 @@ int container_list_mounts(struct container *container, struct err *err)
 
 int container_open_mounts(struct container *container, struct err *err)
 {
-	int r = open_root(container, err);
+	int r = container_list_mounts(container, err);
 
-	if (r == 0)
-		r = container_list_mounts(container, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < container->mount_count; i++)
 		if (open_mount(container, &container->mounts[i], err) < 0)
 			return err_prefix(err, "config.json: mounts[%zu]", i);
-	return container_make_dev(container, err);
+	/* The root comes after the sources of the machine: once it is open nothing is opened by a path any more. */
+	r = open_root(container, err);
+	return r == 0 ? container_make_dev(container, err) : r;
 }
 
 /* Kernel file systems must come to lie where they are named: not through a link the image brought. */

@@ -160,9 +160,9 @@ static int spawn(struct container *container, struct err *err)
 	container->channel = ends[0];
 	if (stage < 0)
 		return err_sys(err, stage, "cannot make a process");
-	r = channel_expect(container->channel, CHANNEL_PID, &container->pid, err);
 	while (waitpid(stage, &status, 0) < 0 && errno == EINTR)
 		;
+	r = channel_collect(container->channel, CHANNEL_PID, &container->pid, err);
 	if (r == 0 && channel_send(container->channel, CHANNEL_GO, 0) < 0)
 		r = err_set(err, -ECONNRESET, "the container's process ended before it was ready");
 	if (r == 0)

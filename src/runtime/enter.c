@@ -72,6 +72,9 @@ static _Noreturn void run_child(struct entry *entry)
 				      .preserve_fds = entry->options->preserve_fds};
 	struct err err = {0};
 
+	/* Only when the parent knows of it: else the program would run though `exec` failed. */
+	if (channel_expect(entry->channel, CHANNEL_GO, NULL, &err) < 0)
+		_exit(1);
 	if (become(entry, &err) == 0)
 		(void)!launch_execute(&launch, &err);
 	fail(entry, &err);
@@ -113,6 +116,7 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 		return r;
 	stage = namespaces_clone(0, cgroup_unified_fd(&entry->container.cgroup));
 	if (stage == 0) {
+		(void)close(ends[0]);
 		entry->channel = ends[1];
 		run_stage(entry);
 	}
@@ -121,10 +125,12 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 		(void)close(ends[0]);
 		return err_sys(err, stage, "cannot make a process");
 	}
-	r = channel_expect(ends[0], CHANNEL_PID, &pid, err);
 	while (waitpid(stage, NULL, 0) < 0 && errno == EINTR)
 		;
 	state_unlock(entry->state);
+	r = channel_collect(ends[0], CHANNEL_PID, &pid, err);
+	if (r == 0 && channel_send(ends[0], CHANNEL_GO, 0) < 0)
+		r = err_set(err, -ECONNRESET, "the process ended before it was ready");
 	/* Silence up to the end of the connection means that the program has replaced the process. */
 	if (r == 0)
 		r = channel_expect(ends[0], CHANNEL_READY, NULL, err);
