@@ -2,8 +2,9 @@
 """bulkhead-runtime beside crun and runc: the same bundle, in turns, so that what else the machine does meets all alike.
 
 `run_hardened` is /bin/true with a user namespace and six others, limits for processor, memory and processes, and a
-filter of all calls of the built-in profile; ours adds Landlock. `sparse` leaves 200 ms between starts, as in real life:
-there the kernel's grace periods show that back-to-back starts share."""
+filter of all calls of the built-in profile; ours adds Landlock. `run_joined_netns` joins a network namespace that is
+there. `sparse` leaves 200 ms between starts, as in real life: there the kernel's grace periods show that back-to-back
+starts share. State folders lie in memory, as /run does. Times are those of the spawned process alone."""
 import json
 import os
 import pathlib
@@ -13,10 +14,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-ROUNDS = int(os.environ.get('BULKHEAD_BENCH_ROUNDS', '40'))
+ROUNDS = int(os.environ.get('BULKHEAD_BENCH_ROUNDS', '100'))
 CAPABILITIES = ('bounding', 'effective', 'permitted', 'inheritable', 'ambient')
 NAMESPACES = ('pid', 'network', 'ipc', 'uts', 'mount', 'cgroup', 'user')
 
@@ -28,7 +30,7 @@ def allowed_calls():
     return re.findall(r'"(\w+)"', table) + ['clone', 'socket', 'socketpair', 'ioctl', 'setsockopt', 'personality']
 
 
-def config(root, *args, netns=None):
+def config(root, *args, netns=None, group='box'):
     mounts = [{'destination': '/proc', 'type': 'proc', 'source': 'proc', 'options': ['nosuid', 'noexec', 'nodev']},
               {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'mode=755']},
               {'destination': '/dev/pts', 'type': 'devpts', 'source': 'devpts',
@@ -43,7 +45,7 @@ def config(root, *args, netns=None):
             'process': {'user': {'uid': 0, 'gid': 0}, 'args': list(args), 'cwd': '/', 'env': ['PATH=/bin'],
                         'noNewPrivileges': True, 'capabilities': {kind: [] for kind in CAPABILITIES}},
             'linux': {'namespaces': spaces, 'uidMappings': ids, 'gidMappings': ids,
-                      'cgroupsPath': '/bulkhead-bench/box',
+                      'cgroupsPath': f'/bulkhead-bench/{group}',
                       'resources': {'memory': {'limit': 64 << 20}, 'pids': {'limit': 64},
                                     'cpu': {'quota': 100000, 'period': 100000}},
                       'maskedPaths': ['/proc/kcore', '/proc/keys', '/proc/timer_list'],
@@ -67,13 +69,18 @@ def make_bundle(folder, *args, **more):
 
 def spend(command):
     """Milliseconds of a command that must succeed."""
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, '/dev/null', os.O_RDWR, 0) for fd in (0, 1)]
     started = time.perf_counter()
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    return 1000 * (time.perf_counter() - started)
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=quiet)
+    _, status = os.waitpid(pid, 0)
+    spent = 1000 * (time.perf_counter() - started)
+    if status:
+        raise subprocess.CalledProcessError(status, command)
+    return spent
 
 
 def in_turns(commands, rounds=ROUNDS, pause=0.0, before=None):
-    """{name: median milliseconds}"""
+    """{name: sorted milliseconds}"""
     times = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
@@ -81,15 +88,22 @@ def in_turns(commands, rounds=ROUNDS, pause=0.0, before=None):
                 before(name)
             time.sleep(pause)
             times[name].append(spend(command))
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: sorted(found) for name, found in times.items()}
 
 
 def row(name, found, unit='ms'):
-    """Our value beside each peer's; the ratio is to the first, crun."""
+    """Our value beside each peer's; the ratio is to the first."""
     peers = {peer: value for peer, value in found.items() if peer != 'ours'}
     first = next(iter(peers.values()))
-    return {'name': name, 'value': round(found['ours'], 2), 'unit': unit, 'ratio': round(found['ours'] / first, 2),
+    return {'name': name, 'value': round(found['ours'], 2), 'unit': unit, 'ratio': round(found['ours'] / first, 3),
             'peer': ', '.join(f'{peer} {value:.2f}' for peer, value in peers.items())}
+
+
+def times_row(name, found):
+    """The medians, and beside them each one's 99th of 100."""
+    made = row(name, {who: statistics.median(times) for who, times in found.items()})
+    late = row(name, {who: times[int(0.99 * (len(times) - 1))] for who, times in found.items()})
+    return {**made, 'p99': late['value'], 'p99_ratio': late['ratio'], 'p99_peer': late['peer']}
 
 
 def peak_memory(command):
@@ -106,9 +120,12 @@ class Bench:
         ours = os.environ['BULKHEAD_BUILD'] + '/src/runtime/bulkhead-runtime'
         peers = {name: shutil.which(name, path='/usr/bin:/usr/sbin') for name in ('crun', 'runc')}
         self.programs = {'ours': ours, **{name: path for name, path in peers.items() if path}}
+        self.state = folder / 'state'
+        self.state.mkdir()
+        subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', self.state], check=True)
 
     def commands(self, *words):
-        return {name: [path, '--root', str(self.folder / name), *words] for name, path in self.programs.items()}
+        return {name: [path, '--root', str(self.state / name), *words] for name, path in self.programs.items()}
 
     def each(self, name, *words):
         return subprocess.run(self.commands(*words)[name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -130,23 +147,93 @@ class Bench:
             time.sleep(0.05)
         return in_turns(self.commands('delete', 'gone'), rounds=ROUNDS // 2, before=stopped)
 
+    def joined_rows(self):
+        holder = subprocess.Popen(['unshare', '--net', 'sleep', '1000'])
+        try:
+            time.sleep(0.2)
+            bundle = make_bundle(self.folder / 'joined', '/bin/true', netns=f'/proc/{holder.pid}/ns/net')
+            run = self.commands('run', '--bundle', bundle, 'bench')
+            yield times_row('run_joined_netns', in_turns(run))
+            yield times_row('run_joined_netns sparse', in_turns(run, rounds=ROUNDS // 3, pause=0.2))
+        finally:
+            holder.kill()
+            holder.wait()
+
+    def rate(self, name, starts=100):
+        """Starts in a second by two who start one after the other."""
+        def work(number):
+            for _ in range(starts // 2):
+                spend(self.commands('run', '--bundle', str(self.folder / f'rate{number}'), f'rate{number}')[name])
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+        started = time.perf_counter()
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        return starts / (time.perf_counter() - started)
+
+    def rate_row(self):
+        for number in range(2):
+            make_bundle(self.folder / f'rate{number}', '/bin/true', group=f'rate{number}')
+        rounds = [{name: self.rate(name) for name in self.programs} for _ in range(3)]
+        return {name: statistics.median(one[name] for one in rounds) for name in self.programs}
+
+    def version_row(self):
+        source, trivial = self.folder / 'trivial.c', self.folder / 'trivial'
+        source.write_text('int main(void)\n{\n\treturn 0;\n}\n')
+        subprocess.run(['cc', '-O2', '-static', '-o', trivial, source], check=True)
+        versions = {name: [path, '--version'] for name, path in self.programs.items()}
+        return in_turns({'ours': versions.pop('ours'), 'a trivial static program': [str(trivial)], **versions})
+
+    def mounts(self, name, bundle):
+        self.each(name, 'run', '--detach', '--bundle', bundle, 'mounts')
+        shown = subprocess.run(self.commands('state', 'mounts')[name], text=True, capture_output=True, check=True)
+        pid = json.loads(shown.stdout)['pid']
+        count = len(pathlib.Path(f'/proc/{pid}/mountinfo').read_text().splitlines())
+        self.each(name, 'delete', '--force', 'mounts')
+        return count
+
     def rows(self):
         true = make_bundle(self.folder / 'true', '/bin/true')
         sleep = make_bundle(self.folder / 'sleep', '/bin/sleep', '1000')
+        full = make_bundle(self.folder / 'full', '/bin/sleep', '1000')
+        complete(pathlib.Path(full) / 'config.json')
         run = self.commands('run', '--bundle', true, 'bench')
-        yield row('run_hardened', in_turns(run))
-        yield row('run_hardened sparse', in_turns(run, rounds=ROUNDS // 3, pause=0.2))
-        yield row('exec_hardened', self.exec_row(sleep))
-        yield row('delete', self.delete_row(true))
-        yield row('version', in_turns({name: [path, '--version'] for name, path in self.programs.items()}))
+        yield times_row('run_hardened', in_turns(run))
+        yield times_row('run_hardened sparse', in_turns(run, rounds=ROUNDS // 3, pause=0.2))
+        yield from self.joined_rows()
+        yield row('rate_p2', self.rate_row(), 'starts/s')
+        yield times_row('exec_hardened', self.exec_row(sleep))
+        yield times_row('delete', self.delete_row(true))
+        yield times_row('version', self.version_row())
+        yield row('size', {'ours': os.path.getsize(self.programs['ours']) / 1e6,
+                           'crun': os.path.getsize(self.programs['crun']) / 1e6}, 'MB')
         yield row('peak_memory', {name: peak_memory(command) for name, command in run.items()}, 'KiB')
+        yield row('mounts', {name: self.mounts(name, full) for name in self.programs}, 'mounts')
+
+
+def complete(path):
+    """Mounts and paths as the engines of the field write them."""
+    spec = json.loads(path.read_text())
+    spec['mounts'] += [{'destination': '/sys', 'type': 'sysfs', 'source': 'sysfs',
+                        'options': ['nosuid', 'noexec', 'nodev', 'ro']},
+                       {'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup',
+                        'options': ['nosuid', 'noexec', 'nodev', 'relatime', 'ro']}]
+    spec['linux']['maskedPaths'] = ['/proc/acpi', '/proc/asound', '/proc/kcore', '/proc/keys', '/proc/latency_stats',
+                                    '/proc/timer_list', '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi',
+                                    '/sys/firmware', '/sys/devices/virtual/powercap']
+    spec['linux']['readonlyPaths'] = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
+    path.write_text(json.dumps(spec))
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix='bench-', dir='/var/tmp') as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)
-        results = list(Bench(folder).rows())
+        try:
+            results = list(Bench(folder).rows())
+        finally:
+            subprocess.run(['umount', folder / 'state'], check=True)
     for group in pathlib.Path('/sys/fs/cgroup').glob('*/bulkhead-bench'):
         # What the uncovered folder of the v2 tree got is plain files.
         if not os.path.ismount(group.parent):
