@@ -17,15 +17,30 @@ struct spec_block {
 
 #define ITEMS_MAX 16384
 
+/* "linux.mounts[3].options" */
+static void spell_way(const struct spec_reader *reader, char *to, size_t size)
+{
+	size_t used = 0;
+
+	to[0] = '\0';
+	for (size_t i = 0; i < reader->depth && used < size; i++) {
+		const struct spec_step *step = &reader->way[i];
+
+		used += (size_t)(step->name ? snprintf(to + used, size - used, "%s%.100s", i ? "." : "", step->name)
+					    : snprintf(to + used, size - used, "[%zu]", step->index));
+	}
+}
+
 int spec_read_fail(struct spec_reader *reader, int code, const char *format, ...)
 {
-	char text[400];
+	char text[400], way[512];
 	va_list args;
 
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	return err_set(reader->err, code, "%s: %s%s%s", reader->file, reader->path, reader->path_len ? ": " : "", text);
+	spell_way(reader, way, sizeof(way));
+	return err_set(reader->err, code, "%s: %s%s%s", reader->file, way, way[0] ? ": " : "", text);
 }
 
 static const char *type_word(const json_t *value)
@@ -66,19 +81,21 @@ void *spec_read_alloc(struct spec_reader *reader, size_t bytes)
 	return block->bytes;
 }
 
-int spec_read_member(struct spec_reader *reader, const char *name, const json_t *value, spec_read_fn read, void *to)
+static int read_step(struct spec_reader *reader, struct spec_step step, const json_t *value, spec_read_fn read, void *to)
 {
-	size_t before = reader->path_len;
-	size_t room = sizeof(reader->path) - before;
-	bool dot = before && name[0] != '[';
-	int n = snprintf(reader->path + before, room, "%s%.100s", dot ? "." : "", name);
 	int r;
 
-	reader->path_len = (size_t)n < room ? before + (size_t)n : sizeof(reader->path) - 1;
+	if (reader->depth == ARRAY_SIZE(reader->way))
+		return spec_read_fail(reader, ERR_INVALID, "is nested too deeply");
+	reader->way[reader->depth++] = step;
 	r = read(reader, value, to);
-	reader->path_len = before;
-	reader->path[before] = '\0';
+	reader->depth--;
 	return r;
+}
+
+int spec_read_member(struct spec_reader *reader, const char *name, const json_t *value, spec_read_fn read, void *to)
+{
+	return read_step(reader, (struct spec_step){.name = name}, value, read, to);
 }
 
 int spec_read_object(struct spec_reader *reader, const json_t *value, const struct spec_field *fields, size_t count,
@@ -125,10 +142,8 @@ int spec_read_array(struct spec_reader *reader, const json_t *value, size_t size
 	if (!list->items)
 		return spec_read_fail(reader, -ENOMEM, "no memory");
 	for (size_t i = 0; i < count; i++) {
-		char index[32];
-
-		(void)snprintf(index, sizeof(index), "[%zu]", i);
-		r = spec_read_member(reader, index, json_array_get(value, i), read, (char *)list->items + i * size);
+		r = read_step(reader, (struct spec_step){.index = i}, json_array_get(value, i), read,
+			      (char *)list->items + i * size);
 		if (r < 0)
 			return r;
 		list->count = i + 1;

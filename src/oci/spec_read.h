@@ -10,12 +10,19 @@
 #member, reader, offsetof(type, member), false \
 	}
 
+/* One step of the way to a value: the member's name, or NULL and the item's index. */
+struct spec_step {
+	const char *name;
+	size_t index;
+};
+
+/* The way is spelled out for errors alone: nearly all of a profile's many values have none. */
 struct spec_reader {
 	struct spec *spec;
 	struct err *err;
 	const char *file; /* what errors begin with: "config.json" */
-	size_t path_len;
-	char path[512];
+	size_t depth;
+	struct spec_step way[16];
 };
 
 typedef int (*spec_read_fn)(struct spec_reader *reader, const json_t *value, void *to);
@@ -41,7 +48,7 @@ int spec_read_object(struct spec_reader *reader, const json_t *value, const stru
 int spec_read_array(struct spec_reader *reader, const json_t *value, size_t size, size_t most, spec_read_fn read,
 		    void *to) MUST_CHECK;
 
-/* Calls read for one member or item with the path extended by its name. */
+/* Calls read for one member with the way extended by its name. */
 int spec_read_member(struct spec_reader *reader, const char *name, const json_t *value, spec_read_fn read,
 		     void *to) MUST_CHECK;
 
