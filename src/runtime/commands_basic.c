@@ -56,6 +56,15 @@ int commands_open(const struct commands_global *global, const char *id, bool *re
 	return state_load(ret_state, root, id, ret_broken, err);
 }
 
+/* What is started later unblocks them for itself. */
+static void hold_signals(void)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
 static int create_from(const struct commands_global *global, const char *program, const char *summary, int argc,
 		       char **argv, bool *detach, int *ret_console, struct state *ret_state, struct err *err)
 {
@@ -88,6 +97,8 @@ static int create_from(const struct commands_global *global, const char *program
 	options.preserve_fds = (int)count;
 	options.id = argv[first];
 	options.ret_console = detach && *detach ? NULL : ret_console;
+	options.start = detach != NULL;
+	options.hold_signals = detach && !*detach ? hold_signals : NULL;
 	r = state_check_id(options.id, err);
 	if (r == 0)
 		r = state_open_root(global->root, true, &root, err);
@@ -220,13 +231,12 @@ int commands_delete(const struct commands_global *global, int argc, char **argv,
 	return create_destroy(&state, err);
 }
 
-/* From here on signals wait in the descriptor. What is started later unblocks them for itself. */
 int commands_hold_signals(int *ret_fd, struct err *err)
 {
 	sigset_t all;
 
+	hold_signals();
 	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	*ret_fd = signalfd(-1, &all, SFD_CLOEXEC);
 	return *ret_fd < 0 ? err_sys(err, -errno, "cannot wait for signals") : 0;
 }
@@ -278,8 +288,6 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 	if (r)
 		return r;
 	r = detach ? 0 : commands_hold_signals(&signals, err);
-	if (r == 0)
-		r = create_start(&state, err);
 	if (r < 0) {
 		(void)!create_destroy(&state, &ignored);
 		return r;

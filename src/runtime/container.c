@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ void container_init(struct container *container, const struct spec *spec, struct
 					.dev = -1,
 					.listener = -1,
 					.channel = -1,
+					.far_end = -1,
 					.console = -1};
 	for (size_t i = 0; i < SPEC_NS_TYPES; i++)
 		container->join[i] = -1;
@@ -92,10 +94,16 @@ static int open_joined(struct container *container, struct err *err)
 	return 0;
 }
 
+/* The reader of config.json keeps lists as long as the kernel's own. */
+static void copy_maps(struct namespaces_map *to, const struct spec_idmaps *from)
+{
+	to->count = from->count < NAMESPACES_MAPS_MAX ? from->count : NAMESPACES_MAPS_MAX;
+	memcpy(to->lines, from->items, to->count * sizeof(*to->lines));
+}
+
 static int open_user(struct container *container, struct err *err)
 {
 	const struct spec_linux *spec = &container->spec->linux_;
-	int r;
 
 	if (!container->own[SPEC_NS_USER]) {
 		if (spec->uid_maps.count || spec->gid_maps.count)
@@ -103,12 +111,15 @@ static int open_user(struct container *container, struct err *err)
 		container->uids = container->gids = everything;
 		return 0;
 	}
-	if (container->join[SPEC_NS_USER] < 0) {
-		r = namespaces_make_user(&spec->uid_maps, &spec->gid_maps, &container->join[SPEC_NS_USER], err);
-		if (r < 0)
-			return r;
-	}
-	return namespaces_read_maps(container->join[SPEC_NS_USER], &container->uids, &container->gids, err);
+	/* A joined one is asked for its maps by a process that is in it. */
+	if (container->join[SPEC_NS_USER] >= 0)
+		return 0;
+	if (spec->uid_maps.count == 0 || spec->gid_maps.count == 0)
+		return err_set(err, ERR_INVALID, "config.json: linux.%s: a new user namespace needs it",
+			       spec->uid_maps.count ? "gidMappings" : "uidMappings");
+	copy_maps(&container->uids, &spec->uid_maps);
+	copy_maps(&container->gids, &spec->gid_maps);
+	return 0;
 }
 
 static int check_names(const struct container *container, struct err *err)
@@ -123,7 +134,7 @@ static int check_names(const struct container *container, struct err *err)
 	return sysctls_check(&spec->linux_.sysctl, container->own, "config.json: linux.sysctl", err);
 }
 
-static int check_user(const struct container *container, struct err *err)
+int container_check_user(const struct container *container, struct err *err)
 {
 	const struct spec_user *user = &container->spec->process.user;
 	uint32_t outside;
@@ -145,5 +156,5 @@ int container_open_namespaces(struct container *container, struct err *err)
 		r = check_names(container, err);
 	if (r == 0)
 		r = open_user(container, err);
-	return r == 0 ? check_user(container, err) : r;
+	return r == 0 && container->join[SPEC_NS_USER] < 0 ? container_check_user(container, err) : r;
 }

@@ -33,8 +33,10 @@ struct container {
 	int groups[CGROUP_HIERARCHIES_MAX]; /* detached views of the container's own groups, -1: none */
 	int listener;                       /* where the created container waits for `start` */
 	int channel;                        /* to the child, or in the child to the parent */
+	int far_end;                        /* while the child is made: the other end of the channel */
 	int console;                        /* the socket of --console-socket, -1: none */
 	int preserve_fds;
+	bool at_once; /* starts without waiting for `start` */
 	pid_t pid;
 };
 
@@ -42,17 +44,33 @@ struct container {
 void container_init(struct container *container, const struct spec *spec, struct state *state);
 void container_done(struct container *container);
 
-/* Opens the namespaces to join, makes the user namespace, reads its maps and checks what the namespaces allow. */
+/* Opens the namespaces to join and checks what the namespaces allow. */
 int container_open_namespaces(struct container *container, struct err *err) MUST_CHECK;
+
+/* Whether the user the process runs as has ids in the user namespace. */
+int container_check_user(const struct container *container, struct err *err) MUST_CHECK;
+
+/* Whether the container gets a new namespace of this type. */
+bool container_makes(const struct container *container, enum spec_namespace_type type);
 
 /* Reads the mounts' options; nothing is opened. What container_confine needs. */
 int container_list_mounts(struct container *container, struct err *err) MUST_CHECK;
 
-/* Parent: clones the root and the sources of bind mounts, maps owners, fills /dev. All by descriptor from here on. */
+/* Parent: clones the root and the sources of bind mounts, makes /dev. All by descriptor from here on. */
 int container_open_mounts(struct container *container, struct err *err) MUST_CHECK;
 
-/* Parent: a detached tmpfs with the device nodes every container has and those of linux.devices. */
+/* Parent: has the mounts that ask for it show the owners of the user namespace. */
+int container_map_owners(struct container *container, struct err *err) MUST_CHECK;
+
+/* Parent: a detached tmpfs; then the device nodes every container has and those of linux.devices in it. */
 int container_make_dev(struct container *container, struct err *err) MUST_CHECK;
+int container_fill_dev(struct container *container, struct err *err) MUST_CHECK;
+
+/*
+ * Parent: makes the container's process, in its namespaces where it enters its groups, says CHANNEL_NAMESPACES and waits
+ * for CHANNEL_GO with the process id; meanwhile does for it what takes the rights of the machine's root.
+ */
+int container_spawn(struct container *container, struct err *err) MUST_CHECK;
 
 /*
  * What a mount of control groups shows, always read-only: in a cgroup namespace the hierarchies from there on, else views
@@ -70,7 +88,7 @@ int container_seal_root(struct container *container, struct err *err) MUST_CHECK
 /* Child, in the sealed root: Landlock from the mounts. */
 int container_confine(const struct container *container, struct err *err) MUST_CHECK;
 
-/* The child's whole life, from before the namespaces to the container's program. */
-_Noreturn void container_stage(struct container *container);
+/* The child's whole life, up to the container's program. */
+_Noreturn void container_child(struct container *container);
 
 #endif

@@ -30,35 +30,30 @@ static void close_parents(struct container *container)
 	(void)close(take_fd(&container->state->dir));
 	(void)close(take_fd(&container->state->root));
 	(void)close(take_fd(&container->bundle));
+	/* Open here, the parent's own end would hide that the parent has ended. */
+	(void)close(container->channel);
+	container->channel = take_fd(&container->far_end);
 }
 
-/*
- * The stage: a process between the parent and the container, never seen from inside. As the machine's root it enters
- * the control groups and the namespaces to join, the user namespace last, and then clones the container's process.
- */
+/* What it does before the parent knows of it: its groups, and the namespaces it was not born in. */
 static int enter(struct container *container, struct err *err)
 {
-	static const enum spec_namespace_type order[] = {
-		SPEC_NS_NETWORK, SPEC_NS_IPC, SPEC_NS_UTS, SPEC_NS_CGROUP, SPEC_NS_TIME, SPEC_NS_PID, SPEC_NS_USER,
-	};
+	static const enum spec_namespace_type types[] = {SPEC_NS_CGROUP, SPEC_NS_NETWORK, SPEC_NS_IPC};
+	uint64_t flags = 0;
 	int r = cgroup_enter_legacy(&container->cgroup, err);
 
-	if (r == 0)
-		r = launch_prepare(&container->spec->process, err);
 	if (r < 0)
 		return r;
-	if (setgroups(0, NULL) < 0)
-		return err_sys(err, -errno, "cannot drop the groups");
-	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
-		if (container->join[order[i]] >= 0 &&
-		    setns(container->join[order[i]], (int)namespaces_flag(order[i])) < 0)
-			return err_sys(err, -errno, "cannot join the %s namespace", spec_namespace_name(order[i]));
-	/* Changing the user namespace may have changed it. */
-	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? err_sys(err, -errno, "cannot become non-dumpable") : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (container_makes(container, types[i]))
+			flags |= namespaces_flag(types[i]);
+	return flags && unshare((int)flags) < 0 ? err_sys(err, -errno, "cannot make the container's namespaces") : 0;
 }
 
 static int become_inner_root(struct container *container, struct err *err)
 {
+	if (setgroups(0, NULL) < 0)
+		return err_sys(err, -errno, "cannot drop the groups");
 	if (container->own[SPEC_NS_USER] && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_sys(err, -errno, "cannot become root of the user namespace");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -78,11 +73,6 @@ static int raise_loopback(struct err *err)
 	return 0;
 }
 
-static bool is_new(const struct container *container, enum spec_namespace_type type)
-{
-	return container->own[type] && container->join[type] < 0;
-}
-
 static int set_names(struct container *container, struct err *err)
 {
 	const struct spec *spec = container->spec;
@@ -91,7 +81,7 @@ static int set_names(struct container *container, struct err *err)
 		return err_sys(err, -errno, "config.json: hostname");
 	if (spec->domainname && spec->domainname[0] && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)
 		return err_sys(err, -errno, "config.json: domainname");
-	return is_new(container, SPEC_NS_NETWORK) ? raise_loopback(err) : 0;
+	return container_makes(container, SPEC_NS_NETWORK) ? raise_loopback(err) : 0;
 }
 
 /* Waits for `start`; whoever else finds the socket and says something different is sent away. */
@@ -112,10 +102,6 @@ static int build(struct container *container, struct err *err)
 {
 	int r = become_inner_root(container, err);
 
-	if (r == 0 && channel_send(container->channel, CHANNEL_NAMESPACES, 0) < 0)
-		_exit(1);
-	if (r == 0)
-		r = channel_expect(container->channel, CHANNEL_GO, NULL, err);
 	if (r == 0)
 		r = set_names(container, err);
 	if (r == 0)
@@ -148,50 +134,56 @@ static int start(struct container *container, const struct seccomp_program *filt
 	return r == 0 ? launch_execute(&launch, err) : r;
 }
 
-static _Noreturn void run_child(struct container *container)
+/* Up to where the parent has done its part. */
+static void await_parent(struct container *container, struct seccomp_program *filter)
+{
+	struct err err = {0};
+	int r;
+
+	close_parents(container);
+	r = enter(container, &err);
+	/* A profile's error is one of `create`. */
+	if (r == 0)
+		r = launch_compile_filter(container->spec, &container->spec->process, filter, &err);
+	if (r < 0)
+		(void)channel_send_error(container->channel, &err);
+	else if (channel_send(container->channel, CHANNEL_NAMESPACES, 0) < 0)
+		_exit(1);
+	/* With an error it stays until the parent, who is busy with this very process, has come to hear it. */
+	if (channel_expect(container->channel, CHANNEL_GO, &container->state->pid, &err) < 0)
+		_exit(1);
+}
+
+/* Where an error of the start goes. */
+static int await_start(struct container *container)
+{
+	struct err ignored;
+	int peer;
+
+	if (container->at_once)
+		return container->channel;
+	/* The parent's end before this word means that `create` did not come to its end: nothing may stay. */
+	if (channel_expect(container->channel, CHANNEL_GO, NULL, &ignored) < 0)
+		_exit(1);
+	(void)close(take_fd(&container->channel));
+	peer = wait_for_start(container);
+	(void)close(take_fd(&container->listener));
+	return peer;
+}
+
+_Noreturn void container_child(struct container *container)
 {
 	struct seccomp_program filter;
 	struct err err = {0};
 	int peer;
 
-	/* The stage names this process to the parent first, through the same socket. */
-	if (channel_expect(container->channel, CHANNEL_GO, NULL, &err) < 0)
-		_exit(1);
-	/* Compiled before the root is sealed, so that a profile's error is one of `create`. */
-	if (launch_compile_filter(container->spec, &container->spec->process, &filter, &err) < 0 ||
-	    build(container, &err) < 0)
+	await_parent(container, &filter);
+	if (build(container, &err) < 0)
 		fail(container, &err);
 	if (channel_send(container->channel, CHANNEL_READY, 0) < 0)
 		_exit(1);
-	/* The parent's end before this word means that `create` did not come to its end: nothing may stay. */
-	if (channel_expect(container->channel, CHANNEL_GO, NULL, &err) < 0)
-		_exit(1);
-	(void)close(take_fd(&container->channel));
-	peer = wait_for_start(container);
-	(void)close(take_fd(&container->listener));
+	peer = await_start(container);
 	(void)start(container, &filter, &err);
 	(void)channel_send_error(peer, &err);
 	_exit(1);
-}
-
-_Noreturn void container_stage(struct container *container)
-{
-	uint64_t flags = CLONE_PARENT;
-	struct err err = {0};
-	pid_t pid;
-
-	close_parents(container);
-	if (enter(container, &err) < 0)
-		fail(container, &err);
-	for (size_t i = 0; i < SPEC_NS_TYPES; i++)
-		if (is_new(container, (enum spec_namespace_type)i))
-			flags |= namespaces_flag((enum spec_namespace_type)i);
-	pid = namespaces_clone(flags, -1);
-	if (pid == 0)
-		run_child(container);
-	if (pid < 0) {
-		(void)err_sys(&err, pid, "cannot make the container's namespaces");
-		fail(container, &err);
-	}
-	_exit(channel_send(container->channel, CHANNEL_PID, pid) < 0);
 }

@@ -164,24 +164,25 @@ int container_make_dev(struct container *container, struct err *err)
 {
 	const char *data[] = {"mode=0755", "size=65536k"};
 	const struct container_mount *asked = dev_mount(container);
-	int r;
 
 	for (size_t i = 0; asked && i < asked->options.data_count; i++)
 		if (str_starts(asked->options.data[i], "size="))
 			data[1] = asked->options.data[i];
-	r = mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &container->dev, err);
-	if (r == 0)
-		r = give(container, container->dev, "", 0, 0);
+	return mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &container->dev,
+			   err);
+}
+
+int container_fill_dev(struct container *container, struct err *err)
+{
+	int r = give(container, container->dev, "", 0, 0);
+
 	if (r == -ERANGE)
 		return err_set(err, ERR_INVALID, "config.json: linux.uidMappings: id 0 is not mapped");
-	if (r == 0)
-		r = make_devices(container, err);
-	else if (err && err->code == 0)
+	if (r < 0)
 		return err_sys(err, r, "cannot fill /dev");
-	if (r == 0) {
-		r = make_links(container);
-		if (r < 0)
-			return err_sys(err, r, "cannot fill /dev");
-	}
-	return r;
+	r = make_devices(container, err);
+	if (r < 0)
+		return r;
+	r = make_links(container);
+	return r < 0 ? err_sys(err, r, "cannot fill /dev") : 0;
 }

@@ -37,25 +37,6 @@ static bool is_cgroup(const struct container_mount *mount)
 	return str_eq(type_of(mount), "cgroup") || str_eq(type_of(mount), "cgroup2");
 }
 
-/* The maps of a bind mount: its own, else those of the container. */
-static int idmap_bind(struct container *container, struct container_mount *mount, struct err *err)
-{
-	const struct spec_mount *spec = mount->spec;
-	CLEANUP_CLOSE int own = -1;
-	int namespace = container->join[SPEC_NS_USER], r;
-
-	if (spec->uid_maps.count || spec->gid_maps.count) {
-		r = namespaces_make_user(&spec->uid_maps, &spec->gid_maps, &own, err);
-		if (r < 0)
-			return r;
-		namespace = own;
-	}
-	if (namespace < 0)
-		return err_set(err, ERR_INVALID, "'idmap' needs a user namespace or uidMappings");
-	r = mountfd_idmap(mount->fd, mount->options.recursive, namespace);
-	return r < 0 ? err_sys(err, r, "cannot map the owners of '%s'", spec->source) : 0;
-}
-
 static int open_bind(struct container *container, struct container_mount *mount, struct err *err)
 {
 	const struct mountfd_options *options = &mount->options;
@@ -82,8 +63,6 @@ static int open_bind(struct container *container, struct container_mount *mount,
 		r = mountfd_set(mount->fd, false, 0, options->clear & ~set & ~(uint64_t)MOUNT_ATTR__ATIME, 0);
 	if (r < 0)
 		return err_sys(err, r, "cannot set the options of '%s'", mount->spec->source);
-	if (options->idmap || mount->spec->uid_maps.count)
-		return idmap_bind(container, mount, err);
 	return 0;
 }
 
@@ -123,15 +102,10 @@ static int open_root(struct container *container, struct err *err)
 			MS_PRIVATE);
 	if (r < 0)
 		return err_sys(err, r, "config.json: root.path: cannot make '%s' private", path);
-	if (!wants_idmap(container))
-		return 0;
-	if (container->join[SPEC_NS_USER] < 0)
+	if (wants_idmap(container) && !container->own[SPEC_NS_USER])
 		return err_set(err, ERR_INVALID, "config.json: annotations.%s: there is no user namespace",
 			       IDMAP_ANNOTATION);
-	r = mountfd_idmap(container->root, false, container->join[SPEC_NS_USER]);
-	return r < 0 ? err_sys(err, r, "config.json: annotations.%s: cannot map the owners of '%s'", IDMAP_ANNOTATION,
-			       path)
-		     : 0;
+	return 0;
 }
 
 int container_list_mounts(struct container *container, struct err *err)
@@ -164,6 +138,50 @@ int container_open_mounts(struct container *container, struct err *err)
 	/* The root comes after the sources of the machine: once it is open nothing is opened by a path any more. */
 	r = open_root(container, err);
 	return r == 0 ? container_make_dev(container, err) : r;
+}
+
+/* The maps of a bind mount: its own, else those of the container. */
+static int idmap_bind(const struct container_mount *mount, int user, struct err *err)
+{
+	const struct spec_mount *spec = mount->spec;
+	CLEANUP_CLOSE int own = -1;
+	int r;
+
+	if (!is_bind(mount) || (!mount->options.idmap && !spec->uid_maps.count))
+		return 0;
+	if (spec->uid_maps.count || spec->gid_maps.count) {
+		r = namespaces_make_user(&spec->uid_maps, &spec->gid_maps, &own, err);
+		if (r < 0)
+			return r;
+	} else if (user < 0) {
+		return err_set(err, ERR_INVALID, "'idmap' needs a user namespace or uidMappings");
+	}
+	r = mountfd_idmap(mount->fd, mount->options.recursive, own >= 0 ? own : user);
+	return r < 0 ? err_sys(err, r, "cannot map the owners of '%s'", spec->source) : 0;
+}
+
+int container_map_owners(struct container *container, struct err *err)
+{
+	CLEANUP_CLOSE int user = -1;
+	char path[64];
+	int r;
+
+	if (container->own[SPEC_NS_USER]) {
+		(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)container->pid);
+		user = open(path, O_RDONLY | O_CLOEXEC);
+		if (user < 0)
+			return err_sys(err, -errno, "cannot open the user namespace");
+	}
+	if (wants_idmap(container)) {
+		r = mountfd_idmap(container->root, false, user);
+		if (r < 0)
+			return err_sys(err, r, "config.json: annotations.%s: cannot map the owners of '%s'",
+				       IDMAP_ANNOTATION, container->spec->root_path);
+	}
+	for (size_t i = 0; i < container->mount_count; i++)
+		if (idmap_bind(&container->mounts[i], user, err) < 0)
+			return err_prefix(err, "config.json: mounts[%zu]", i);
+	return 0;
 }
 
 /* Kernel file systems must come to lie where they are named: not through a link the image brought. */

@@ -101,6 +101,18 @@ static int make_listener(const struct state *state, int *ret_fd, struct err *err
 	return 0;
 }
 
+/* What marks a container as created until its program runs: where `start` comes to, or only the name. */
+static int make_start(struct container *container, struct err *err)
+{
+	const struct state *state = container->state;
+
+	if (!container->at_once)
+		return make_listener(state, &container->listener, err);
+	return mknodat(state->dir, STATE_SOCKET, S_IFREG | 0600, 0) < 0
+		       ? err_sys(err, -errno, "cannot mark the container as created")
+		       : 0;
+}
+
 /* Programs re-open their output as /dev/stdout: pipes must then belong to the user they run as. */
 static int give_pipes(const struct container *container, struct err *err)
 {
@@ -137,37 +149,7 @@ static int prepare(struct container *container, struct err *err)
 		r = container_open_namespaces(container, err);
 	if (r == 0)
 		r = container_open_mounts(container, err);
-	if (r == 0)
-		r = give_pipes(container, err);
-	return r == 0 ? make_listener(state, &container->listener, err) : r;
-}
-
-/* Starts the stage and the container's process, up to where that lives in its namespaces. */
-static int spawn(struct container *container, struct err *err)
-{
-	int ends[2], status, r = channel_pair(ends, err);
-	pid_t stage;
-
-	if (r < 0)
-		return r;
-	stage = namespaces_clone(0, cgroup_unified_fd(&container->cgroup));
-	if (stage == 0) {
-		(void)close(ends[0]);
-		container->channel = ends[1];
-		container_stage(container);
-	}
-	(void)close(ends[1]);
-	container->channel = ends[0];
-	if (stage < 0)
-		return err_sys(err, stage, "cannot make a process");
-	while (waitpid(stage, &status, 0) < 0 && errno == EINTR)
-		;
-	r = channel_collect(container->channel, CHANNEL_PID, &container->pid, err);
-	if (r == 0 && channel_send(container->channel, CHANNEL_GO, 0) < 0)
-		r = err_set(err, -ECONNRESET, "the container's process ended before it was ready");
-	if (r == 0)
-		r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err);
-	return r;
+	return r == 0 ? make_start(container, err) : r;
 }
 
 static int run_host_hooks(struct container *container, struct err *err)
@@ -189,11 +171,73 @@ static int write_pid_file(const char *path, pid_t pid, struct err *err)
 	return fdio_replace_file(AT_FDCWD, path, text, strlen(text), 0644, err);
 }
 
+/* From a process that was told to start: the end of the connection is the program's execution. */
+static int hear_start(const struct state *state, int fd, struct err *err)
+{
+	int r = channel_expect(fd, CHANNEL_READY, NULL, err);
+
+	if (r == -ECONNRESET)
+		return 0;
+	return r < 0 ? err_prefix(err, "container '%s'", state->id) : 0;
+}
+
+/* What follows a start; the specification wants errors of these hooks to be passed over. */
+static int note_start(struct state *state, const struct spec *spec, int r, struct err *err)
+{
+	struct err ignored;
+
+	if (unlinkat(state->dir, STATE_SOCKET, 0) < 0 && errno != ENOENT && r == 0)
+		r = err_sys(err, -errno, "container '%s': cannot note the start", state->id);
+	if (r == 0)
+		(void)!hook_run(&spec->hooks[SPEC_POSTSTART], "poststart", state, STATE_RUNNING, &ignored);
+	return r;
+}
+
+static int let_go(const struct container *container, struct err *err)
+{
+	return channel_send(container->channel, CHANNEL_GO, container->pid) < 0
+		       ? err_set(err, -ECONNRESET, "the container's process ended before it was ready")
+		       : 0;
+}
+
+/* Up to where the process waits to be started. */
+static int finish_create(const struct container *container, const struct create_options *options, struct err *err)
+{
+	int r = let_go(container, err);
+
+	if (r == 0)
+		r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
+	crashpoint("runtime-root-ready");
+	if (r == 0)
+		r = write_pid_file(options->pid_file, container->pid, err);
+	return r == 0 ? let_go(container, err) : r;
+}
+
+/* The process goes on to its program, whose execution closes the connection: this one sleeps until then. */
+static int finish_run(const struct container *container, const struct create_options *options, struct err *err)
+{
+	struct pollfd end = {.fd = container->channel};
+	int r = write_pid_file(options->pid_file, container->pid, err);
+
+	if (r == 0 && options->hold_signals)
+		options->hold_signals();
+	if (r == 0)
+		r = let_go(container, err);
+	if (r < 0)
+		return r;
+	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+		;
+	r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
+	return r == 0 ? hear_start(container->state, container->channel, err) : r;
+}
+
 static int bring_up(struct container *container, const struct create_options *options, struct err *err)
 {
 	struct state *state = container->state;
-	int r = spawn(container, err);
+	int r = container_spawn(container, err);
 
+	if (r == 0)
+		r = give_pipes(container, err);
 	if (r < 0)
 		return r;
 	state->pid = container->pid;
@@ -202,17 +246,12 @@ static int bring_up(struct container *container, const struct create_options *op
 		return err_sys(err, r, "the container's process is gone");
 	r = state_save(state, err);
 	if (r == 0)
+		r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err);
+	if (r == 0)
 		r = run_host_hooks(container, err);
-	if (r == 0 && channel_send(container->channel, CHANNEL_GO, 0) < 0)
-		r = err_set(err, -ECONNRESET, "the container's process ended before it was ready");
-	if (r == 0)
-		r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
-	crashpoint("runtime-root-ready");
-	if (r == 0)
-		r = write_pid_file(options->pid_file, container->pid, err);
-	if (r == 0 && channel_send(container->channel, CHANNEL_GO, 0) < 0)
-		r = err_set(err, -ECONNRESET, "the container's process ended before it was ready");
-	return r;
+	if (r < 0)
+		return r;
+	return container->at_once ? finish_run(container, options, err) : finish_create(container, options, err);
 }
 
 static void undo(struct state *state, pid_t pid)
@@ -235,10 +274,13 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 	container_init(&container, &bundle->spec, state);
 	container.bundle = take_fd(&bundle->fd);
 	container.preserve_fds = options->preserve_fds;
+	container.at_once = options->start;
 	container.console = take_fd(&bundle->console);
 	memcpy(state->bundle, bundle->path, sizeof(state->bundle));
 	if (json_is_object(json_object_get(bundle->spec.json, "annotations")))
 		state->annotations = json_incref(json_object_get(bundle->spec.json, "annotations"));
+	for (size_t i = 0; i < SPEC_HOOK_PHASES; i++)
+		state->hooks |= (unsigned int)(bundle->spec.hooks[i].count > 0) << i;
 	/* Later commands go by what the container was made from, not by what the bundle has become. */
 	r = state_write_file(state, "config.json", bundle->text.data, bundle->text.len, err);
 	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -268,6 +310,11 @@ int create_container(int root, const struct create_options *options, struct stat
 		r = state_new(ret_state, root, options->id, err);
 	if (r == 0)
 		r = build(ret_state, &bundle, options, err);
+	if (r == 0 && options->start) {
+		r = note_start(ret_state, &bundle.spec, 0, err);
+		if (r < 0)
+			undo(ret_state, ret_state->pid);
+	}
 	if (r < 0)
 		state_done(ret_state);
 	return r;
@@ -277,7 +324,6 @@ static int ask_to_start(const struct state *state, struct err *err)
 {
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
-	int r;
 
 	(void)socket_address(state, &address);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
@@ -285,32 +331,24 @@ static int ask_to_start(const struct state *state, struct err *err)
 	if (channel_send(fd, CHANNEL_GO, 0) < 0)
 		return err_sys(err, -EPIPE, "container '%s': cannot reach its process", state->id);
 	crashpoint("runtime-start");
-	r = channel_expect(fd, CHANNEL_READY, NULL, err);
-	/* The program replaced the process, and that closed the connection. */
-	if (r == -ECONNRESET)
-		return 0;
-	return r < 0 ? err_prefix(err, "container '%s'", state->id) : 0;
+	return hear_start(state, fd, err);
 }
 
 int create_start(struct state *state, struct err *err)
 {
 	CLEANUP_SPEC struct spec spec = {0};
 	enum state_status status = state_status_of(state);
-	struct err hook_error;
+	struct err ignored;
 	int r;
 
 	if (status != STATE_CREATED)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be started: it is %s", state->id,
 			       state_status_name(status));
 	r = ask_to_start(state, err);
-	if (unlinkat(state->dir, STATE_SOCKET, 0) < 0 && errno != ENOENT && r == 0)
-		r = err_sys(err, -errno, "container '%s': cannot note the start", state->id);
-	if (r < 0)
-		return r;
-	/* The specification wants errors of these hooks to be passed over. */
-	if (state_load_spec(state, &spec, &hook_error) == 0)
-		(void)!hook_run(&spec.hooks[SPEC_POSTSTART], "poststart", state, STATE_RUNNING, &hook_error);
-	return 0;
+	/* Without its hooks it runs all the same. */
+	if (state_has_hooks(state, SPEC_POSTSTART) && state_load_spec(state, &spec, &ignored) < 0)
+		spec_done(&spec);
+	return note_start(state, &spec, r, err);
 }
 
 static void wait_for_end(pid_t pid)
@@ -354,7 +392,7 @@ int create_destroy(struct state *state, struct err *err)
 	if (r < 0)
 		return r;
 	crashpoint("runtime-delete");
-	if (state->pid && state_load_spec(state, &spec, &ignored) == 0)
+	if (state->pid && state_has_hooks(state, SPEC_POSTSTOP) && state_load_spec(state, &spec, &ignored) == 0)
 		(void)!hook_run(&spec.hooks[SPEC_POSTSTOP], "poststop", state, STATE_STOPPED, &ignored);
 	return state_remove(state, err);
 }

@@ -3,6 +3,8 @@
 #ifndef RUNTIME_CREATE_H
 #define RUNTIME_CREATE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "runtime/state.h"
 
@@ -13,6 +15,8 @@ struct create_options {
 	const char *console_socket; /* who gets the terminal's master end; NULL: nobody */
 	int *ret_console; /* else an end for console_receive is left here; NULL when the caller does not stay */
 	int preserve_fds;
+	bool start;                 /* also starts it, as create_start does */
+	void (*hold_signals)(void); /* with start: called before the program can run; NULL: nothing is */
 	/*
 	 * The command line to execute again from a write-protected view of the program, for containers without a user
 	 * namespace: their root could else write to it through /proc. NULL: such containers are refused.

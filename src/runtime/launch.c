@@ -31,33 +31,34 @@ static struct capability_sets sets_of(const struct spec_process *process)
 }
 
 /* Only the machine's own root raises a hard limit: done before the user namespace is entered. */
-static int raise_limits(const struct spec_rlimits *limits, struct err *err)
+static int raise_limits(pid_t pid, const struct spec_rlimits *limits, struct err *err)
 {
 	for (size_t i = 0; i < limits->count; i++) {
 		const struct spec_rlimit *limit = &limits->items[i];
 		struct rlimit now;
 
-		if (getrlimit((__rlimit_resource_t)limit->resource, &now) < 0)
+		if (prlimit(pid, (__rlimit_resource_t)limit->resource, NULL, &now) < 0)
 			return err_sys(err, -errno, "config.json: process.rlimits[%zu]: %s", i, limit->name);
 		if (limit->hard <= now.rlim_max)
 			continue;
 		now.rlim_max = limit->hard;
-		if (setrlimit((__rlimit_resource_t)limit->resource, &now) < 0)
+		if (prlimit(pid, (__rlimit_resource_t)limit->resource, &now, NULL) < 0)
 			return err_sys(err, -errno, "config.json: process.rlimits[%zu]: cannot raise %s to %llu", i,
 				       limit->name, (unsigned long long)limit->hard);
 	}
 	return 0;
 }
 
-static int set_oom_score(const struct spec_process *process, struct err *err)
+static int set_oom_score(pid_t pid, const struct spec_process *process, struct err *err)
 {
-	char value[16];
+	char value[16], path[64];
 	int fd, r;
 
 	if (!process->has_oom_score_adj)
 		return 0;
 	(void)snprintf(value, sizeof(value), "%d", process->oom_score_adj);
-	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)(pid ? pid : getpid()));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, -errno, "config.json: process.oomScoreAdj");
 	r = fdio_write_all(fd, value, strlen(value));
@@ -69,11 +70,11 @@ static int set_oom_score(const struct spec_process *process, struct err *err)
 	return 0;
 }
 
-int launch_prepare(const struct spec_process *process, struct err *err)
+int launch_prepare(pid_t pid, const struct spec_process *process, struct err *err)
 {
-	int r = raise_limits(&process->rlimits, err);
+	int r = raise_limits(pid, &process->rlimits, err);
 
-	return r == 0 ? set_oom_score(process, err) : r;
+	return r == 0 ? set_oom_score(pid, process, err) : r;
 }
 
 int launch_compile_filter(const struct spec *spec, const struct spec_process *process,

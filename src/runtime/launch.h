@@ -3,6 +3,8 @@
 #ifndef RUNTIME_LAUNCH_H
 #define RUNTIME_LAUNCH_H
 
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "oci/spec.h"
 #include "sandbox/seccomp.h"
@@ -13,8 +15,8 @@ struct launch {
 	int preserve_fds; /* descriptors 3… that stay open */
 };
 
-/* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of the calling process. */
-int launch_prepare(const struct spec_process *process, struct err *err) MUST_CHECK;
+/* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of a process; 0: this one. */
+int launch_prepare(pid_t pid, const struct spec_process *process, struct err *err) MUST_CHECK;
 
 /* Compiles the filter of a spec, or the built-in one. The caller frees it. */
 int launch_compile_filter(const struct spec *spec, const struct spec_process *process,

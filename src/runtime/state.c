@@ -124,12 +124,14 @@ static int read_json(struct state *state, const json_t *json)
 {
 	json_t *annotations = json_object_get(json, "annotations");
 	const json_t *pid = json_object_get(json, "pid"), *start = json_object_get(json, "startTime");
+	const json_t *hooks = json_object_get(json, "hooks");
 
 	if (!json_is_integer(pid) || json_integer_value(pid) < 0 || json_integer_value(pid) > INT32_MAX ||
 	    !json_is_integer(start) || json_integer_value(start) < 0)
 		return -EINVAL;
 	state->pid = (pid_t)json_integer_value(pid);
 	state->start_time = (uint64_t)json_integer_value(start);
+	state->hooks = json_is_integer(hooks) ? (unsigned int)json_integer_value(hooks) : ~0u;
 	if (json_is_object(annotations))
 		state->annotations = json_incref(annotations);
 	if (copy_string(state->bundle, sizeof(state->bundle), json, "bundle") < 0 ||
@@ -193,9 +195,10 @@ int state_write_file(const struct state *state, const char *name, const void *by
 int state_save(const struct state *state, struct err *err)
 {
 	CLEANUP_FREE char *text = NULL;
-	json_t *json = json_pack("{s:i, s:s, s:i, s:I, s:s, s:s, s:s, s:O*}", "version", 1, "id", state->id, "pid",
+	json_t *json = json_pack("{s:i, s:s, s:i, s:I, s:s, s:s, s:s, s:i, s:O*}", "version", 1, "id", state->id, "pid",
 				 (int)state->pid, "startTime", (json_int_t)state->start_time, "bundle", state->bundle,
-				 "cgroup", state->cgroup, "created", state->created, "annotations", state->annotations);
+				 "cgroup", state->cgroup, "created", state->created, "hooks", (int)state->hooks,
+				 "annotations", state->annotations);
 
 	if (json)
 		text = json_dumps(json, JSON_COMPACT);
@@ -279,6 +282,11 @@ json_t *state_to_json(const struct state *state, enum state_status status)
 	if (json && status != STATE_STOPPED && status != STATE_CREATING)
 		(void)json_object_set_new(json, "pid", json_integer(state->pid));
 	return json;
+}
+
+bool state_has_hooks(const struct state *state, enum spec_hook_phase phase)
+{
+	return (state->hooks >> phase & 1) != 0;
 }
 
 int state_load_spec(const struct state *state, struct spec *ret_spec, struct err *err)

@@ -28,6 +28,7 @@ struct state {
 	char bundle[4096];
 	char cgroup[1100];
 	char created[32];
+	unsigned int hooks;  /* bit SPEC_POSTSTART and the like: that phase has some; all bits when it is not known */
 	json_t *annotations; /* object or NULL; owned */
 };
 
@@ -83,6 +84,9 @@ int state_signal(const struct state *state, int number) MUST_CHECK;
 
 /* The state as the specification prints it. The caller owns the object; NULL without memory. */
 json_t *state_to_json(const struct state *state, enum state_status status);
+
+/* Whether config.json has hooks of this phase: without, there is no need to read it again. */
+bool state_has_hooks(const struct state *state, enum spec_hook_phase phase);
 
 /* Reads the config.json kept at create. The caller ends with spec_done. */
 int state_load_spec(const struct state *state, struct spec *ret_spec, struct err *err) MUST_CHECK;

@@ -84,8 +84,8 @@ static void holder_run(int wait, int ready)
 	_exit(0);
 }
 
-/* Starts the child in a new user namespace, or (join >= 0) in an existing one, and waits until it is there. */
-static int holder_start(int join, struct holder *ret_holder)
+/* Starts the child in a new user namespace and waits until it is there. */
+static int holder_start(struct holder *ret_holder)
 {
 	CLEANUP_CLOSE int wait = -1, release = -1, ready = -1, told = -1;
 	int pipes[2];
@@ -100,13 +100,11 @@ static int holder_start(int join, struct holder *ret_holder)
 		return -errno;
 	told = pipes[0];
 	ready = pipes[1];
-	pid = namespaces_clone(join >= 0 ? 0 : CLONE_NEWUSER, -1);
+	pid = namespaces_clone(CLONE_NEWUSER, -1);
 	if (pid < 0)
 		return pid;
 	if (pid == 0) {
 		(void)close(release);
-		if (join >= 0 && (prctl(PR_SET_DUMPABLE, 0) < 0 || setns(join, CLONE_NEWUSER) < 0))
-			_exit(1);
 		holder_run(wait, ready);
 	}
 	(void)close(take_fd(&ready));
@@ -136,6 +134,16 @@ static int write_map(pid_t pid, const char *file, const struct spec_idmaps *maps
 	return write(fd, text.data, text.len) < 0 ? -errno : 0;
 }
 
+int namespaces_write_maps(pid_t pid, const struct spec_idmaps *uids, const struct spec_idmaps *gids, struct err *err)
+{
+	int r = write_map(pid, "uid_map", uids);
+
+	if (r < 0)
+		return err_sys(err, r, "config.json: linux.uidMappings: the kernel refuses them");
+	r = write_map(pid, "gid_map", gids);
+	return r < 0 ? err_sys(err, r, "config.json: linux.gidMappings: the kernel refuses them") : 0;
+}
+
 int namespaces_make_user(const struct spec_idmaps *uids, const struct spec_idmaps *gids, int *ret_fd, struct err *err)
 {
 	struct holder holder;
@@ -145,17 +153,10 @@ int namespaces_make_user(const struct spec_idmaps *uids, const struct spec_idmap
 	if (uids->count == 0 || gids->count == 0)
 		return err_set(err, ERR_INVALID, "config.json: linux.%s: a new user namespace needs it",
 			       uids->count ? "gidMappings" : "uidMappings");
-	r = holder_start(-1, &holder);
+	r = holder_start(&holder);
 	if (r < 0)
 		return err_sys(err, r, "cannot make a user namespace");
-	r = write_map(holder.pid, "uid_map", uids);
-	if (r < 0)
-		r = err_sys(err, r, "config.json: linux.uidMappings: the kernel refuses them");
-	if (r == 0) {
-		r = write_map(holder.pid, "gid_map", gids);
-		if (r < 0)
-			r = err_sys(err, r, "config.json: linux.gidMappings: the kernel refuses them");
-	}
+	r = namespaces_write_maps(holder.pid, uids, gids, err);
 	if (r == 0) {
 		(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)holder.pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -203,17 +204,12 @@ static int read_map(pid_t pid, const char *file, struct namespaces_map *map)
 	return r;
 }
 
-int namespaces_read_maps(int user_namespace, struct namespaces_map *uids, struct namespaces_map *gids, struct err *err)
+int namespaces_read_maps(pid_t pid, struct namespaces_map *uids, struct namespaces_map *gids, struct err *err)
 {
-	struct holder holder;
-	int r = holder_start(user_namespace, &holder);
+	int r = read_map(pid, "uid_map", uids);
 
-	if (r < 0)
-		return err_sys(err, r, "cannot enter the user namespace");
-	r = read_map(holder.pid, "uid_map", uids);
 	if (r == 0)
-		r = read_map(holder.pid, "gid_map", gids);
-	holder_end(&holder);
+		r = read_map(pid, "gid_map", gids);
 	return r < 0 ? err_sys(err, r, "cannot read the maps of the user namespace") : 0;
 }
 

@@ -27,8 +27,12 @@ int namespaces_open(enum spec_namespace_type type, const char *path, int *ret_fd
 int namespaces_make_user(const struct spec_idmaps *uids, const struct spec_idmaps *gids, int *ret_fd,
 			 struct err *err) MUST_CHECK;
 
-/* Reads the maps of a user namespace. */
-int namespaces_read_maps(int user_namespace, struct namespaces_map *uids, struct namespaces_map *gids,
+/* Gives the user namespace a process was born in its maps. */
+int namespaces_write_maps(pid_t pid, const struct spec_idmaps *uids, const struct spec_idmaps *gids,
+			  struct err *err) MUST_CHECK;
+
+/* Reads the maps of the user namespace a process is in. */
+int namespaces_read_maps(pid_t pid, struct namespaces_map *uids, struct namespaces_map *gids,
 			 struct err *err) MUST_CHECK;
 
 /* The machine's id for one inside; -ERANGE when it is not mapped. */
