@@ -81,7 +81,8 @@ void *spec_read_alloc(struct spec_reader *reader, size_t bytes)
 	return block->bytes;
 }
 
-static int read_step(struct spec_reader *reader, struct spec_step step, const json_t *value, spec_read_fn read, void *to)
+static int read_step(struct spec_reader *reader, struct spec_step step, const json_t *value, spec_read_fn read,
+		     void *to)
 {
 	int r;
 
