@@ -26,8 +26,8 @@ NAMESPACES = ('pid', 'network', 'ipc', 'uts', 'mount', 'cgroup', 'user')
 def allowed_calls():
     """The names of the built-in profile's plain list."""
     text = (TOP / 'src/sandbox/seccomp_default.c').read_text()
-    table = re.search(r'allowed\[\] = \{(.*?)\};', text, re.S).group(1)
-    return re.findall(r'"(\w+)"', table) + ['clone', 'socket', 'socketpair', 'ioctl', 'setsockopt', 'personality']
+    table = re.search(r'allowed\[\] =(.*?);', text, re.S).group(1)
+    return re.findall(r'"(\w+)\\0"', table) + ['clone', 'socket', 'socketpair', 'ioctl', 'setsockopt', 'personality']
 
 
 def config(root, *args, netns=None, group='box'):

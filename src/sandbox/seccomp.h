@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compiles a system call profile to a classic BPF filter shaped as a tree of number ranges, so that loading it and every
+ * Compiles system call profiles to a classic BPF filter shaped as a tree of number ranges, so that loading it and every
  * call cost the logarithm and not the length of the list.
  *
  * What decides for a call: its rules with argument conditions in their order (the first whose conditions all hold), else
- * its rule without conditions (the last of several), else the default action. Conditions of one rule that name the same
- * argument twice are alternatives. Rules for names this architecture does not have are passed over. Calls of a foreign
- * architecture kill the process; calls by x32 numbers fail with ENOSYS.
+ * the strictest of its rules without conditions (the first of two that are equally strict), else the default action.
+ * Strictness is the kernel's own order of actions. Conditions of one rule that name the same argument twice are
+ * alternatives. Rules for names an architecture does not have are passed over. Numbers that no table knows get the
+ * default action: what a later kernel makes of them is not allowed today.
+ *
+ * Architectures: the machine's own always, others when the profile's list names them; x86-64, x32, x86, aarch64 and arm
+ * have tables, further names of libseccomp are taken and stand for calls that no kernel below this program takes. Calls
+ * of an architecture that is not granted kill the process; x32 numbers then fail with ENOSYS. On x86 rules for socket or
+ * System V calls also decide about socketcall and ipc with that call, behind rules for these two with conditions: there
+ * the arguments are out of sight, and a rule with conditions counts as if they held if that is stricter than the default
+ * action, else not at all.
  */
 #ifndef SANDBOX_SECCOMP_H
 #define SANDBOX_SECCOMP_H
