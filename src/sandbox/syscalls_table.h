@@ -8,7 +8,7 @@
 #define TABLE_NAMES 483
 #define TABLE_BUCKETS 1024
 
-/* All names in their order, each with its NUL; where each begins, and its number of each architecture. */
+/* All names in order, each with its NUL; where each begins, and its number of each architecture. */
 static const char table_names[] =
 	"_llseek\0_newselect\0_sysctl\0accept\0accept4\0access\0acct\0add_key\0adjtimex\0afs_syscall\0"
 	"alarm\0arch_prctl\0arm_fadvise64_64\0arm_sync_file_range\0bdflush\0bind\0bpf\0break\0breakpoint\0"
