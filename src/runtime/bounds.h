@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine's ceiling applied to what a caller asks for (docs/ceiling.md): files are read, what config.json names is
+ * looked at as what it really is, and the policy decides. What is over the ceiling is refused, or narrowed where the file
+ * says so; what is missing gets its default.
+ */
+#ifndef RUNTIME_BOUNDS_H
+#define RUNTIME_BOUNDS_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "oci/spec.h"
+#include "policy/runtime_ceiling.h"
+
+#define BOUNDS_FOLDER "/etc/bulkhead/runtime.d"
+
+/* What a mount's source or a namespace was when it was judged; ino 0: not judged. */
+struct bounds_identity {
+	dev_t dev;
+	ino_t ino;
+};
+
+struct bounds {
+	struct runtime_ceiling *ceilings; /* in the order of their names */
+	size_t count;
+	struct runtime_ceiling_machine machine;
+	char **notes; /* sentences for the log: what was narrowed or added */
+	size_t note_count;
+	struct bounds_identity *mounts; /* by the index in the final config.json */
+	size_t mount_count;
+	struct bounds_identity namespaces[SPEC_NS_TYPES];
+};
+
+/*
+ * Reads the ceiling: every *.json in the folder (NULL: BOUNDS_FOLDER; none there: no files). A file or folder that is
+ * not the superuser's alone to write, or cannot be read, is an error: nothing may start then. The caller ends with
+ * bounds_done, also after an error.
+ */
+int bounds_load(struct bounds *bounds, const char *folder, struct err *err) MUST_CHECK;
+void bounds_done(struct bounds *bounds);
+
+/* Keeps a sentence for the log. Without memory it is lost. */
+void bounds_note(struct bounds *bounds, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * Holds a config.json against the ceiling and fills in the limits it lacks. text and spec are replaced by what holds from
+ * now on. bundle is what relative sources start at. ERR_DENIED with the field and the rule.
+ */
+int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, struct err *err) MUST_CHECK;
+
+/* The same for a process to add, and for new limits of a container: changed in place. document begins the sentences. */
+int bounds_apply_process(struct bounds *bounds, struct spec_process *process, const char *document,
+			 struct err *err) MUST_CHECK;
+int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err) MUST_CHECK;
+
+/* Whether what was opened is what was judged. bounds may be NULL: nothing was. ERR_DENIED. */
+int bounds_verify_mount(const struct bounds *bounds, size_t index, int fd, struct err *err) MUST_CHECK;
+int bounds_verify_namespace(const struct bounds *bounds, enum spec_namespace_type type, int fd,
+			    struct err *err) MUST_CHECK;
+
+#endif
