@@ -300,6 +300,9 @@ const char *spec_annotation(const struct spec *spec, const char *key);
 int spec_capability_number(const char *name);
 const char *spec_capability_name(int number);
 
+/* The number of a limit ("RLIMIT_NOFILE"), -1 when unknown. */
+int spec_rlimit_number(const char *name);
+
 /* The word of the specification for a namespace ("network"). */
 const char *spec_namespace_name(enum spec_namespace_type type);
 

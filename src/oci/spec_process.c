@@ -111,6 +111,14 @@ static const char *const rlimit_names[] = {
 	[RLIMIT_RTPRIO] = "RLIMIT_RTPRIO",     [RLIMIT_RTTIME] = "RLIMIT_RTTIME",
 };
 
+int spec_rlimit_number(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rlimit_names); i++)
+		if (str_eq(rlimit_names[i], name))
+			return (int)i;
+	return -1;
+}
+
 static int read_rlimit_type(struct spec_reader *reader, const json_t *value, void *to)
 {
 	struct spec_rlimit *limit = to;

@@ -27,7 +27,7 @@ bool runtime_ceiling_matches(const json_t *patterns, const char *string)
 	return false;
 }
 
-static bool has_word(const json_t *list, const char *word)
+bool runtime_ceiling_has_word(const json_t *list, const char *word)
 {
 	for (size_t i = 0; i < json_array_size(list); i++)
 		if (str_eq(json_string_value(json_array_get(list, i)), word))
@@ -59,7 +59,8 @@ int runtime_ceiling_report(const struct runtime_ceiling_check *check, const char
 	va_start(args, format);
 	(void)vsnprintf(asked, sizeof(asked), format, args);
 	va_end(args);
-	if (!check->ceiling->narrow || finding.rule == RUNTIME_CEILING_RULE_TERMINAL)
+	if (!check->ceiling->narrow || finding.rule == RUNTIME_CEILING_RULE_TERMINAL ||
+	    finding.rule == RUNTIME_CEILING_RULE_NO_PROFILE)
 		return err_set(check->err, ERR_DENIED, "%s: %s, which is over '%s' of ceiling file '%s'",
 			       check->facts->document, asked, key, check->ceiling->file);
 	(void)snprintf(finding.sentence, sizeof(finding.sentence),
@@ -335,86 +336,6 @@ static int check_devices(const struct runtime_ceiling_check *check)
 	return r == 0 ? check_mounted_devices(check) : r;
 }
 
-static bool call_allowed(const struct runtime_ceiling *ceiling, const char *name)
-{
-	return !has_word(ceiling->syscalls_deny, name) &&
-	       (!ceiling->syscalls_allow || has_word(ceiling->syscalls_allow, name));
-}
-
-static int check_calls_of(const struct runtime_ceiling_check *check, size_t index)
-{
-	const struct runtime_ceiling_rule_call *call = &check->facts->calls[index];
-
-	for (size_t i = 0; call->permits && i < call->names.count; i++) {
-		const char *name = call->names.items[i];
-		int r;
-
-		if (call_allowed(check->ceiling, name))
-			continue;
-		r = runtime_ceiling_report(check,
-					   has_word(check->ceiling->syscalls_deny, name) ? "syscalls.deny"
-											 : "syscalls.allow",
-					   (struct runtime_ceiling_finding){.rule = RUNTIME_CEILING_RULE_CALL,
-									    .index = index,
-									    .word = name},
-					   "linux.seccomp.syscalls[%zu]: asks for system call '%.64s'", index, name);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static bool denied_by_profile(const struct runtime_ceiling_facts *facts, const char *name)
-{
-	for (size_t i = 0; i < facts->call_count; i++)
-		for (size_t j = 0;
-		     !facts->calls[i].permits && !facts->calls[i].conditional && j < facts->calls[i].names.count; j++)
-			if (str_eq(facts->calls[i].names.items[j], name))
-				return true;
-	return false;
-}
-
-/* A profile that permits what it does not name permits the denied calls too, unless it names them. */
-static int check_calls_by_default(const struct runtime_ceiling_check *check)
-{
-	const json_t *deny = check->ceiling->syscalls_deny;
-
-	if (!check->facts->profile_permits)
-		return 0;
-	if (check->ceiling->syscalls_allow)
-		return runtime_ceiling_report(check, "syscalls.allow",
-					      (struct runtime_ceiling_finding){
-						      .rule = RUNTIME_CEILING_RULE_CALLS_BY_DEFAULT},
-					      "linux.seccomp.defaultAction: asks for every system call");
-	for (size_t i = 0; i < json_array_size(deny); i++) {
-		const char *name = json_string_value(json_array_get(deny, i));
-		int r = denied_by_profile(check->facts, name)
-				? 0
-				: runtime_ceiling_report(
-					  check, "syscalls.deny",
-					  (struct runtime_ceiling_finding){.rule = RUNTIME_CEILING_RULE_CALL,
-									   .index = SIZE_MAX,
-									   .word = name},
-					  "linux.seccomp.defaultAction: asks for system call '%.64s'", name);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int check_calls(const struct runtime_ceiling_check *check)
-{
-	int r;
-
-	if (!check->facts->has_profile || (!check->ceiling->syscalls_deny && !check->ceiling->syscalls_allow))
-		return 0;
-	r = check_calls_by_default(check);
-	for (size_t i = 0; r == 0 && i < check->facts->call_count; i++)
-		r = check_calls_of(check, i);
-	return r;
-}
-
 static int check_sysctls(const struct runtime_ceiling_check *check)
 {
 	for (size_t i = 0; check->ceiling->sysctls && i < check->facts->sysctls.count; i++) {
@@ -532,7 +453,7 @@ static int check_hooks(const struct runtime_ceiling_check *check)
 		const struct runtime_ceiling_hook *hook = &check->facts->hooks[i];
 		int r;
 
-		if (hook->path && has_word(check->ceiling->hooks, hook->path))
+		if (hook->path && runtime_ceiling_has_word(check->ceiling->hooks, hook->path))
 			continue;
 		r = runtime_ceiling_report(check, "hooks",
 					   (struct runtime_ceiling_finding){.rule = RUNTIME_CEILING_RULE_HOOK,
@@ -579,10 +500,14 @@ int runtime_ceiling_check(const struct runtime_ceiling *ceiling, const struct ru
 			  struct err *err)
 {
 	static const rule_fn rules[] = {
-		check_capabilities, check_namespaces,  check_mounts,       check_propagation,
-		check_devices,      check_calls,       check_sysctls,      runtime_ceiling_check_limits,
-		check_rlimits,      check_process,     check_root,         check_paths,
-		check_hooks,        check_annotations, check_cgroups_path,
+		check_capabilities, check_namespaces,
+		check_mounts,       check_propagation,
+		check_devices,      runtime_ceiling_check_calls,
+		check_sysctls,      runtime_ceiling_check_limits,
+		check_rlimits,      check_process,
+		check_root,         check_paths,
+		check_hooks,        check_annotations,
+		check_cgroups_path,
 	};
 	const struct runtime_ceiling_check check = {.ceiling = ceiling,
 						    .facts = facts,

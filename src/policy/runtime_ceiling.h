@@ -209,6 +209,7 @@ enum runtime_ceiling_rule {
 	RUNTIME_CEILING_RULE_DEVICE,           /* linux.resources.devices: index */
 	RUNTIME_CEILING_RULE_CALL,             /* linux.seccomp.syscalls: index, name: word */
 	RUNTIME_CEILING_RULE_CALLS_BY_DEFAULT, /* the profile's default action permits; all that may be permitted: list */
+	RUNTIME_CEILING_RULE_NO_PROFILE,       /* always refused */
 	RUNTIME_CEILING_RULE_SYSCTL,           /* word */
 	RUNTIME_CEILING_RULE_LIMIT,            /* kind: part, at most: number */
 	RUNTIME_CEILING_RULE_RAW_LIMIT,        /* kind: part, key: word */

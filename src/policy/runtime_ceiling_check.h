@@ -23,4 +23,10 @@ int runtime_ceiling_report(const struct runtime_ceiling_check *check, const char
 /* The rules of limits. */
 int runtime_ceiling_check_limits(const struct runtime_ceiling_check *check) MUST_CHECK;
 
+/* The rules of system calls. */
+int runtime_ceiling_check_calls(const struct runtime_ceiling_check *check) MUST_CHECK;
+
+/* Whether an array of strings has the word. */
+bool runtime_ceiling_has_word(const json_t *list, const char *word);
+
 #endif

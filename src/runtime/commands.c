@@ -13,6 +13,8 @@
 #include "base/fdio.h"
 #include "base/options.h"
 #include "base/str.h"
+#include "runtime/bounds.h"
+#include "runtime/commands_common.h"
 
 static const struct {
 	const char *name;
@@ -32,6 +34,7 @@ static const struct {
 	{"update", commands_update, "change the limits of a container"},
 	{"list", commands_list, "list the containers"},
 	{"supervise", commands_supervise, "hold a pod's namespaces and run its containers"},
+	{"check", commands_check, "tell what the machine's ceiling does to a bundle"},
 	{"features", commands_features, "print what this runtime can do"},
 };
 
@@ -46,10 +49,9 @@ static const char *help_footer(void)
 	return text;
 }
 
-/* Callers read the error from the log file: one JSON object or one line of text. */
-static void write_log(const struct commands_global *global, const struct err *err)
+void commands_log(const struct commands_global *global, const char *level, const char *message)
 {
-	CLEANUP_CLOSE int fd = open(global->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	CLEANUP_CLOSE int fd = global->log ? open(global->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644) : -1;
 	CLEANUP_FREE char *text = NULL;
 	char stamp[CLOCK_STAMP_SIZE];
 	json_t *json;
@@ -58,11 +60,11 @@ static void write_log(const struct commands_global *global, const struct err *er
 		return;
 	clock_format(stamp, clock_wall_ms());
 	if (str_eq(global->log_format, "json")) {
-		json = json_pack("{s:s, s:s, s:s}", "level", "error", "msg", err->msg, "time", stamp);
+		json = json_pack("{s:s, s:s, s:s}", "level", level, "msg", message, "time", stamp);
 		text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 		json_decref(json);
 	} else {
-		text = str_format("%s error: %s", stamp, err->msg);
+		text = str_format("%s %s: %s", stamp, level, message);
 	}
 	if (text && fdio_write_all(fd, text, strlen(text)) == 0)
 		(void)!write(fd, "\n", 1);
@@ -73,8 +75,7 @@ static int report(const struct commands_global *global, const struct err *err)
 	(void)fprintf(stderr, "bulkhead-runtime: %s\n", err->msg);
 	if (err->hint[0])
 		(void)fprintf(stderr, "hint: %s\n", err->hint);
-	if (global->log)
-		write_log(global, err);
+	commands_log(global, "error", err->msg);
 	return err_exit_code(err->code);
 }
 
@@ -132,6 +133,7 @@ int commands_main(int argc, char **argv)
 		{"root", 0, "DIR", "folder of the containers' state (" COMMANDS_DEFAULT_ROOT ")", &global.root, NULL},
 		{"log", 0, "FILE", "also write errors to this file", &global.log, NULL},
 		{"log-format", 0, "FORMAT", "text or json", &global.log_format, NULL},
+		{"ceiling", 0, "DIR", "folder of the ceiling's files (" BOUNDS_FOLDER ")", &global.ceiling, NULL},
 		{"cgroup-manager", 0, "NAME", "cgroupfs, the only one", &global.cgroup_manager, NULL},
 		{"systemd-cgroup", 0, NULL, "refused: there is no systemd driver", NULL, &global.systemd_cgroup},
 		{"rootless", 0, "WORD", "accepted and ignored", &global.rootless, NULL},

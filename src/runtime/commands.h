@@ -13,6 +13,7 @@ struct commands_global {
 	const char *root;
 	const char *log;        /* file for errors besides standard error, NULL: none */
 	const char *log_format; /* "text" or "json" */
+	const char *ceiling;    /* folder of the ceiling, NULL: the machine's */
 	const char *cgroup_manager;
 	const char *rootless;
 	bool systemd_cgroup;
@@ -39,6 +40,7 @@ int commands_pause(const struct commands_global *global, int argc, char **argv, 
 int commands_resume(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_update(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_supervise(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_check(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_features(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 
 #endif

@@ -68,7 +68,8 @@ static void hold_signals(void)
 static int create_from(const struct commands_global *global, const char *program, const char *summary, int argc,
 		       char **argv, bool *detach, int *ret_console, struct state *ret_state, struct err *err)
 {
-	struct create_options options = {.argv = global->argv};
+	struct bounds bounds CLEANUP(bounds_done) = {0};
+	struct create_options options = {.argv = global->argv, .bounds = &bounds};
 	const char *preserve = "0";
 	bool no_pivot = false, no_new_keyring = false, keep = false;
 	const struct option_row rows[] = {
@@ -101,8 +102,13 @@ static int create_from(const struct commands_global *global, const char *program
 	options.hold_signals = detach && !*detach ? hold_signals : NULL;
 	r = state_check_id(options.id, err);
 	if (r == 0)
+		r = commands_load_bounds(global, &bounds, err);
+	if (r == 0)
 		r = state_open_root(global->root, true, &root, err);
-	return r == 0 ? create_container(root, &options, ret_state, err) : r;
+	if (r == 0)
+		r = create_container(root, &options, ret_state, err);
+	commands_log_bounds(global, &bounds);
+	return r;
 }
 
 int commands_create(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)

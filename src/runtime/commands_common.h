@@ -4,6 +4,7 @@
 #define RUNTIME_COMMANDS_COMMON_H
 
 #include "base/options.h"
+#include "runtime/bounds.h"
 #include "runtime/commands.h"
 #include "runtime/state.h"
 
@@ -30,6 +31,13 @@ int commands_wait(pid_t pid, int signals, int console, int *ret_exit, struct err
 
 /* Writes a process id to a file; nothing when path is NULL. */
 int commands_write_pid(const char *path, pid_t pid, struct err *err) MUST_CHECK;
+
+/* Appends a message to the log file, as the global options say; nothing without one. Callers read errors from there. */
+void commands_log(const struct commands_global *global, const char *level, const char *message);
+
+/* Reads the ceiling; and writes to the log what it changed, as warnings. */
+int commands_load_bounds(const struct commands_global *global, struct bounds *bounds, struct err *err) MUST_CHECK;
+void commands_log_bounds(const struct commands_global *global, const struct bounds *bounds);
 
 /* state_done for CLEANUP. */
 void commands_state_done(struct state *state);

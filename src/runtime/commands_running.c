@@ -100,6 +100,7 @@ int commands_update(const struct commands_global *global, int argc, char **argv,
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP_BUF struct buf text = buf_of(SPEC_BYTES_MAX);
 	CLEANUP_SPEC struct spec spec = {0};
+	struct bounds bounds CLEANUP(bounds_done) = {0};
 	const char *path = NULL;
 	const struct option_row rows[] = {
 		{"resources", 'r', "FILE", "the new limits as JSON, - for standard input", &path, NULL}};
@@ -114,6 +115,11 @@ int commands_update(const struct commands_global *global, int argc, char **argv,
 	r = read_text(path, &text, err);
 	if (r == 0)
 		r = spec_parse_resources(&spec, text.data, text.len, err);
+	if (r == 0)
+		r = commands_load_bounds(global, &bounds, err);
+	if (r == 0)
+		r = bounds_apply_resources(&bounds, &spec.linux_.resources, err);
+	commands_log_bounds(global, &bounds);
 	if (r == 0)
 		r = commands_open(global, argv[first], NULL, &state, err);
 	if (r == 0)
@@ -178,6 +184,19 @@ static int read_process(const struct exec_request *request, int argc, char **arg
 	return r;
 }
 
+/* The ceiling as it is now, for the container may have started under another. */
+static int bound_process(const struct commands_global *global, struct spec_process *process, const char *document,
+			 struct err *err)
+{
+	struct bounds bounds CLEANUP(bounds_done) = {0};
+	int r = commands_load_bounds(global, &bounds, err);
+
+	if (r == 0)
+		r = bounds_apply_process(&bounds, process, document, err);
+	commands_log_bounds(global, &bounds);
+	return r;
+}
+
 static int exec_in(const struct commands_global *global, const struct exec_request *request, int argc, char **argv,
 		   int *ret_exit, struct err *err)
 {
@@ -204,6 +223,8 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 		r = err_set(err, ERR_INVALID, "container '%s' cannot be entered: it is paused", state.id);
 	if (r == 0)
 		r = read_process(request, argc - 1, argv + 1, &spec, &own, err);
+	if (r == 0)
+		r = bound_process(global, &own.process, request->process_file ? "process" : "config.json", err);
 	if (r == 0 && !request->detach)
 		r = commands_hold_signals(&signals, err);
 	if (r == 0)

@@ -84,6 +84,9 @@ static int open_joined(struct container *container, struct err *err)
 		if (!namespace->path)
 			continue;
 		r = namespaces_open((enum spec_namespace_type)i, namespace->path, &container->join[i], err);
+		if (r == 0)
+			r = bounds_verify_namespace(container->bounds, (enum spec_namespace_type)i, container->join[i],
+						    err);
 		if (r < 0)
 			return err_prefix(err, "config.json: linux.namespaces");
 		if (is_present(container->join[i], (enum spec_namespace_type)i))

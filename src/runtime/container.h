@@ -4,6 +4,7 @@
 #define RUNTIME_CONTAINER_H
 
 #include "oci/spec.h"
+#include "runtime/bounds.h"
 #include "runtime/state.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/mountfd.h"
@@ -20,6 +21,7 @@ struct container_mount {
 struct container {
 	const struct spec *spec;
 	struct state *state;
+	const struct bounds *bounds; /* what was judged, NULL: nothing */
 	int bundle;
 	struct cgroup cgroup;
 	int join[SPEC_NS_TYPES];    /* namespaces to join, -1: none */

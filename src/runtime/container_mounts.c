@@ -53,6 +53,9 @@ static int open_bind(struct container *container, struct container_mount *mount,
 		return err_sys(err, r, "cannot open source '%s'", mount->spec->source);
 	if (fstat(mount->fd, &st) < 0)
 		return err_sys(err, -errno, "cannot open source '%s'", mount->spec->source);
+	r = bounds_verify_mount(container->bounds, (size_t)(mount - container->mounts), mount->fd, err);
+	if (r < 0)
+		return r;
 	mount->file = !S_ISDIR(st.st_mode);
 	if (!mount->file && !(options->clear & MOUNT_ATTR_NODEV))
 		set |= MOUNT_ATTR_NODEV;

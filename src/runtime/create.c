@@ -275,6 +275,7 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 	container.bundle = take_fd(&bundle->fd);
 	container.preserve_fds = options->preserve_fds;
 	container.at_once = options->start;
+	container.bounds = options->bounds;
 	container.console = take_fd(&bundle->console);
 	memcpy(state->bundle, bundle->path, sizeof(state->bundle));
 	if (json_is_object(json_object_get(bundle->spec.json, "annotations")))
@@ -302,6 +303,8 @@ int create_container(int root, const struct create_options *options, struct stat
 
 	if (r == 0 && !bundle.spec.linux_.namespaces[SPEC_NS_USER].wanted)
 		r = executable_protect(options->argv, err);
+	if (r == 0 && options->bounds)
+		r = bounds_apply(options->bounds, bundle.fd, &bundle.text, &bundle.spec, err);
 	/* Not before that: it may execute this program again, and a console socket takes one connection. */
 	if (r == 0)
 		r = console_prepare(&bundle.spec.process, options->console_socket, options->ret_console,

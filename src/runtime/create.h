@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "runtime/bounds.h"
 #include "runtime/state.h"
 
 struct create_options {
@@ -17,6 +18,7 @@ struct create_options {
 	int preserve_fds;
 	bool start;                 /* also starts it, as create_start does */
 	void (*hold_signals)(void); /* with start: called before the program can run; NULL: nothing is */
+	struct bounds *bounds;      /* the ceiling; NULL: none */
 	/*
 	 * The command line to execute again from a write-protected view of the program, for containers without a user
 	 * namespace: their root could else write to it through /proc. NULL: such containers are refused.

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/bounds.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/fdio.h"
+#include "base/str.h"
+#include "runtime/bounds_defaults.h"
+#include "runtime/bounds_facts.h"
+#include "runtime/bounds_narrow.h"
+
+#define NOTES_MAX 256
+
+void bounds_done(struct bounds *bounds)
+{
+	for (size_t i = 0; i < bounds->count; i++)
+		runtime_ceiling_done(&bounds->ceilings[i]);
+	free(bounds->ceilings);
+	for (size_t i = 0; i < bounds->note_count; i++)
+		free(bounds->notes[i]);
+	free(bounds->notes);
+	free(bounds->mounts);
+	*bounds = (struct bounds){0};
+}
+
+void bounds_note(struct bounds *bounds, const char *format, ...)
+{
+	char **grown = bounds->note_count < NOTES_MAX
+			       ? realloc(bounds->notes, (bounds->note_count + 1) * sizeof(*grown))
+			       : NULL;
+	char text[768];
+	va_list args;
+
+	if (!grown)
+		return;
+	bounds->notes = grown;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	grown[bounds->note_count] = strdup(text);
+	if (grown[bounds->note_count])
+		bounds->note_count++;
+}
+
+/*
+ * Only the superuser may have written it. Inside of a user namespace the machine's superuser has no number; a ceiling is
+ * then no stronger than the caller, who could run any other program.
+ */
+static int check_owner(int fd, bool folder, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, -errno, "cannot be looked at");
+	if (folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
+		return err_set(err, ERR_DENIED, "is no %s", folder ? "folder" : "plain file");
+	if (st.st_uid != 0 && !(st.st_uid == 65534 && geteuid() != st.st_uid))
+		return err_set(err, ERR_DENIED, "belongs to user %u and not to the superuser", st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return err_set(err, ERR_DENIED, "may be written by others than the superuser");
+	return 0;
+}
+
+static int read_file(struct runtime_ceiling *ceiling, int folder, const char *name, struct err *err)
+{
+	CLEANUP_BUF struct buf text = buf_of(RUNTIME_CEILING_BYTES_MAX);
+	CLEANUP_CLOSE int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	int r = fd < 0 ? err_sys(err, -errno, "cannot be opened") : check_owner(fd, false, err);
+
+	if (r == 0) {
+		r = fdio_read_all(fd, &text);
+		if (r < 0)
+			r = err_sys(err, r, "cannot be read");
+	}
+	if (r < 0)
+		return err_prefix(err, "ceiling file '%s'", name);
+	return runtime_ceiling_parse(ceiling, name, text.data ? text.data : "", text.len, err);
+}
+
+static int is_file_name(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.' && str_ends(entry->d_name, ".json");
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int read_folder(struct bounds *bounds, int folder, struct err *err)
+{
+	struct dirent **names = NULL;
+	int count = scandirat(folder, ".", &names, is_file_name, by_bytes), r = 0;
+
+	if (count < 0)
+		return err_sys(err, -errno, "cannot list it");
+	if (count > RUNTIME_CEILING_FILES_MAX)
+		r = err_set(err, ERR_TOO_LARGE, "has more than %d files", RUNTIME_CEILING_FILES_MAX);
+	if (r == 0 && count)
+		bounds->ceilings = calloc((size_t)count, sizeof(*bounds->ceilings));
+	if (r == 0 && count && !bounds->ceilings)
+		r = err_set(err, -ENOMEM, "no memory");
+	for (int i = 0; i < count; i++) {
+		if (r == 0) {
+			r = read_file(&bounds->ceilings[bounds->count], folder, names[i]->d_name, err);
+			bounds->count++;
+		}
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+int bounds_load(struct bounds *bounds, const char *folder, struct err *err)
+{
+	const char *path = folder ? folder : BOUNDS_FOLDER;
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	*bounds = (struct bounds){0};
+	/* A folder that a caller names and that is not there would be no ceiling by mistake. */
+	if (fd < 0 && errno == ENOENT && !folder)
+		return 0;
+	r = fd < 0 ? err_sys(err, -errno, "cannot be opened") : check_owner(fd, true, err);
+	if (r == 0)
+		r = read_folder(bounds, fd, err);
+	if (r < 0)
+		return err_prefix(err, "ceiling '%s'", path);
+	bounds_defaults_machine(&bounds->machine);
+	return 0;
+}
+
+static int check_all(const struct bounds *bounds, const struct runtime_ceiling_facts *facts,
+		     struct runtime_ceiling_findings *findings, struct err *err)
+{
+	for (size_t i = 0; i < bounds->count; i++) {
+		int r = runtime_ceiling_check(&bounds->ceilings[i], facts, &bounds->machine, findings, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void note_findings(struct bounds *bounds, const struct runtime_ceiling_findings *findings)
+{
+	for (size_t i = 0; i < findings->count; i++)
+		bounds_note(bounds, "narrowed: %s", findings->items[i].sentence);
+}
+
+/* Replaces the configuration by an edited one. */
+static int take_config(struct buf *text, struct spec *spec, const json_t *config, struct err *err)
+{
+	CLEANUP_FREE char *edited = json_dumps(config, JSON_COMPACT);
+	int r;
+
+	if (!edited)
+		return err_set(err, -ENOMEM, "no memory");
+	spec_done(spec);
+	buf_clear(text);
+	r = buf_append(text, edited, strlen(edited));
+	if (r < 0)
+		return err_sys(err, r, "config.json");
+	return spec_parse(spec, text->data, text->len, err);
+}
+
+/* One round: what is over the ceiling is refused or taken out. */
+static int narrow(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, size_t *ret_count,
+		  struct err *err)
+{
+	struct bounds_facts facts CLEANUP(bounds_facts_done) = {0};
+	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
+	json_t *config;
+	int r = bounds_facts_of_spec(&facts, bounds, bundle, spec, err);
+
+	*ret_count = 0;
+	if (r == 0)
+		r = check_all(bounds, &facts.facts, &findings, err);
+	if (r < 0 || findings.count == 0)
+		return r;
+	*ret_count = findings.count;
+	config = json_deep_copy(spec->json);
+	r = config ? bounds_narrow_config(config, &facts.facts, &findings, err) : err_set(err, -ENOMEM, "no memory");
+	if (r == 0)
+		note_findings(bounds, &findings);
+	if (r == 0)
+		r = take_config(text, spec, config, err);
+	json_decref(config);
+	return r;
+}
+
+static int add_defaults(struct bounds *bounds, struct buf *text, struct spec *spec, struct err *err)
+{
+	json_t *config = NULL;
+	int r = bounds_defaults_limits(bounds, spec, &config, err);
+
+	if (r == 0 && config)
+		r = take_config(text, spec, config, err);
+	json_decref(config);
+	return r;
+}
+
+/* Limits that are inherited count as well: lowered for this process, and so for all that come from it. */
+static int lower_own_limits(const struct bounds *bounds, struct err *err)
+{
+	for (size_t i = 0; i < bounds->count; i++) {
+		for (size_t j = 0; j < bounds->ceilings[i].rlimit_count; j++) {
+			const struct runtime_ceiling_rlimit *row = &bounds->ceilings[i].rlimits[j];
+			__rlimit_resource_t resource = (__rlimit_resource_t)spec_rlimit_number(row->name);
+			struct rlimit now;
+
+			if (getrlimit(resource, &now) < 0)
+				return err_sys(err, -errno, "cannot read %s", row->name);
+			if (now.rlim_max <= row->most)
+				continue;
+			now.rlim_max = row->most;
+			now.rlim_cur = now.rlim_cur < row->most ? now.rlim_cur : row->most;
+			if (setrlimit(resource, &now) < 0)
+				return err_sys(err, -errno, "cannot lower %s to what ceiling file '%s' says", row->name,
+					       bounds->ceilings[i].file);
+		}
+	}
+	return 0;
+}
+
+int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, struct err *err)
+{
+	size_t narrowed = 0;
+	int r = lower_own_limits(bounds, err);
+
+	if (r == 0 && bounds->count)
+		r = narrow(bounds, bundle, text, spec, &narrowed, err);
+	if (r == 0)
+		r = add_defaults(bounds, text, spec, err);
+	if (r < 0 || !bounds->count)
+		return r;
+	/* What came out is held against the ceiling again: nothing may be over it now, whatever narrowing did. */
+	r = narrow(bounds, bundle, text, spec, &narrowed, err);
+	if (r == 0 && narrowed)
+		return err_set(err, ERR_DENIED, "config.json: cannot be narrowed: %s",
+			       bounds->notes && bounds->note_count ? bounds->notes[bounds->note_count - 1] : "");
+	return r;
+}
+
+int bounds_apply_process(struct bounds *bounds, struct spec_process *process, const char *document, struct err *err)
+{
+	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = document}};
+	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
+	int r = lower_own_limits(bounds, err);
+
+	if (r == 0)
+		r = bounds_facts_add_process(&facts, process, err);
+	if (r == 0)
+		r = check_all(bounds, &facts.facts, &findings, err);
+	if (r == 0) {
+		note_findings(bounds, &findings);
+		bounds_narrow_process(process, &findings);
+	}
+	return r;
+}
+
+int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err)
+{
+	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = "resources"}};
+	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
+	int r = bounds_facts_add_resources(&facts, resources, err);
+
+	if (r == 0)
+		r = check_all(bounds, &facts.facts, &findings, err);
+	if (r == 0) {
+		note_findings(bounds, &findings);
+		bounds_narrow_resources(resources, &findings);
+	}
+	return r;
+}
+
+static int verify(const struct bounds_identity *judged, int fd, const char *what, struct err *err)
+{
+	struct stat st;
+
+	if (judged->ino == 0)
+		return 0;
+	if (fstat(fd, &st) < 0 || st.st_dev != judged->dev || st.st_ino != judged->ino)
+		return err_set(err, ERR_DENIED, "the %s is not what it was when the ceiling was looked at", what);
+	return 0;
+}
+
+int bounds_verify_mount(const struct bounds *bounds, size_t index, int fd, struct err *err)
+{
+	return bounds && index < bounds->mount_count ? verify(&bounds->mounts[index], fd, "source", err) : 0;
+}
+
+int bounds_verify_namespace(const struct bounds *bounds, enum spec_namespace_type type, int fd, struct err *err)
+{
+	return bounds ? verify(&bounds->namespaces[type], fd, "namespace", err) : 0;
+}
