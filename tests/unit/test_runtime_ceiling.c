@@ -91,6 +91,7 @@ static struct runtime_ceiling_facts harmless(void)
 					      .has_process = true,
 					      .has_root = true,
 					      .no_new_privileges = true,
+					      .has_profile = true,
 					      .root_read_only = true};
 }
 
