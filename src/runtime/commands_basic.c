@@ -48,12 +48,10 @@ int commands_open(const struct commands_global *global, const char *id, bool *re
 
 	*ret_state = (struct state){.root = -1, .dir = -1};
 	if (r == 0)
-		r = state_open_root(global->root, false, &root, NULL);
+		r = state_open_root(global->root, false, &root, err);
 	if (r == -ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "container '%s' does not exist", id);
-	if (r < 0)
-		return err->code ? r : err_sys(err, r, "cannot open '%s'", global->root);
-	return state_load(ret_state, root, id, ret_broken, err);
+	return r < 0 ? r : state_load(ret_state, root, id, ret_broken, err);
 }
 
 /* What is started later unblocks them for itself. */
@@ -225,7 +223,7 @@ int commands_delete(const struct commands_global *global, int argc, char **argv,
 
 	if (r)
 		return r;
-	r = commands_open(global, argv[first], &broken, &state, err);
+	r = commands_open(global, argv[first], force ? &broken : NULL, &state, err);
 	if (r == ERR_NOT_FOUND && force)
 		return 0;
 	if (r < 0)

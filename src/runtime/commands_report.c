@@ -82,7 +82,10 @@ int commands_list(const struct commands_global *global, int argc, char **argv, i
 		return r;
 	if (!str_eq(format, "table") && !str_eq(format, "json"))
 		return err_set(err, ERR_INVALID, "unknown format '%s'", format);
-	list = state_open_root(global->root, false, &root, NULL) == 0 ? read_list(root) : json_array();
+	r = state_open_root(global->root, false, &root, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	list = r == 0 ? read_list(root) : json_array();
 	if (quiet)
 		json_array_foreach(list, index, item)
 			(void)puts(json_string_value(json_object_get(item, "id")));

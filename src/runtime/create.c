@@ -64,20 +64,14 @@ static int read_bundle(struct bundle *bundle, const char *path, struct err *err)
 /* Takes the group for the container's only when it is nobody else's. */
 static int claim_cgroup(struct container *container, struct err *err)
 {
-	struct state *state = container->state;
-	const char *path = container->spec->linux_.cgroups_path;
-	CLEANUP_FREE char *own = str_format("/bulkhead-%s", state->id);
-	int r;
+	int r = state_group_path(container->state, container->spec, err);
 
-	if (!own)
-		return err_set(err, -ENOMEM, "no memory");
-	if (!path || !path[0])
-		path = own;
-	r = cgroup_init(&container->cgroup, path, err);
+	if (r == 0)
+		r = cgroup_init(&container->cgroup, container->state->cgroup, err);
 	if (r == 0)
 		r = cgroup_check_unused(&container->cgroup, err);
-	if (r == 0 && str_copy(state->cgroup, sizeof(state->cgroup), path) < 0)
-		r = err_set(err, ERR_INVALID, "is too long");
+	if (r < 0)
+		container->state->cgroup[0] = '\0';
 	return r < 0 ? err_prefix(err, "config.json: linux.cgroupsPath") : 0;
 }
 

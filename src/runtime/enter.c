@@ -130,7 +130,7 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 	state_unlock(entry->state);
 	r = channel_collect(ends[0], CHANNEL_PID, &pid, err);
 	if (r == 0 && channel_send(ends[0], CHANNEL_GO, 0) < 0)
-		r = err_set(err, -ECONNRESET, "the process ended before it was ready");
+		r = err_set(err, -EPIPE, "the process ended before it was ready");
 	/* Silence up to the end of the connection means that the program has replaced the process. */
 	if (r == 0)
 		r = channel_expect(ends[0], CHANNEL_READY, NULL, err);

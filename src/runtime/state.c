@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/str.h"
+#include "runtime/state_file.h"
 
 const char *state_status_name(enum state_status status)
 {
@@ -30,6 +31,33 @@ const char *state_status_name(enum state_status status)
 	return "stopped";
 }
 
+/* What others may write can make this process end and remove what they like. */
+static int check_owner(const struct stat *st, const char *name, int code, struct err *err)
+{
+	if (st->st_uid != geteuid())
+		return err_set(err, code, "'%s' belongs to user %u, not to user %u", name, (unsigned int)st->st_uid,
+			       (unsigned int)geteuid());
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return err_set(err, code, "'%s' may be written to by others: its mode is %04o", name,
+			       (unsigned int)st->st_mode & 07777);
+	return 0;
+}
+
+static int open_own(int dir, const char *path, int *ret_fd, struct err *err)
+{
+	CLEANUP_CLOSE int fd = -1;
+	struct stat st;
+	int r = fdio_open_dir(dir, path, &fd, err);
+
+	if (r == 0 && fstat(fd, &st) < 0)
+		r = err_sys(err, -errno, "cannot look at '%s'", path);
+	if (r == 0)
+		r = check_owner(&st, path, ERR_DENIED, err);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
 int state_open_root(const char *path, bool make, int *ret_fd, struct err *err)
 {
 	if (make) {
@@ -38,7 +66,7 @@ int state_open_root(const char *path, bool make, int *ret_fd, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	return fdio_open_dir(AT_FDCWD, path, ret_fd, err);
+	return open_own(AT_FDCWD, path, ret_fd, err);
 }
 
 int state_check_id(const char *id, struct err *err)
@@ -78,13 +106,11 @@ void state_unlock(struct state *state)
 
 static int open_folder(struct state *state, struct err *err)
 {
-	int r = fdio_open_dir(state->root, state->id, &state->dir, NULL);
+	int r = open_own(state->root, state->id, &state->dir, err);
 
 	if (r == -ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "container '%s' does not exist", state->id);
-	if (r < 0)
-		return err_sys(err, r, "container '%s': cannot open its state", state->id);
-	return 0;
+	return r < 0 ? err_prefix(err, "container '%s'", state->id) : 0;
 }
 
 static int begin(struct state *state, int root, const char *id, struct err *err)
@@ -113,43 +139,72 @@ int state_new(struct state *state, int root, const char *id, struct err *err)
 	return r == 0 ? state_lock(state, err) : r;
 }
 
-static int copy_string(char *to, size_t size, const json_t *object, const char *key)
+/* A file of the container's folder, which nobody but the caller could have written. */
+static int read_own(const struct state *state, const char *name, struct buf *text, struct err *err)
 {
-	const char *value = json_string_value(json_object_get(object, key));
+	CLEANUP_CLOSE int fd = openat(state->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	int r;
 
-	return value ? str_copy(to, size, value) : -EINVAL;
-}
-
-static int read_json(struct state *state, const json_t *json)
-{
-	json_t *annotations = json_object_get(json, "annotations");
-	const json_t *pid = json_object_get(json, "pid"), *start = json_object_get(json, "startTime");
-	const json_t *hooks = json_object_get(json, "hooks");
-
-	if (!json_is_integer(pid) || json_integer_value(pid) < 0 || json_integer_value(pid) > INT32_MAX ||
-	    !json_is_integer(start) || json_integer_value(start) < 0)
-		return -EINVAL;
-	state->pid = (pid_t)json_integer_value(pid);
-	state->start_time = (uint64_t)json_integer_value(start);
-	state->hooks = json_is_integer(hooks) ? (unsigned int)json_integer_value(hooks) : ~0u;
-	if (json_is_object(annotations))
-		state->annotations = json_incref(annotations);
-	if (copy_string(state->bundle, sizeof(state->bundle), json, "bundle") < 0 ||
-	    copy_string(state->cgroup, sizeof(state->cgroup), json, "cgroup") < 0)
-		return -EINVAL;
-	return copy_string(state->created, sizeof(state->created), json, "created");
+	if (fd < 0 && errno == ELOOP)
+		return err_set(err, ERR_CORRUPT, "'%s' is a symbolic link", name);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, -errno, "cannot open '%s'", name);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_CORRUPT, "'%s' is not a regular file", name);
+	r = check_owner(&st, name, ERR_CORRUPT, err);
+	if (r < 0)
+		return r;
+	r = fdio_read_all(fd, text);
+	if (r == -EFBIG)
+		return err_set(err, ERR_CORRUPT, "'%s' is larger than %zu bytes", name, text->max);
+	return r < 0 ? err_sys(err, r, "cannot read '%s'", name) : 0;
 }
 
 static int load(struct state *state, struct err *err)
 {
 	CLEANUP_BUF struct buf text = buf_of(SPEC_BYTES_MAX);
-	json_error_t problem;
-	json_t *json;
-	int r = fdio_read_file(state->dir, "state.json", &text, err);
-	json = r < 0 ? NULL : json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &problem);
-	r = json ? read_json(state, json) : ERR_CORRUPT;
-	json_decref(json);
-	return r < 0 ? err_set(err, ERR_CORRUPT, "container '%s': its state cannot be read", state->id) : 0;
+	int r = read_own(state, "state.json", &text, err);
+
+	if (r == 0)
+		r = state_file_parse(text.data, text.len, state, err);
+	if (r == 0)
+		return 0;
+	(void)err_prefix(err, "container '%s'", state->id);
+	return err_hint(err, "'delete --force' takes away what can be found of it");
+}
+
+/* What is known when state.json is damaged: the control group, by the configuration kept beside it. */
+static int recover(struct state *state, struct err *err)
+{
+	CLEANUP_SPEC struct spec spec = {0};
+	struct err unreadable;
+	int r;
+
+	json_decref(state->annotations);
+	state->annotations = NULL;
+	state->pid = 0;
+	state->hooks = ~0u;
+	state->bundle[0] = '\0';
+	r = state_load_spec(state, &spec, &unreadable);
+	if (r == 0)
+		r = state_group_path(state, &spec, &unreadable);
+	if (r < 0)
+		return err_set(err, r, "container '%s': neither state.json nor config.json tell what it is: %s",
+			       state->id, unreadable.msg);
+	return 0;
+}
+
+int state_group_path(struct state *state, const struct spec *spec, struct err *err)
+{
+	const char *path = spec->linux_.cgroups_path;
+	CLEANUP_FREE char *own = str_format("/bulkhead-%s", state->id);
+
+	if (!own)
+		return err_set(err, -ENOMEM, "no memory");
+	if (!path || !path[0])
+		path = own;
+	return str_copy(state->cgroup, sizeof(state->cgroup), path) < 0 ? err_set(err, ERR_INVALID, "is too long") : 0;
 }
 
 int state_load(struct state *state, int root, const char *id, bool *ret_broken, struct err *err)
@@ -163,12 +218,11 @@ int state_load(struct state *state, int root, const char *id, bool *ret_broken, 
 	if (r < 0)
 		return r;
 	r = load(state, err);
-	if (r < 0 && ret_broken) {
-		state->pid = 0;
-		*ret_broken = true;
-		return 0;
-	}
-	return r;
+	if (!ret_broken || (r != ERR_CORRUPT && r != -ENOENT))
+		return r;
+	*ret_broken = true;
+	/* Nothing is made before state.json is there. */
+	return r == ERR_CORRUPT ? recover(state, err) : 0;
 }
 
 int state_peek(struct state *state, int root, const char *id, struct err *err)
@@ -194,17 +248,10 @@ int state_write_file(const struct state *state, const char *name, const void *by
 
 int state_save(const struct state *state, struct err *err)
 {
-	CLEANUP_FREE char *text = NULL;
-	json_t *json = json_pack("{s:i, s:s, s:i, s:I, s:s, s:s, s:s, s:i, s:O*}", "version", 1, "id", state->id, "pid",
-				 (int)state->pid, "startTime", (json_int_t)state->start_time, "bundle", state->bundle,
-				 "cgroup", state->cgroup, "created", state->created, "hooks", (int)state->hooks,
-				 "annotations", state->annotations);
+	CLEANUP_FREE char *text = state_file_format(state);
 
-	if (json)
-		text = json_dumps(json, JSON_COMPACT);
-	json_decref(json);
 	if (!text)
-		return err_set(err, -ENOMEM, "container '%s': no memory", state->id);
+		return err_set(err, ERR_INVALID, "container '%s': its state cannot be written as JSON", state->id);
 	return state_write_file(state, "state.json", text, strlen(text), err);
 }
 
@@ -292,7 +339,7 @@ bool state_has_hooks(const struct state *state, enum spec_hook_phase phase)
 int state_load_spec(const struct state *state, struct spec *ret_spec, struct err *err)
 {
 	CLEANUP_BUF struct buf text = buf_of(SPEC_BYTES_MAX);
-	int r = fdio_read_file(state->dir, "config.json", &text, err);
+	int r = read_own(state, "config.json", &text, err);
 
 	return r < 0 ? r : spec_parse(ret_spec, text.data, text.len, err);
 }

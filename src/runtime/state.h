@@ -35,7 +35,7 @@ struct state {
 /* The word of the specification ("running"). */
 const char *state_status_name(enum state_status status);
 
-/* Opens (make: makes) the folder of all containers. */
+/* Opens (make: makes) the folder of all containers. ERR_DENIED when others than the caller may write to it. */
 int state_open_root(const char *path, bool make, int *ret_fd, struct err *err) MUST_CHECK;
 
 /* Refuses ids that are no plain file name. */
@@ -46,9 +46,14 @@ int state_new(struct state *state, int root, const char *id, struct err *err) MU
 
 /*
  * Opens a container's folder and locks it against other commands, then reads state.json. ERR_NOT_FOUND when there is no
- * such container. `broken` (may be NULL) takes a folder whose creator died: pid is 0 then; without it that is an error.
+ * such container, ERR_DENIED when somebody else could have written it. `broken` (may be NULL) takes a folder whose creator
+ * died or whose state.json is damaged or of another version: pid is 0 then, and the control group is what config.json
+ * says if there was one; without it that is an error.
  */
 int state_load(struct state *state, int root, const char *id, bool *ret_broken, struct err *err) MUST_CHECK;
+
+/* Sets the path of the container's control group: what config.json says, or one of its own. */
+int state_group_path(struct state *state, const struct spec *spec, struct err *err) MUST_CHECK;
 
 /* As state_load without waiting for the lock: for looking only. */
 int state_peek(struct state *state, int root, const char *id, struct err *err) MUST_CHECK;
