@@ -172,7 +172,7 @@ def test_create_and_start_go_by_descriptor(runtime, readonly):
     assert judge.opened and judge.left
     assert not judge.bad, '\n'.join(judge.bad)
     names = {call.name for call in calls}
-    assert {'setns', 'fsmount', 'move_mount', 'openat2', 'pivot_root', 'close_range'} <= names
+    assert {'fsmount', 'move_mount', 'openat2', 'pivot_root', 'close_range'} <= names
     assert not runtime.leftovers()
 
 
