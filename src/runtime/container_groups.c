@@ -20,9 +20,9 @@ int container_open_groups(struct container *container, struct err *err)
 		/* Where it has no group of its own it would be shown the machine's. */
 		if (container->cgroup.hierarchies[i].group < 0)
 			continue;
-		r = container->groups[i] >= 0 ? 0
-						  : mountfd_clone(container->cgroup.hierarchies[i].group, "", false,
-								  &container->groups[i]);
+		r = container->groups[i] >= 0
+			    ? 0
+			    : mountfd_clone(container->cgroup.hierarchies[i].group, "", false, &container->groups[i]);
 
 		if (r == 0)
 			r = mountfd_set(container->groups[i], false, ATTRIBUTES, 0, MS_PRIVATE);

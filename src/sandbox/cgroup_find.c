@@ -73,7 +73,8 @@ static int add_hierarchy(struct cgroup *cgroup, const char *mount, const char *c
 /* One line of mountinfo: "id parent dev root mountpoint options… - type source superoptions". */
 static int read_mount_line(struct cgroup *cgroup, char *line)
 {
-	char controllers[sizeof(cgroup->hierarchies[0].controllers)] = "", *fields[5], *save = NULL, *dash = strstr(line, " - "), *type, *super;
+	char controllers[sizeof(cgroup->hierarchies[0].controllers)] = "", *fields[5], *save = NULL,
+	     *dash = strstr(line, " - "), *type, *super;
 
 	if (!dash || (!str_starts(dash + 3, "cgroup ") && !str_starts(dash + 3, "cgroup2 ")))
 		return 0;

@@ -64,14 +64,14 @@ def test_joined_namespace_that_is_another_ones(runtime, other):
     done = runtime.run(config=config)
     assert done.stderr == (f"bulkhead-runtime: config.json: linux.namespaces: '/proc/{other}/ns/ipc' is not a network "
                            'namespace\n')
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert not runtime.leftovers()
 
 
 def test_program_that_cannot_start_is_an_error_of_run(runtime):
     done = runtime.run('/bin/busybox', cwd='/nowhere/at/all')
     assert done.stderr == ("bulkhead-runtime: container '{}': config.json: process.cwd: cannot enter '/nowhere/at/all': "
-                           'No such file or directory\n').format(f'c{runtime.count}')
+                           'Read-only file system\n').format(f'c{runtime.count}')
     assert done.returncode != 0
     assert not runtime.leftovers()
 
