@@ -47,7 +47,8 @@ def joining(runtime, pid, *kinds):
     return config
 
 
-@pytest.mark.parametrize('kinds', [('network',), ('ipc', 'uts'), ('time',), ('network', 'ipc', 'uts', 'cgroup', 'time')])
+@pytest.mark.parametrize('kinds', [('network',), ('ipc', 'uts'), ('time',),
+                                   ('network', 'ipc', 'uts', 'cgroup', 'time')])
 def test_joins_namespaces(runtime, other, kinds):
     done = runtime.run(config=joining(runtime, other, *kinds))
     assert (done.returncode, done.stderr) == (0, '')
@@ -70,8 +71,8 @@ def test_joined_namespace_that_is_another_ones(runtime, other):
 
 def test_program_that_cannot_start_is_an_error_of_run(runtime):
     done = runtime.run('/bin/busybox', cwd='/nowhere/at/all')
-    assert done.stderr == ("bulkhead-runtime: container '{}': config.json: process.cwd: cannot enter '/nowhere/at/all': "
-                           'Read-only file system\n').format(f'c{runtime.count}')
+    assert done.stderr == (f"bulkhead-runtime: container 'c{runtime.count}': config.json: process.cwd: cannot enter "
+                           "'/nowhere/at/all': Read-only file system\n")
     assert done.returncode != 0
     assert not runtime.leftovers()
 
