@@ -17,6 +17,7 @@
 #include "runtime/bounds_narrow.h"
 
 #define NOTES_MAX 256
+#define ROUNDS_MAX 8
 
 void bounds_done(struct bounds *bounds)
 {
@@ -68,6 +69,32 @@ static int check_owner(int fd, bool folder, struct err *err)
 	return 0;
 }
 
+/* What a path really is counts on both sides. One that is not there yet stays as it is. */
+static json_t *resolved(const json_t *path)
+{
+	CLEANUP_FREE char *real = realpath(json_string_value(path), NULL);
+
+	return json_string(real ? real : json_string_value(path));
+}
+
+static int resolve_paths(struct runtime_ceiling *ceiling, struct err *err)
+{
+	json_t *hooks = json_object_get(ceiling->json, "hooks");
+	json_t *sources = json_object_get(json_object_get(ceiling->json, "mounts"), "sources");
+
+	for (size_t i = 0; i < json_array_size(hooks); i++)
+		if (json_array_set_new(hooks, i, resolved(json_array_get(hooks, i))) < 0)
+			return err_set(err, -ENOMEM, "no memory");
+	for (size_t i = 0; i < ceiling->source_count; i++) {
+		json_t *source = json_array_get(sources, i);
+
+		if (json_object_set_new(source, "path", resolved(json_object_get(source, "path"))) < 0)
+			return err_set(err, -ENOMEM, "no memory");
+		ceiling->sources[i].path = json_string_value(json_object_get(source, "path"));
+	}
+	return 0;
+}
+
 static int read_file(struct runtime_ceiling *ceiling, int folder, const char *name, struct err *err)
 {
 	CLEANUP_BUF struct buf text = buf_of(RUNTIME_CEILING_BYTES_MAX);
@@ -81,7 +108,8 @@ static int read_file(struct runtime_ceiling *ceiling, int folder, const char *na
 	}
 	if (r < 0)
 		return err_prefix(err, "ceiling file '%s'", name);
-	return runtime_ceiling_parse(ceiling, name, text.data ? text.data : "", text.len, err);
+	r = runtime_ceiling_parse(ceiling, name, text.data ? text.data : "", text.len, err);
+	return r == 0 ? resolve_paths(ceiling, err) : r;
 }
 
 static int is_file_name(const struct dirent *entry)
@@ -232,26 +260,27 @@ static int lower_own_limits(const struct bounds *bounds, struct err *err)
 
 int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, struct err *err)
 {
-	size_t narrowed = 0;
+	size_t found = 1;
 	int r = lower_own_limits(bounds, err);
 
-	if (r == 0 && bounds->count)
-		r = narrow(bounds, bundle, text, spec, &narrowed, err);
 	if (r == 0)
 		r = add_defaults(bounds, text, spec, err);
-	if (r < 0 || !bounds->count)
-		return r;
-	/* What came out is held against the ceiling again: nothing may be over it now, whatever narrowing did. */
-	r = narrow(bounds, bundle, text, spec, &narrowed, err);
-	if (r == 0 && narrowed)
-		return err_set(err, ERR_DENIED, "config.json: cannot be narrowed: %s",
-			       bounds->notes && bounds->note_count ? bounds->notes[bounds->note_count - 1] : "");
+	/*
+	 * What came out is held against the ceiling again: only what nothing is over any more starts. Narrowing for one
+	 * file may show something to another one, each time less.
+	 */
+	for (size_t round = 0; r == 0 && bounds->count && found; round++) {
+		if (round == ROUNDS_MAX)
+			return err_set(err, ERR_DENIED, "config.json: cannot be narrowed: %s",
+				       bounds->note_count ? bounds->notes[bounds->note_count - 1] : "");
+		r = narrow(bounds, bundle, text, spec, &found, err);
+	}
 	return r;
 }
 
-int bounds_apply_process(struct bounds *bounds, struct spec_process *process, const char *document, struct err *err)
+int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err)
 {
-	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = document}};
+	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = "exec"}};
 	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
 	int r = lower_own_limits(bounds, err);
 
@@ -268,7 +297,7 @@ int bounds_apply_process(struct bounds *bounds, struct spec_process *process, co
 
 int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err)
 {
-	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = "resources"}};
+	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = "update"}};
 	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
 	int r = bounds_facts_add_resources(&facts, resources, err);
 

@@ -49,9 +49,8 @@ void bounds_note(struct bounds *bounds, const char *format, ...) PRINTF_LIKE(2, 
  */
 int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, struct err *err) MUST_CHECK;
 
-/* The same for a process to add, and for new limits of a container: changed in place. document begins the sentences. */
-int bounds_apply_process(struct bounds *bounds, struct spec_process *process, const char *document,
-			 struct err *err) MUST_CHECK;
+/* The same for a process to add (exec), and for new limits of a container (update): changed in place. */
+int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err) MUST_CHECK;
 int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err) MUST_CHECK;
 
 /* Whether what was opened is what was judged. bounds may be NULL: nothing was. ERR_DENIED. */

@@ -86,8 +86,10 @@ static int narrow_namespace(const struct narrowing *to, const struct runtime_cei
 		json_t *item = json_array_get(list, i);
 		const char *type = json_string_value(json_object_get(item, "type"));
 
-		if (type && str_eq(type, name))
-			return json_object_del(item, "path") < 0 ? -EINVAL : 0;
+		if (type && str_eq(type, name)) {
+			(void)json_object_del(item, "path");
+			return 0;
+		}
 	}
 	return append_new(list, json_pack("{s:s}", "type", name));
 }
@@ -97,9 +99,12 @@ static int narrow_source(const struct narrowing *to, const struct runtime_ceilin
 	return drop(json_object_get(to->config, "mounts"), finding->index);
 }
 
+/* NULL when the mount is dropped already. */
 static json_t *options_of(const struct narrowing *to, size_t index)
 {
-	return array_of(json_array_get(json_object_get(to->config, "mounts"), index), "options");
+	json_t *mount = json_array_get(json_object_get(to->config, "mounts"), index);
+
+	return json_is_object(mount) ? array_of(mount, "options") : NULL;
 }
 
 static int narrow_writable(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
@@ -117,7 +122,7 @@ static int narrow_propagation(const struct narrowing *to, const struct runtime_c
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		drop_string(options, words[i]);
-	return finding->number == RUNTIME_CEILING_SLAVE ? append_new(options, json_string("rslave")) : 0;
+	return options && finding->number == RUNTIME_CEILING_SLAVE ? append_new(options, json_string("rslave")) : 0;
 }
 
 static int narrow_root_propagation(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
@@ -226,14 +231,21 @@ static int narrow_nothing(const struct narrowing *to, const struct runtime_ceili
 	return -EINVAL;
 }
 
+/* Two files may ask for the same path, and a path cannot be masked twice. */
+static int append_once(json_t *array, const char *word)
+{
+	drop_string(array, word);
+	return append_new(array, json_string(word));
+}
+
 static int narrow_masked(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
 {
-	return append_new(array_of(to->linux_, "maskedPaths"), json_string(finding->word));
+	return append_once(array_of(to->linux_, "maskedPaths"), finding->word);
 }
 
 static int narrow_readonly(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
 {
-	return append_new(array_of(to->linux_, "readonlyPaths"), json_string(finding->word));
+	return append_once(array_of(to->linux_, "readonlyPaths"), finding->word);
 }
 
 static int narrow_hook(const struct narrowing *to, const struct runtime_ceiling_finding *finding)

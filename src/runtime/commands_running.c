@@ -185,14 +185,13 @@ static int read_process(const struct exec_request *request, int argc, char **arg
 }
 
 /* The ceiling as it is now, for the container may have started under another. */
-static int bound_process(const struct commands_global *global, struct spec_process *process, const char *document,
-			 struct err *err)
+static int bound_process(const struct commands_global *global, struct spec_process *process, struct err *err)
 {
 	struct bounds bounds CLEANUP(bounds_done) = {0};
 	int r = commands_load_bounds(global, &bounds, err);
 
 	if (r == 0)
-		r = bounds_apply_process(&bounds, process, document, err);
+		r = bounds_apply_process(&bounds, process, err);
 	commands_log_bounds(global, &bounds);
 	return r;
 }
@@ -224,7 +223,7 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	if (r == 0)
 		r = read_process(request, argc - 1, argv + 1, &spec, &own, err);
 	if (r == 0)
-		r = bound_process(global, &own.process, request->process_file ? "process" : "config.json", err);
+		r = bound_process(global, &own.process, err);
 	if (r == 0 && !request->detach)
 		r = commands_hold_signals(&signals, err);
 	if (r == 0)
