@@ -249,7 +249,8 @@ def test_narrowed_container_is_what_the_kernel_shows(runtime):
     assert runtime.call('exec', name, '/bin/cat', '/proc/sys/kernel/msgmax').stdout != '1\n'
     assert runtime.call('exec', name, '/bin/ls', '/dev/fuse').returncode != 0
     asked = [
-        'process.capabilities.bounding: asks for CAP_SYS_ADMIN', "linux.namespaces: the network namespace is the host's",
+        'process.capabilities.bounding: asks for CAP_SYS_ADMIN',
+        "linux.namespaces: the network namespace is the host's",
         "mounts[7].options: asks to write '/usr/lib' of the host", "mounts[8].source: asks for '/etc' of the host",
         "linux.devices[0]: asks for device 'c 10:229 '", "linux.seccomp.syscalls[0]: asks for system call 'mkdir'",
         "linux.seccomp.defaultAction: asks for system call 'mkdir'", "linux.sysctl: asks to set 'kernel.msgmax'",
@@ -579,8 +580,8 @@ def exceeds(config, ceiling, strict):
         ceiling.get('noNewPrivileges') and not process['noNewPrivileges'],
         bool(set(ceiling.get('maskedPaths', [])) - set(linux['maskedPaths'])),
         'hooks' in ceiling and any(row['path'] not in ceiling['hooks'] for row in config['hooks']['poststop']),
-        'annotations' in ceiling and any(
-            (key if len(key) == 1 else 'dev.bulkhead.*') not in ceiling['annotations'] for key in config['annotations']),
+        'annotations' in ceiling and any((key if len(key) == 1 else 'dev.bulkhead.*') not in ceiling['annotations']
+                                         for key in config['annotations']),
     ))
 
 
