@@ -5,6 +5,7 @@
 attack.py --runtime PROGRAM --probe PROGRAM [--off LAYER,...]... runs the suite and prints a line of JSON a probe."""
 import argparse
 import ctypes
+import fcntl
 import json
 import mmap
 import os
@@ -13,9 +14,11 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 SECRET = b'BULKHEAD'
@@ -24,6 +27,36 @@ GROUPS = pathlib.Path('/sys/fs/cgroup')
 PROCESSES = 40
 MEMORY = 48 << 20
 SPACES = ('user', 'pid', 'network', 'ipc', 'uts', 'cgroup')
+# Every layer that can be switched off, and what a container goes without then: those up to 'devices' are left out of
+# config.json here, the others by switches.c.
+LAYERS = {
+    'user': 'a user namespace with ids of its own',
+    'pid': 'a pid namespace',
+    'network': 'a network namespace',
+    'ipc': 'an ipc namespace',
+    'uts': 'a uts namespace',
+    'cgroup': 'a cgroup namespace',
+    'masks': 'masked paths',
+    'noexec': 'mounts without programs',
+    'readonly': 'read-only root, sysfs, control groups and protected paths',
+    'limits': 'limits of memory and processes',
+    'devices': 'the list of devices of the control group',
+    'dev': "a /dev of the runtime's own making",
+    'capabilities': 'the computed capabilities, bounding set and locked secure bits',
+    'cwd': 'the check that the working folder lies inside the root',
+    'descriptors': 'close-on-exec on what came from the caller',
+    'dumpable': 'processes that nobody may look into before they are confined',
+    'executable': "the runtime's own program write-protected",
+    'hooks': 'hooks with the environment of config.json alone',
+    'landlock': 'Landlock',
+    'no_new_privs': 'no_new_privs',
+    'nodev': 'mounts without devices',
+    'paths': 'paths resolved inside the root',
+    'procfs': 'the check that procfs is procfs',
+    'seccomp': 'the system call filter',
+    'session': 'a session of its own',
+    'sysctls': 'the list of settings that a container may have',
+}
 MASKED = ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/proc/acpi', '/proc/sysrq-trigger', '/sys/firmware']
 READONLY = ['/proc/sys', '/proc/bus', '/proc/irq', '/proc/fs']
 
@@ -114,27 +147,37 @@ class Attack:
         self.folder.chmod(0o755)
         self.parent = 'bht-' + secrets.token_hex(4)
         self.count = 0
+        self.owner = 0 if 'user' in self.off else UID_BASE
         self.facts = {}
-        self._make_root(probe)
-        self.outside = Outside(self.folder)
-
-    def _make_root(self, probe):
-        root = self.folder / 'root'
-        for name in ('proc', 'sys', 'dev', 'tmp', 'data', 'volume'):
-            (root / name).mkdir(parents=True)
-        shutil.copy(probe, root / 'probe')
-        (root / 'data' / 'file').write_text('of the image\n')
+        self.probe = probe
+        self.root = self.make_root('root')
         (self.folder / 'volume').mkdir()
-        for path in [root, *root.rglob('*'), self.folder / 'volume']:
-            os.chown(path, UID_BASE, UID_BASE)
+        os.chown(self.folder / 'volume', self.owner, self.owner)
+        self.outside = Outside(self.folder)
+        # What a caller forgot to close; and the terminal that it was started from.
+        self.leaked = os.open(self.outside.secret.parent, os.O_RDONLY | os.O_DIRECTORY)
+        self.terminal = os.openpty()
 
-    def config(self, *args):
+    def make_root(self, name):
+        """The root of an image with nothing but the probe."""
+        root = self.folder / name
+        for below in ('proc', 'sys', 'dev/pts', 'dev/shm', 'tmp', 'data', 'volume'):
+            (root / below).mkdir(parents=True)
+        os.mknod(root / 'dev' / 'null', stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        (root / 'dev' / 'ptmx').symlink_to('pts/ptmx')
+        shutil.copy(self.probe, root / 'probe')
+        (root / 'data' / 'file').write_text('of the image\n')
+        for path in [root, *root.rglob('*')]:
+            os.chown(path, self.owner, self.owner, follow_symlinks=False)
+        return root
+
+    def config(self, *args, root=None):
         """A config.json of a container with every layer but those that are off."""
         spaces = [{'type': kind} for kind in SPACES if kind not in self.off]
         made = {
             'ociVersion': '1.2.0',
             'process': {'user': {'uid': 0, 'gid': 0}, 'args': [str(word) for word in args], 'cwd': '/', 'env': []},
-            'root': {'path': str(self.folder / 'root'), 'readonly': 'readonly' not in self.off},
+            'root': {'path': str(root or self.root), 'readonly': 'readonly' not in self.off},
             'mounts': self._mounts(),
             'linux': {'namespaces': [{'type': 'mount'}] + spaces, 'cgroupsPath': f'/{self.parent}/c{self.count}',
                       'maskedPaths': [] if 'masks' in self.off else MASKED,
@@ -150,7 +193,7 @@ class Attack:
         return made
 
     def _mounts(self):
-        plain = ['nosuid', 'noexec', 'nodev']
+        plain = ['nosuid', 'nodev'] + ([] if 'noexec' in self.off else ['noexec'])
         shared = 'rw' if 'readonly' in self.off else 'ro'
         return [
             {'destination': '/proc', 'type': 'proc', 'source': 'proc'},
@@ -164,12 +207,18 @@ class Attack:
             {'destination': '/volume', 'type': 'bind', 'source': str(self.folder / 'volume'), 'options': ['bind']},
         ]
 
-    def call(self, *words, **more):
-        """Runs the runtime; returns the finished process."""
-        environment = dict(os.environ, BULKHEAD_LAYERS_OFF=','.join(sorted(self.off)))
-        more = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, **more}
+    def call(self, *words, environment=None, preexec_fn=None, **more):
+        """Runs the runtime from a terminal of its own unless stdin says otherwise; returns the finished process."""
+        def prepare():
+            if more['stdin'] == self.terminal[1]:
+                fcntl.ioctl(self.terminal[1], termios.TIOCSCTTY, 0)
+            if preexec_fn:
+                preexec_fn()
+        more = {'stdin': self.terminal[1], 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, **more}
+        environment = dict(os.environ, BULKHEAD_LAYERS_OFF=','.join(sorted(self.off)), **(environment or {}))
         return subprocess.run([self.runtime, '--root', str(self.folder / 'state'), *map(str, words)], text=True,
-                              timeout=120, check=False, env=environment, **more)
+                              timeout=120, check=False, env=environment, start_new_session=True, preexec_fn=prepare,
+                              pass_fds=(self.leaked, self.terminal[1]), **more)
 
     def bundle(self, config):
         self.count += 1
@@ -184,6 +233,30 @@ class Attack:
         folder = self.bundle(config)
         return self.call('run', '--bundle', folder, f'c{self.count}', **more)
 
+    def start(self, config, to):
+        """Creates and starts a container that goes on, its output to the file; returns its id."""
+        folder = self.bundle(config)
+        name = f'c{self.count}'
+        for words in (('create', '--bundle', folder, name), ('start', name)):
+            # Not from the terminal: its session's end would be that of a container without a session of its own.
+            done = self.call(*words, stdin=subprocess.DEVNULL, stdout=to, stderr=to)
+            if done.returncode:
+                to.flush()
+                raise Failure(f'{words[0]} ended with {done.returncode}: {pathlib.Path(to.name).read_text()}')
+        return name
+
+    def entered(self):
+        """Tries all probes in a process that `exec` puts into a running container."""
+        with open(self.folder / 'entered', 'wb') as to:
+            name = self.start(self.config('/probe', 'wait'), to)
+        return self._results(self.call('exec', name, *self.words()))
+
+    @staticmethod
+    def _results(done):
+        if done.returncode:
+            raise Failure(f'the probe ended with {done.returncode}: {done.stdout}{done.stderr}')
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def words(self, *names):
         """The command line that runs these probes inside, or all."""
         facts = dict(self.outside.facts(), **self.facts)
@@ -193,10 +266,7 @@ class Attack:
         """Tries the named probes, or all, in one container; [{'name', 'result', 'error'}]."""
         config = config or self.config()
         config['process']['args'] = self.words(*names)
-        done = self.run(config, **more)
-        if done.returncode:
-            raise Failure(f'the probe ended with {done.returncode}: {done.stdout}{done.stderr}')
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return self._results(self.run(config, **more))
 
     def close(self):
         state = self.folder / 'state'
@@ -206,6 +276,8 @@ class Attack:
             if group.exists():
                 remove_group(group)
         self.outside.close()
+        for fd in (self.leaked, *self.terminal):
+            os.close(fd)
         shutil.rmtree(self.folder)
 
     def __enter__(self):
@@ -223,22 +295,45 @@ def remove_group(group):
         below.rmdir()
 
 
+def wait_until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failure('this did not come about in time')
+        time.sleep(0.01)
+
+
+def layers_off(text):
+    """The layers that 'LAYER,...', 'all' or 'all-but:LAYER,...' leaves out."""
+    if text == 'all':
+        return sorted(LAYERS)
+    kept = text.startswith('all-but:')
+    words = [word for word in text.removeprefix('all-but:').split(',') if word]
+    unknown = set(words) - set(LAYERS)
+    if unknown:
+        raise Failure(f"there is no layer '{sorted(unknown)[0]}'")
+    return sorted(set(LAYERS) - set(words)) if kept else sorted(words)
+
+
 def listed(probe):
     """[{'name', 'about', 'shape'}] of the program's probes."""
     return [json.loads(line) for line in subprocess.check_output([probe, 'list'], text=True).splitlines()]
 
 
 def main():
+    import scenes  # it needs this module first
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--runtime', required=True)
     parser.add_argument('--probe', required=True)
-    parser.add_argument('--off', action='append', default=[])
+    parser.add_argument('--off', action='append', default=[], help="LAYER,... or 'all' or 'all-but:LAYER,...'")
+    parser.add_argument('--exec', action='store_true', help='the probes in a process that `exec` puts in')
+    parser.add_argument('--device', default='0:0', help='MAJOR:MINOR of a block device that begins with the secret')
     options = parser.parse_args()
     for row in options.off or ['']:
-        off = [word for word in row.split(',') if word]
-        with Attack(options.runtime, options.probe, off) as attack:
-            for result in attack.inside():
-                print(json.dumps(dict(result, off=off)), flush=True)
+        with Attack(options.runtime, options.probe, layers_off(row)) as attack:
+            attack.facts.update(zip(('major', 'minor'), map(int, options.device.split(':'))))
+            for result in attack.entered() if options.exec else attack.inside() + scenes.run_all(attack):
+                print(json.dumps(dict(result, off=row)), flush=True)
     return 0
 
 

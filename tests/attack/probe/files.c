@@ -111,28 +111,30 @@ static int memory_setting(const struct facts *facts)
 /* Opening is enough: a byte written would act. */
 static int sysrq(const struct facts *facts)
 {
-	return probe_result(open("/proc/sysrq-trigger", O_WRONLY | O_CLOEXEC));
+	int fd = probe_open_proc("/proc/sysrq-trigger", O_WRONLY);
+
+	return fd < 0 ? fd : 0;
+}
+
+static int read_memory(const char *path)
+{
+	int fd = probe_open_proc(path, O_RDONLY);
+	char byte;
+
+	if (fd < 0)
+		return fd == -ENOENT ? PROBE_INAPPLICABLE : fd;
+	return read(fd, &byte, 1) == 1 ? 0 : -ENODATA;
 }
 
 static int kernel_memory(const struct facts *facts)
 {
-	char byte;
-	int fd = open("/proc/kcore", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno == ENOENT ? PROBE_INAPPLICABLE : -errno;
-	return read(fd, &byte, 1) == 1 ? 0 : -ENODATA;
+	return read_memory("/proc/kcore");
 }
 
 /* The path masked, reached by another name. */
 static int kernel_memory_again(const struct facts *facts)
 {
-	char byte;
-	int fd = open("/proc/self/root/proc/../proc/kcore", O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno == ENOENT ? PROBE_INAPPLICABLE : -errno;
-	return read(fd, &byte, 1) == 1 ? 0 : -ENODATA;
+	return read_memory("/proc/self/root/proc/../proc/kcore");
 }
 
 static int uevent_helper(const struct facts *facts)
@@ -173,7 +175,7 @@ static int write_and_run(const char *path)
 {
 	static char *const none[] = {NULL};
 	char *const words[] = {(char *)"probe", (char *)"list", NULL};
-	int r = copy_self(path), status, null;
+	int r = copy_self(path), status;
 	int ends[2];
 	pid_t pid;
 
@@ -181,8 +183,7 @@ static int write_and_run(const char *path)
 		return r < 0 ? r : -errno;
 	pid = fork();
 	if (pid == 0) {
-		null = open("/dev/null", O_RDWR);
-		(void)dup2(null, STDOUT_FILENO);
+		(void)close(STDOUT_FILENO);
 		(void)execve(path, words, none);
 		r = -errno;
 		_exit(write(ends[1], &r, sizeof(r)) < 0);

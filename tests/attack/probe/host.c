@@ -209,8 +209,8 @@ static const struct probe probes[] = {
 	{"host_name", PROCESSES, "sethostname", host_name},
 	{"terminal_input", TERMINALS, "CVE-2016-10124", terminal_input},
 	{"terminal_high_bits", TERMINALS, "CVE-2019-10063", terminal_high_bits},
-	{"terminal_take", TERMINALS, "TIOCSCTTY", terminal_take},
 	{"terminal_own", TERMINALS, "CVE-2017-5226", terminal_own},
+	{"terminal_take", TERMINALS, "TIOCSCTTY", terminal_take},
 };
 
 const struct probe_list probe_host = {probes, sizeof(probes) / sizeof(probes[0])};

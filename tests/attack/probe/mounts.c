@@ -28,12 +28,19 @@ static int new_mount(const struct facts *facts)
 	return r < 0 ? r : leave(0);
 }
 
+static int open_sysrq(void)
+{
+	int fd = probe_open_proc("/tmp/at/sysrq-trigger", O_WRONLY);
+
+	return fd < 0 ? fd : 0;
+}
+
 /* A second procfs carries no masks. */
 static int fresh_proc(const struct facts *facts)
 {
 	int r = mount_at("proc", NULL);
 
-	return r < 0 ? r : leave(probe_result(open("/tmp/at/sysrq-trigger", O_WRONLY | O_CLOEXEC)));
+	return r < 0 ? r : leave(open_sysrq());
 }
 
 static int fresh_sys(const struct facts *facts)
@@ -70,36 +77,42 @@ static void stand_alone(void)
 		(void)mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
-static int uncover(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return PROBE_INAPPLICABLE;
-	stand_alone();
-	return probe_result(umount2(path, MNT_DETACH));
-}
-
+/* Takes off what lies over the file, if anything does, and reads what the mask was for. */
 static int unmask(const struct facts *facts)
 {
-	return uncover("/proc/kcore");
+	int fd;
+
+	stand_alone();
+	if (umount2("/proc/kcore", MNT_DETACH) < 0 && errno != EINVAL)
+		return errno == ENOENT ? PROBE_INAPPLICABLE : -errno;
+	fd = probe_open_proc("/proc/kcore", O_RDONLY);
+	return fd < 0 ? fd : 0;
 }
 
 static int unprotect(const struct facts *facts)
 {
-	return uncover("/proc/sys");
+	stand_alone();
+	if (umount2("/proc/sys", MNT_DETACH) < 0 && errno != EINVAL)
+		return -errno;
+	return probe_rewrite("/proc/sys/kernel/core_pattern");
 }
 
 static int remount(const struct facts *facts)
 {
-	return probe_result(mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND, NULL));
+	stand_alone();
+	if (mount(NULL, "/proc/sys", NULL, MS_REMOUNT | MS_BIND, NULL) < 0 && errno != EINVAL)
+		return -errno;
+	return probe_rewrite("/proc/sys/kernel/core_pattern");
 }
 
 static int remount_new(const struct facts *facts)
 {
 	struct mount_attr attr = {.attr_clr = MOUNT_ATTR_RDONLY};
 
-	return probe_result(syscall(SYS_mount_setattr, AT_FDCWD, "/proc/sys", 0, &attr, sizeof(attr)));
+	stand_alone();
+	if (syscall(SYS_mount_setattr, AT_FDCWD, "/proc/sys", 0, &attr, sizeof(attr)) < 0 && errno != EINVAL)
+		return -errno;
+	return probe_rewrite("/proc/sys/kernel/core_pattern");
 }
 
 /* A copy of the tree without what lies over it. */
@@ -113,7 +126,7 @@ static int bind_dir(const struct facts *facts)
 	(void)mkdir("/tmp/at", 0755);
 	if (mount("/proc", "/tmp/at", NULL, MS_BIND, NULL) < 0)
 		return -errno;
-	return leave(probe_result(open("/tmp/at/sysrq-trigger", O_WRONLY | O_CLOEXEC)));
+	return leave(open_sysrq());
 }
 
 /* The classic way out of a chroot begins with one more. */

@@ -2,16 +2,20 @@
 /*
  * probe list: prints every probe as a line of JSON.
  * probe run [NAME...] [FACT=VALUE...]: tries the named ones or all, each in a process of its own, and prints how it went.
+ * probe watch [FACT=VALUE...]: tries what can be done to the runtime's processes while they are inside (watch.c).
+ * probe wait: does nothing until it is killed.
  */
 #include "probe.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +23,7 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct probe_list *const lists[] = {&probe_calls,  &probe_sockets, &probe_spaces, &probe_files,
-						 &probe_mounts, &probe_host,    &probe_limits};
+						 &probe_mounts, &probe_host,    &probe_limits, &probe_scenes};
 
 int probe_result(long result)
 {
@@ -53,9 +57,26 @@ int probe_rewrite(const char *path)
 	return probe_result(write(fd, text, (size_t)got));
 }
 
-static bool is_named(const struct probe *probe, int argc, char **argv)
+int probe_open_proc(const char *path, int flags)
 {
-	bool any = false;
+	int fd = open(path, flags | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return -errno;
+	return fs.f_type == PROC_SUPER_MAGIC ? fd : -EMEDIUMTYPE;
+}
+
+void probe_print(const char *name, const char *result, const char *error)
+{
+	printf("{\"name\":\"%s\",\"result\":\"%s\",\"error\":\"%s\"}\n", name, result, error);
+	(void)fflush(stdout);
+}
+
+/* Whether the command line names it; without any name all are meant but those that need a scene of their own. */
+static bool is_named(const struct probe_list *list, const struct probe *probe, int argc, char **argv)
+{
+	bool any = list == &probe_scenes;
 
 	for (int i = 2; i < argc; i++) {
 		if (strchr(argv[i], '='))
@@ -98,13 +119,8 @@ static struct facts read_facts(int argc, char **argv)
 		.minor = (unsigned int)number_of(argc, argv, "minor"),
 		.processes = (unsigned int)number_of(argc, argv, "processes"),
 		.memory = number_of(argc, argv, "memory"),
+		.program = number_of(argc, argv, "program"),
 	};
-}
-
-static void print_result(const struct probe *probe, const char *result, const char *error)
-{
-	printf("{\"name\":\"%s\",\"result\":\"%s\",\"error\":\"%s\"}\n", probe->name, result, error);
-	(void)fflush(stdout);
 }
 
 static void report(const struct probe *probe, int answer, int status)
@@ -116,14 +132,14 @@ static void report(const struct probe *probe, int answer, int status)
 		bool refused = WTERMSIG(status) == SIGSYS || WTERMSIG(status) == SIGKILL;
 
 		name = sigabbrev_np(WTERMSIG(status));
-		print_result(probe, refused ? "held" : "unclear", name ? name : "?");
+		probe_print(probe->name, refused ? "held" : "unclear", name ? name : "?");
 	} else if (WEXITSTATUS(status) != 0) {
-		print_result(probe, "unclear", "?");
+		probe_print(probe->name, "unclear", "?");
 	} else if (answer == PROBE_INAPPLICABLE) {
-		print_result(probe, "inapplicable", "");
+		probe_print(probe->name, "inapplicable", "");
 	} else {
 		name = answer < 0 ? strerrorname_np(-answer) : "";
-		print_result(probe, answer < 0 ? "held" : "escaped", name ? name : "?");
+		probe_print(probe->name, answer < 0 ? "held" : "escaped", name ? name : "?");
 	}
 }
 
@@ -156,21 +172,38 @@ static void print_about(const struct probe *probe)
 	printf("{\"name\":\"%s\",\"about\":\"%s\",\"shape\":\"%s\"}\n", probe->name, probe->about, probe->shape);
 }
 
+static void for_each(int argc, char **argv, const struct facts *facts)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t k = 0; k < lists[i]->count; k++)
+			if (is_named(lists[i], &lists[i]->items[k], argc, argv))
+				run(&lists[i]->items[k], facts);
+}
+
+static void list_all(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t k = 0; k < lists[i]->count && lists[i] != &probe_scenes; k++)
+			print_about(&lists[i]->items[k]);
+}
+
 int main(int argc, char **argv)
 {
+	const char *verb = argc > 1 ? argv[1] : "";
 	struct facts facts = read_facts(argc, argv);
-	bool list = argc == 2 && strcmp(argv[1], "list") == 0;
 
-	if (!list && (argc < 2 || strcmp(argv[1], "run") != 0)) {
-		fprintf(stderr, "Usage: probe list | run [NAME...] [FACT=VALUE...]\n");
+	if (strcmp(verb, "list") == 0) {
+		list_all();
+	} else if (strcmp(verb, "run") == 0) {
+		for_each(argc, argv, &facts);
+	} else if (strcmp(verb, "watch") == 0) {
+		probe_watch(&facts);
+	} else if (strcmp(verb, "wait") == 0) {
+		while (true)
+			(void)pause();
+	} else {
+		fprintf(stderr, "Usage: probe list | wait | watch [FACT=VALUE...] | run [NAME...] [FACT=VALUE...]\n");
 		return 2;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		for (size_t k = 0; k < lists[i]->count; k++) {
-			if (list)
-				print_about(&lists[i]->items[k]);
-			else if (is_named(&lists[i]->items[k], argc, argv))
-				run(&lists[i]->items[k], &facts);
-		}
 	return 0;
 }

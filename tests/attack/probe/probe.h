@@ -26,6 +26,7 @@ struct facts {
 	unsigned int minor;
 	unsigned int processes; /* the container's limits */
 	uint64_t memory;
+	uint64_t program; /* the inode of the runtime's program */
 };
 
 #define PROBE_SECRET "BULKHEAD"
@@ -43,7 +44,11 @@ struct probe_list {
 };
 
 extern const struct probe_list probe_calls, probe_sockets, probe_spaces, probe_files, probe_mounts, probe_host,
-	probe_limits;
+	probe_limits, probe_scenes;
+
+/* Looks at whatever process of the runtime appears in this pid namespace, until /volume/stop is there; prints results. */
+void probe_watch(const struct facts *facts);
+void probe_print(const char *name, const char *result, const char *error);
 
 /* 0 for a result that is not negative, else -errno. */
 int probe_result(long result);
@@ -53,5 +58,8 @@ int probe_read_secret(int dir, const char *path);
 
 /* Opens for reading and writing and writes back what it read. */
 int probe_rewrite(const char *path);
+
+/* Opens for writing a file that must be procfs's own, not what covers it. */
+int probe_open_proc(const char *path, int flags);
 
 #endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of scenes that scenes.py sets up: each wants a container of its own kind. */
+#include "probe.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The working folder is one of the host. */
+static int folder(const struct facts *facts)
+{
+	const char *name = strrchr(facts->secret, '/');
+
+	return name ? probe_read_secret(AT_FDCWD, name + 1) : PROBE_INAPPLICABLE;
+}
+
+static int capabilities(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return probe_result(syscall(SYS_capget, &header, data));
+}
+
+static int inherited(const struct facts *facts)
+{
+	struct __user_cap_data_struct data[2] = {{0}};
+	int r = capabilities(data);
+
+	return r < 0 ? r : data[0].inheritable ? 0 : -EPERM;
+}
+
+/* Started from a set-user-id file of the image, as an ordinary user. */
+static int raised(const struct facts *facts)
+{
+	struct __user_cap_data_struct data[2] = {{0}};
+	int r = capabilities(data);
+
+	return r < 0 ? r : data[0].effective ? 0 : -EPERM;
+}
+
+/* The mask over /proc/version is what the image said that /dev/null was. */
+static int redirected(const struct facts *facts)
+{
+	int fd = probe_open_proc("/proc/version", O_RDWR);
+
+	return fd < 0 ? fd : 0;
+}
+
+/* The container runs, though what it calls /proc is not. */
+static int started(const struct facts *facts)
+{
+	return 0;
+}
+
+/* A device that a volume brought along. */
+static int device(const struct facts *facts)
+{
+	int fd = open("/volume/disk", O_RDONLY | O_CLOEXEC);
+	uint64_t size;
+
+	return fd < 0 ? -errno : probe_result(ioctl(fd, BLKGETSIZE64, &size));
+}
+
+static const struct probe probes[] = {
+	{"folder", "", "", folder},         {"inherited", "", "", inherited}, {"raised", "", "", raised},
+	{"redirected", "", "", redirected}, {"started", "", "", started},     {"device", "", "", device},
+};
+
+const struct probe_list probe_scenes = {probes, sizeof(probes) / sizeof(probes[0])};

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lies in wait inside of a container for a process of the runtime that joins it. */
+#include "probe.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RUNTIME "bulkhead-runtim" /* as much of the name as the kernel keeps */
+#define SECONDS 20
+#define HELD_MAX 64
+
+struct attempt {
+	const char *name;
+	int (*try)(const char *folder, pid_t pid);
+	int answer;
+};
+
+static uint64_t program;
+static int programs[HELD_MAX]; /* the runtime's program, opened through its process */
+static size_t program_count;
+
+static int try_open(const char *folder, const char *name, int flags)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static int close_it(int fd)
+{
+	int r = probe_result(fd);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
+}
+
+/* The file is kept: it cannot be written to while it is executed. */
+static int try_program(const char *folder, pid_t pid)
+{
+	int fd = try_open(folder, "exe", O_RDONLY);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_ino != program || program_count == HELD_MAX)
+		return close_it(fd) == 0 ? -ESRCH : -ESRCH;
+	programs[program_count++] = fd;
+	return -ETXTBSY;
+}
+
+static int try_memory(const char *folder, pid_t pid)
+{
+	return close_it(try_open(folder, "mem", O_RDWR));
+}
+
+static int try_descriptors(const char *folder, pid_t pid)
+{
+	return close_it(try_open(folder, "fd", O_RDONLY | O_DIRECTORY));
+}
+
+static int try_root(const char *folder, pid_t pid)
+{
+	return close_it(try_open(folder, "root", O_PATH));
+}
+
+static int try_trace(const char *folder, pid_t pid)
+{
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
+		return -errno;
+	(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+	return 0;
+}
+
+static struct attempt attempts[] = {
+	{"join_program", try_program, -ENOENT},
+	{"join_memory", try_memory, -ENOENT},
+	{"join_descriptors", try_descriptors, -ENOENT},
+	{"join_root", try_root, -ENOENT},
+	{"join_trace", try_trace, -ENOENT},
+};
+
+#define ATTEMPTS (sizeof(attempts) / sizeof(attempts[0]))
+
+static bool is_runtime(const char *folder)
+{
+	char name[sizeof(RUNTIME)] = "";
+	int fd = try_open(folder, "comm", O_RDONLY);
+	ssize_t got = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return got > 0 && strcmp(name, RUNTIME) == 0;
+}
+
+/* What succeeded on something that is still the runtime counts; afterwards it is a process of the container. */
+static void try_all(pid_t pid)
+{
+	char folder[32];
+
+	(void)snprintf(folder, sizeof(folder), "/proc/%d", (int)pid);
+	for (size_t i = 0; i < ATTEMPTS; i++) {
+		int answer;
+
+		if (attempts[i].answer == 0 || !is_runtime(folder))
+			continue;
+		answer = attempts[i].try(folder, pid);
+		/* A process on its way out, or one that became the program, refuses nothing. */
+		if (answer == -ENOENT || answer == -ESRCH || (answer == 0 && !is_runtime(folder)))
+			continue;
+		attempts[i].answer = answer;
+	}
+}
+
+static void look(void)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+
+	while (processes && (entry = readdir(processes))) {
+		pid_t pid = (pid_t)atoi(entry->d_name);
+
+		if (pid > 0 && pid != getpid())
+			try_all(pid);
+	}
+	if (processes)
+		(void)closedir(processes);
+}
+
+/* Once its last process has ended the program could be written over. */
+static void write_program(void)
+{
+	char path[64];
+
+	for (size_t i = 0; i < program_count; i++)
+		for (int times = 0; times < 100; times++) {
+			int fd;
+
+			(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", programs[i]);
+			fd = open(path, O_WRONLY | O_CLOEXEC);
+			if (fd >= 0 || errno != ETXTBSY) {
+				attempts[0].answer = probe_result(fd);
+				break;
+			}
+			(void)usleep(10000);
+		}
+}
+
+static bool saw_all(void)
+{
+	for (size_t i = 0; i < ATTEMPTS; i++)
+		if (attempts[i].answer == -ENOENT)
+			return false;
+	return true;
+}
+
+void probe_watch(const struct facts *facts)
+{
+	time_t end = time(NULL) + SECONDS;
+
+	program = facts->program;
+	while (access("/volume/stop", F_OK) < 0 && time(NULL) < end) {
+		look();
+		if (saw_all())
+			(void)close(open("/volume/seen", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	}
+	write_program();
+	for (size_t i = 0; i < ATTEMPTS; i++) {
+		const char *name = strerrorname_np(-attempts[i].answer);
+		bool seen = attempts[i].answer != -ENOENT;
+
+		probe_print(attempts[i].name, !seen ? "unseen" : attempts[i].answer < 0 ? "held" : "escaped", name);
+	}
+}
