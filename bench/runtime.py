@@ -45,7 +45,7 @@ def config(root, *args, netns=None, group='box'):
             'process': {'user': {'uid': 0, 'gid': 0}, 'args': list(args), 'cwd': '/', 'env': ['PATH=/bin'],
                         'noNewPrivileges': True, 'capabilities': {kind: [] for kind in CAPABILITIES}},
             'linux': {'namespaces': spaces, 'uidMappings': ids, 'gidMappings': ids,
-                      'cgroupsPath': f'/bulkhead-bench/{group}',
+                      'cgroupsPath': f'/bulkhead-bench-{group}',
                       'resources': {'memory': {'limit': 64 << 20}, 'pids': {'limit': 64},
                                     'cpu': {'quota': 100000, 'period': 100000}},
                       'maskedPaths': ['/proc/kcore', '/proc/keys', '/proc/timer_list'],
@@ -234,7 +234,7 @@ def main():
             results = list(Bench(folder).rows())
         finally:
             subprocess.run(['umount', folder / 'state'], check=True)
-    for group in pathlib.Path('/sys/fs/cgroup').glob('*/bulkhead-bench'):
+    for group in pathlib.Path('/sys/fs/cgroup').glob('*/bulkhead-bench-*'):
         # What the uncovered folder of the v2 tree got is plain files.
         if not os.path.ismount(group.parent):
             shutil.rmtree(group)

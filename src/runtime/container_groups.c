@@ -15,9 +15,14 @@
 int container_open_groups(struct container *container, struct err *err)
 {
 	for (size_t i = 0; !container->own[SPEC_NS_CGROUP] && i < container->cgroup.count; i++) {
-		int r = container->groups[i] >= 0 ? 0
-						  : mountfd_clone(container->cgroup.hierarchies[i].group, "", false,
-								  &container->groups[i]);
+		int r;
+
+		/* Where it has no group of its own it would be shown the machine's. */
+		if (container->cgroup.hierarchies[i].group < 0)
+			continue;
+		r = container->groups[i] >= 0
+			    ? 0
+			    : mountfd_clone(container->cgroup.hierarchies[i].group, "", false, &container->groups[i]);
 
 		if (r == 0)
 			r = mountfd_set(container->groups[i], false, ATTRIBUTES, 0, MS_PRIVATE);
@@ -102,7 +107,8 @@ int container_attach_groups(struct container *container, int target, struct err 
 	if (r < 0)
 		return err_sys(err, r, "cannot mount control groups");
 	for (size_t i = 0; r == 0 && i < container->cgroup.count; i++)
-		r = attach_group(container, i, fd, err);
+		if (container->cgroup.hierarchies[i].group >= 0)
+			r = attach_group(container, i, fd, err);
 	if (r == 0) {
 		r = mountfd_set(fd, false, MOUNT_ATTR_RDONLY, 0, 0);
 		if (r < 0)

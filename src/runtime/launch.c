@@ -80,11 +80,13 @@ int launch_prepare(pid_t pid, const struct spec_process *process, struct err *er
 int launch_compile_filter(const struct spec *spec, const struct spec_process *process,
 			  struct seccomp_program *ret_filter, struct err *err)
 {
+	const struct seccomp_floor floor = {.capabilities = sets_of(process).bounding,
+					    .granted = SECCOMP_GRANT_FOREIGN};
 	int r;
 
 	if (!spec->linux_.seccomp.present)
-		return seccomp_default(sets_of(process).bounding, ret_filter, err);
-	r = seccomp_compile(&spec->linux_.seccomp, ret_filter, err);
+		return seccomp_default(&floor, ret_filter, err);
+	r = seccomp_compile_within(&spec->linux_.seccomp, &floor, ret_filter, err);
 	return r < 0 ? err_prefix(err, "config.json") : 0;
 }
 

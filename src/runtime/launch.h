@@ -18,7 +18,7 @@ struct launch {
 /* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of a process; 0: this one. */
 int launch_prepare(pid_t pid, const struct spec_process *process, struct err *err) MUST_CHECK;
 
-/* Compiles the filter of a spec, or the built-in one. The caller frees it. */
+/* Compiles the filter of a spec within the floor under all profiles, or the built-in one. The caller frees it. */
 int launch_compile_filter(const struct spec *spec, const struct spec_process *process,
 			  struct seccomp_program *ret_filter, struct err *err) MUST_CHECK;
 

@@ -16,100 +16,9 @@
 #include "base/str.h"
 #include "sandbox/cgroup_file.h"
 
-static bool is_unified(const struct cgroup_hierarchy *hierarchy)
+bool cgroup_is_unified(const struct cgroup_hierarchy *hierarchy)
 {
 	return hierarchy->controllers[0] == '\0';
-}
-
-/* Of a version 1 mount's super options only controllers and the name tell hierarchies apart. */
-static void read_controllers(char *to, size_t size, char *options)
-{
-	static const char *const noise[] = {"rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode"};
-	char *save = NULL;
-
-	to[0] = '\0';
-	for (char *word = strtok_r(options, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
-		bool skip = str_starts(word, "release_agent=");
-		size_t used = strlen(to);
-
-		for (size_t i = 0; i < ARRAY_SIZE(noise); i++)
-			skip = skip || str_eq(noise[i], word);
-		if (!skip)
-			(void)snprintf(to + used, size - used, "%s%s", used ? "," : "", word);
-	}
-}
-
-/* Something else may have been mounted over a hierarchy since. */
-static bool is_hierarchy(int fd, bool unified)
-{
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 && fs.f_type == (unified ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
-}
-
-static int add_hierarchy(struct cgroup *cgroup, const char *mount, bool unified, char *options)
-{
-	struct cgroup_hierarchy *at = &cgroup->hierarchies[cgroup->count];
-	char controllers[sizeof(at->controllers)] = "";
-
-	if (cgroup->count == CGROUP_HIERARCHIES_MAX)
-		return -E2BIG;
-	if (!unified)
-		read_controllers(controllers, sizeof(controllers), options);
-	/* The same hierarchy may be mounted in several places: the first one counts. */
-	for (size_t i = 0; i < cgroup->count; i++)
-		if (str_eq(cgroup->hierarchies[i].controllers, controllers))
-			return 0;
-	at->mount = open(mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (at->mount < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	if (!is_hierarchy(at->mount, unified))
-		return close(at->mount);
-	at->group = -1;
-	memcpy(at->controllers, controllers, sizeof(controllers));
-	if (unified)
-		cgroup->unified = (int)cgroup->count;
-	else
-		cgroup->only_unified = false;
-	cgroup->count++;
-	return 0;
-}
-
-/* One line of mountinfo: "id parent dev root mountpoint options… - type source superoptions". */
-static int read_mount_line(struct cgroup *cgroup, char *line)
-{
-	char *fields[5], *save = NULL, *dash = strstr(line, " - "), *type, *super;
-
-	if (!dash || (!str_starts(dash + 3, "cgroup ") && !str_starts(dash + 3, "cgroup2 ")))
-		return 0;
-	*dash = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		fields[i] = strtok_r(i ? NULL : line, " ", &save);
-		if (!fields[i])
-			return 0;
-	}
-	type = strtok_r(dash + 3, " ", &save);
-	(void)strtok_r(NULL, " ", &save);
-	super = strtok_r(NULL, " ", &save);
-	return add_hierarchy(cgroup, fields[4], str_eq(type, "cgroup2"), super ? super : type + strlen(type));
-}
-
-static int find_hierarchies(struct cgroup *cgroup, struct err *err)
-{
-	CLEANUP_BUF struct buf text = buf_of(4u << 20);
-	char *save = NULL;
-	int r = fdio_read_file(AT_FDCWD, "/proc/self/mountinfo", &text, err);
-
-	if (r < 0)
-		return r;
-	for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		r = read_mount_line(cgroup, line);
-		if (r < 0)
-			return err_sys(err, r, "cannot open the control groups");
-	}
-	if (cgroup->count == 0)
-		return err_set(err, -ENOENT, "no control groups are mounted on this machine");
-	return 0;
 }
 
 int cgroup_init(struct cgroup *cgroup, const char *path, struct err *err)
@@ -123,7 +32,7 @@ int cgroup_init(struct cgroup *cgroup, const char *path, struct err *err)
 		return err_set(err, ERR_INVALID, "control group path '%.64s' is empty or too long", path);
 	for (size_t len = strlen(cgroup->path); cgroup->path[len - 1] == '/'; len--)
 		cgroup->path[len - 1] = '\0';
-	return find_hierarchies(cgroup, err);
+	return cgroup_find(cgroup, err);
 }
 
 void cgroup_done(struct cgroup *cgroup)
@@ -134,70 +43,6 @@ void cgroup_done(struct cgroup *cgroup)
 			(void)close(cgroup->hierarchies[i].group);
 	}
 	cgroup->count = 0;
-}
-
-/* A cpuset without processors or memory takes no process: a new one starts with those of the one above. */
-static int inherit_cpuset(int parent, int child)
-{
-	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		char value[1024];
-		int r = cgroup_file_read(child, files[i], value, sizeof(value));
-
-		if (r == 0 && value[0] == '\0') {
-			r = cgroup_file_read(parent, files[i], value, sizeof(value));
-			if (r == 0)
-				r = cgroup_file_write(child, files[i], value);
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Hands the controllers of a version 2 group on to those below it. Those the kernel refuses stay off. */
-static void delegate_controllers(int group)
-{
-	static const char *const controllers[] = {"cpu", "memory", "pids", "cpuset", "io", "hugetlb"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
-		char word[16];
-
-		(void)snprintf(word, sizeof(word), "+%s", controllers[i]);
-		(void)cgroup_file_write(group, "cgroup.subtree_control", word);
-	}
-}
-
-static int make_in(struct cgroup_hierarchy *hierarchy, const char *path)
-{
-	char copy[CGROUP_PATH_MAX], *save = NULL;
-	bool cpuset = cgroup_file_has_word(hierarchy->controllers, "cpuset");
-	CLEANUP_CLOSE int at = openat(hierarchy->mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = str_copy(copy, sizeof(copy), path);
-
-	if (at < 0)
-		return -errno;
-	if (r < 0)
-		return r;
-	for (char *part = strtok_r(copy, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
-		int next;
-
-		if (is_unified(hierarchy))
-			delegate_controllers(at);
-		if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		next = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (next < 0)
-			return -errno;
-		r = cpuset ? inherit_cpuset(at, next) : 0;
-		(void)close(at);
-		at = next;
-		if (r < 0)
-			return r;
-	}
-	hierarchy->group = take_fd(&at);
-	return 0;
 }
 
 static bool has_processes(int group)
@@ -238,21 +83,9 @@ int cgroup_check_unused(const struct cgroup *cgroup, struct err *err)
 	return 0;
 }
 
-int cgroup_make(struct cgroup *cgroup, struct err *err)
-{
-	for (size_t i = 0; i < cgroup->count; i++) {
-		int r = make_in(&cgroup->hierarchies[i], cgroup->path);
-
-		if (r < 0)
-			return err_sys(err, r, "cannot make control group '%s' (%s)", cgroup->path,
-				       is_unified(&cgroup->hierarchies[i]) ? "unified"
-									   : cgroup->hierarchies[i].controllers);
-	}
-	return 0;
-}
-
 int cgroup_open(struct cgroup *cgroup, struct err *err)
 {
+	cgroup->populated = true;
 	for (size_t i = 0; i < cgroup->count; i++) {
 		struct cgroup_hierarchy *at = &cgroup->hierarchies[i];
 
@@ -268,7 +101,7 @@ int cgroup_enter_legacy(const struct cgroup *cgroup, struct err *err)
 	for (size_t i = 0; i < cgroup->count; i++) {
 		int r;
 
-		if (is_unified(&cgroup->hierarchies[i]) || cgroup->hierarchies[i].group < 0)
+		if (cgroup_is_unified(&cgroup->hierarchies[i]) || cgroup->hierarchies[i].group < 0)
 			continue;
 		r = cgroup_file_write(cgroup->hierarchies[i].group, "tasks", "0");
 		if (r < 0)
@@ -291,13 +124,14 @@ int cgroup_controller_fd(const struct cgroup *cgroup, const char *controller)
 	return -1;
 }
 
-/* Any hierarchy lists the processes: a version 1 controller's is preferred, for all of them are entered. */
+/* Any hierarchy lists the processes; of version 1 one of those that every container is in. */
 static int listing_group(const struct cgroup *cgroup)
 {
-	for (size_t i = 0; i < cgroup->count; i++)
-		if (cgroup->hierarchies[i].group >= 0)
-			return cgroup->hierarchies[i].group;
-	return -1;
+	int pids = cgroup_controller_fd(cgroup, "pids");
+
+	for (size_t i = 0; pids < 0 && i < cgroup->count; i++)
+		pids = cgroup->hierarchies[i].group;
+	return pids;
 }
 
 static int append_own(int group, pid_t **pids, size_t *count)

@@ -28,9 +28,13 @@ struct cgroup {
 	size_t count;
 	int unified;       /* index of the version 2 hierarchy, -1 when there is none */
 	bool only_unified; /* no version 1 controller is mounted */
+	bool populated;    /* opened, so that processes may be in it: a group made later has to be given them */
 };
 
-/* Finds the machine's hierarchies from /proc/self/mountinfo. path as in config.json. The caller ends with cgroup_done. */
+/* Whether a hierarchy is version 2's. */
+bool cgroup_is_unified(const struct cgroup_hierarchy *hierarchy);
+
+/* Finds the machine's hierarchies, below /sys/fs/cgroup or else from /proc/self/mountinfo. path as in config.json. The caller ends with cgroup_done. */
 int cgroup_init(struct cgroup *cgroup, const char *path, struct err *err) MUST_CHECK;
 void cgroup_done(struct cgroup *cgroup);
 
@@ -40,7 +44,10 @@ void cgroup_done(struct cgroup *cgroup);
  */
 int cgroup_check_unused(const struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
-/* Makes the group in every hierarchy with what is missing above it. */
+/*
+ * Makes the group with what is missing above it in the hierarchies that count or stop processes, and in those that have a
+ * group above it; in others it is made when a limit asks for it.
+ */
 int cgroup_make(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
 /* Opens the group where it exists; hierarchies without it keep -1. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
 
 struct cgroup;
 
@@ -22,6 +23,12 @@ bool cgroup_file_has_word(const char *list, const char *word);
 
 /* The number behind "name " at the start of a line; 0 when there is none. */
 uint64_t cgroup_file_counter(const char *text, const char *name);
+
+/* Finds the hierarchies: where everyone mounts them, else in the table of mounts. */
+int cgroup_find(struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
+/* As cgroup_controller_fd, and makes the group when the controller has a hierarchy and no group in it yet. */
+int cgroup_controller_make(struct cgroup *cgroup, const char *controller, int *ret_group, struct err *err) MUST_CHECK;
 
 /* The group in the version 1 hierarchy of a controller, -1 when it has none. */
 int cgroup_controller_fd(const struct cgroup *cgroup, const char *controller);

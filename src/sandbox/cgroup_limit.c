@@ -16,9 +16,11 @@ struct limit_target {
 /* Writes one value where the controller's group is; a limit that cannot be set is an error, never forgotten. */
 static int put(struct limit_target *to, const char *field, const char *controller, const char *file, const char *value)
 {
-	int group = controller ? cgroup_controller_fd(to->cgroup, controller) : cgroup_unified_fd(to->cgroup);
-	int r;
+	int group = cgroup_unified_fd(to->cgroup);
+	int r = controller ? cgroup_controller_make(to->cgroup, controller, &group, to->err) : 0;
 
+	if (r < 0)
+		return err_prefix(to->err, "config.json: linux.resources.%s", field);
 	if (group < 0)
 		return err_set(to->err, -EOPNOTSUPP,
 			       "config.json: linux.resources.%s: this machine has no '%s' controller", field,
@@ -212,7 +214,10 @@ static int limit_devices(struct limit_target *to, const struct spec_resources *r
 		"c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
 	};
 
-	if (cgroup_controller_fd(to->cgroup, "devices") < 0)
+	int group;
+
+	TRY(cgroup_controller_make(to->cgroup, "devices", &group, to->err));
+	if (group < 0)
 		return 0;
 	TRY(put(to, "devices", "devices", "devices.deny", "a"));
 	for (size_t i = 0; i < res->devices.count; i++) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "sandbox/seccomp_rows.h"
 #include "sandbox/seccomp_rules.h"
 #include "sandbox/seccomp_tree.h"
 
@@ -16,10 +17,8 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
 #endif
 
-#define PROFILES_MAX 3
-
 struct compiler {
-	struct seccomp_rules *profiles[PROFILES_MAX];
+	struct seccomp_rules *profiles[SECCOMP_PROFILES_MAX];
 	size_t count;
 	uint32_t abis; /* bit n: enum syscalls_abi n may call */
 	struct seccomp_graph graph;
@@ -56,8 +55,9 @@ static const struct {
 };
 
 /* The machine's own always, and those that the profile names. */
-static int read_architectures(const struct spec_strings *names, uint32_t *ret_abis, struct err *err)
+int seccomp_read_architectures(const struct spec_seccomp *profile, uint32_t *ret_abis, struct err *err)
 {
+	const struct spec_strings *names = &profile->architectures;
 	uint32_t abis = 1u << SYSCALLS_NATIVE;
 
 	for (size_t i = 0; i < names->count; i++) {
@@ -181,26 +181,45 @@ static int compile(struct compiler *compiler, struct seccomp_program *program)
 	return r;
 }
 
-int seccomp_compile(const struct spec_seccomp *profile, struct seccomp_program *ret_program, struct err *err)
+static int take_profiles(struct compiler *compiler, const struct spec_seccomp *const *profiles, size_t count)
 {
-	struct compiler *compiler = calloc(1, sizeof(*compiler));
+	for (size_t i = 0; i < count; i++) {
+		struct seccomp_rules *rules = seccomp_rules_new(profiles[i]);
+
+		if (!rules)
+			return -ENOMEM;
+		compiler->profiles[compiler->count++] = rules;
+	}
+	return 0;
+}
+
+static void compiler_free(struct compiler *compiler)
+{
+	for (size_t i = 0; i < compiler->count; i++)
+		seccomp_rules_free(compiler->profiles[i]);
+	free(compiler);
+}
+CLEANUP_DEFINE(compiler, struct compiler *, compiler_free)
+
+int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count, bool foreign,
+			struct seccomp_program *ret_program, struct err *err)
+{
+	CLEANUP(cleanup_compiler) struct compiler *compiler = calloc(1, sizeof(*compiler));
 	struct seccomp_program program = {0};
 	int r;
 
 	if (!compiler)
 		return err_set(err, -ENOMEM, "linux.seccomp: no memory");
-	r = read_flags(&profile->flags, &program.flags, err);
+	r = read_flags(&profiles[0]->flags, &program.flags, err);
 	if (r == 0)
-		r = read_architectures(&profile->architectures, &compiler->abis, err);
-	if (r < 0) {
-		free(compiler);
+		r = seccomp_read_architectures(profiles[0], &compiler->abis, err);
+	if (r < 0)
 		return r;
-	}
-	compiler->profiles[compiler->count++] = seccomp_rules_new(profile);
-	r = compiler->profiles[0] ? compile(compiler, &program) : -ENOMEM;
-	for (size_t i = 0; i < compiler->count; i++)
-		seccomp_rules_free(compiler->profiles[i]);
-	free(compiler);
+	if (!foreign)
+		compiler->abis = 1u << SYSCALLS_NATIVE;
+	r = take_profiles(compiler, profiles, count);
+	if (r == 0)
+		r = compile(compiler, &program);
 	if (r == -E2BIG)
 		return err_set(err, r, "linux.seccomp: the profile needs more than %d instructions",
 			       SECCOMP_PROGRAM_MAX);
@@ -208,6 +227,11 @@ int seccomp_compile(const struct spec_seccomp *profile, struct seccomp_program *
 		return err_set(err, r, "linux.seccomp: no memory");
 	*ret_program = program;
 	return 0;
+}
+
+int seccomp_compile(const struct spec_seccomp *profile, struct seccomp_program *ret_program, struct err *err)
+{
+	return seccomp_compile_all(&profile, 1, true, ret_program, err);
 }
 
 void seccomp_program_done(struct seccomp_program *program)

@@ -41,11 +41,50 @@ int seccomp_compile(const struct spec_seccomp *profile, struct seccomp_program *
 void seccomp_program_done(struct seccomp_program *program);
 
 /*
- * Compiles the built-in profile for a process that holds these capabilities: what ordinary programs need. No io_uring,
- * keyrings, bpf, ptrace, mounts or module loading, no namespace may be made or joined, and sockets are unix, inet, inet6
- * and netlink route only (packet with CAP_NET_RAW). The caller frees with seccomp_program_done.
+ * The floor under every profile that is not the runtime's own: what a container does not get whatever its config.json
+ * says, unless a capability or a grant opens it. Sockets are unix, inet, inet6 and netlink route only (packet with
+ * CAP_NET_RAW). No io_uring, no keyrings, no bpf (CAP_BPF opens it), no ptrace and no memory or descriptors of other
+ * processes (CAP_SYS_PTRACE), no user namespace may be made; clone3, whose flags no filter sees, fails with ENOSYS, and
+ * the C library falls back to clone.
  */
-int seccomp_default(uint64_t capabilities, struct seccomp_program *ret_program, struct err *err) MUST_CHECK;
+enum seccomp_grant {
+	SECCOMP_GRANT_SOCKETS = 1 << 0,         /* every family and protocol */
+	SECCOMP_GRANT_IO_URING = 1 << 1,        /* io_uring_* */
+	SECCOMP_GRANT_KEYRINGS = 1 << 2,        /* add_key, keyctl, request_key */
+	SECCOMP_GRANT_BPF = 1 << 3,             /* bpf */
+	SECCOMP_GRANT_PTRACE = 1 << 4,          /* ptrace, process_vm_readv, process_vm_writev, pidfd_getfd */
+	SECCOMP_GRANT_USER_NAMESPACES = 1 << 5, /* clone and unshare with CLONE_NEWUSER, clone3 */
+	SECCOMP_GRANT_FOREIGN = 1 << 6,         /* the architectures that the profile names beside the machine's own */
+};
+
+struct seccomp_floor {
+	uint64_t capabilities;              /* the bounding set of the process */
+	uint32_t granted;                   /* enum seccomp_grant */
+	const struct spec_seccomp *ceiling; /* no value is looser than this profile's; NULL: no ceiling */
+};
+
+/*
+ * Compiles a profile within the floor: one program, in which each call gets the strictest of what the profile, the floor
+ * and the ceiling say about it. The caller frees with seccomp_program_done.
+ */
+int seccomp_compile_within(const struct spec_seccomp *profile, const struct seccomp_floor *floor,
+			   struct seccomp_program *ret_program, struct err *err) MUST_CHECK;
+
+/*
+ * Whether a profile stays within the ceiling by itself: ERR_DENIED "linux.seccomp: the profile allows more of 'NAME' than
+ * the ceiling" for the first call, by number, that seccomp_compile_within would have to narrow. A call with conditions on
+ * both sides that are not the same counts as more. The floor is not looked at.
+ */
+int seccomp_check_ceiling(const struct spec_seccomp *profile, const struct spec_seccomp *ceiling,
+			  struct err *err) MUST_CHECK;
+
+/*
+ * Compiles the built-in profile, within the ceiling of the floor: what ordinary programs need. No io_uring, keyrings, bpf,
+ * ptrace, mounts or module loading unless a capability opens them, no namespace may be made or joined, and sockets are
+ * unix, inet, inet6 and netlink route only (packet with CAP_NET_RAW). The machine's own architecture alone, and of the
+ * grants none counts. The caller frees with seccomp_program_done.
+ */
+int seccomp_default(const struct seccomp_floor *floor, struct seccomp_program *ret_program, struct err *err) MUST_CHECK;
 
 /* Installs the filter for the calling thread, for good. */
 int seccomp_install(const struct seccomp_program *program, struct err *err) MUST_CHECK;

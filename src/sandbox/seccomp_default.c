@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/str.h"
-#include "sandbox/seccomp.h"
+#include "sandbox/seccomp_rows.h"
 
 /* Free to everyone. One string: pointers would have to be relocated at every start. */
 static const char allowed[] = "accept\0"
@@ -367,95 +367,63 @@ static const char denied[] = "acct\0"
 			     "vhangup\0";
 
 /* Calls that a capability opens. */
-static const struct {
-	int capability;
-	const char *name;
-} opened[] = {
-	{CAP_SYS_CHROOT, "chroot"},
-	{CAP_SYS_PTRACE, "ptrace"},
-	{CAP_SYS_PTRACE, "process_vm_readv"},
-	{CAP_SYS_PTRACE, "process_vm_writev"},
-	{CAP_SYS_PTRACE, "pidfd_getfd"},
-	{CAP_SYS_PTRACE, "kcmp"},
-	{CAP_SYS_NICE, "get_mempolicy"},
-	{CAP_SYS_NICE, "mbind"},
-	{CAP_SYS_NICE, "set_mempolicy"},
-	{CAP_SYS_NICE, "set_mempolicy_home_node"},
-	{CAP_SYS_ADMIN, "mount"},
-	{CAP_SYS_ADMIN, "umount2"},
-	{CAP_SYS_ADMIN, "sethostname"},
-	{CAP_SYS_ADMIN, "setdomainname"},
+static const struct seccomp_row opened[] = {
+	{"chroot", 0, CAP_SYS_CHROOT, 0, {{0}}},
+	{"ptrace", 0, CAP_SYS_PTRACE, 0, {{0}}},
+	{"process_vm_readv", 0, CAP_SYS_PTRACE, 0, {{0}}},
+	{"process_vm_writev", 0, CAP_SYS_PTRACE, 0, {{0}}},
+	{"pidfd_getfd", 0, CAP_SYS_PTRACE, 0, {{0}}},
+	{"kcmp", 0, CAP_SYS_PTRACE, 0, {{0}}},
+	{"get_mempolicy", 0, CAP_SYS_NICE, 0, {{0}}},
+	{"mbind", 0, CAP_SYS_NICE, 0, {{0}}},
+	{"set_mempolicy", 0, CAP_SYS_NICE, 0, {{0}}},
+	{"set_mempolicy_home_node", 0, CAP_SYS_NICE, 0, {{0}}},
+	{"mount", 0, CAP_SYS_ADMIN, 0, {{0}}},
+	{"umount2", 0, CAP_SYS_ADMIN, 0, {{0}}},
+	{"sethostname", 0, CAP_SYS_ADMIN, 0, {{0}}},
+	{"setdomainname", 0, CAP_SYS_ADMIN, 0, {{0}}},
 };
 
 #define NAMESPACE_FLAGS \
 	(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP)
-/* The kernel looks at the low word alone of what it takes as an int. */
-#define LOW(i, wanted)                                                                        \
-	{                                                                                     \
-		.index = i, .value = UINT32_MAX, .value_two = wanted, .op = SPEC_OP_MASKED_EQ \
-	}
-#define NONE_OF(i, flags)                                                           \
-	{                                                                           \
-		.index = i, .value = flags, .value_two = 0, .op = SPEC_OP_MASKED_EQ \
-	}
-#define ALLOW SECCOMP_RET_ALLOW
-#define REFUSE SECCOMP_RET_ERRNO
-
 /* Calls that depend on their arguments: all conditions of a row must hold. A row without any decides the rest. */
-static const struct {
-	const char *name;
-	uint32_t action;
-	int error;
-	int capability; /* the row counts only with this capability; -1: always */
-	size_t count;
-	struct spec_seccomp_arg conditions[2];
-} conditional[] = {
-	{"clone", ALLOW, 0, -1, 1, {NONE_OF(0, NAMESPACE_FLAGS)}},
-	{"clone", REFUSE, EPERM, -1, 0, {{0}}},
+static const struct seccomp_row conditional[] = {
+	{"clone", 0, -1, 1, {SECCOMP_NONE_OF(0, NAMESPACE_FLAGS)}},
+	{"clone", EPERM, -1, 0, {{0}}},
 	/* Its flags lie in memory where no filter can see them; the C library falls back to clone. */
-	{"clone3", REFUSE, ENOSYS, -1, 0, {{0}}},
-	{"socket", ALLOW, 0, -1, 1, {LOW(0, AF_UNIX)}},
-	{"socket", ALLOW, 0, -1, 1, {LOW(0, AF_INET)}},
-	{"socket", ALLOW, 0, -1, 1, {LOW(0, AF_INET6)}},
-	{"socket", ALLOW, 0, -1, 2, {LOW(0, AF_NETLINK), LOW(2, 0)}},
-	{"socket", ALLOW, 0, CAP_NET_RAW, 1, {LOW(0, AF_PACKET)}},
-	{"socket", REFUSE, EAFNOSUPPORT, -1, 0, {{0}}},
-	{"socketpair", ALLOW, 0, -1, 1, {LOW(0, AF_UNIX)}},
-	{"socketpair", REFUSE, EAFNOSUPPORT, -1, 0, {{0}}},
+	{"clone3", ENOSYS, -1, 0, {{0}}},
+	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
+	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET)}},
+	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET6)}},
+	{"socket", 0, -1, 2, {SECCOMP_LOW(0, AF_NETLINK), SECCOMP_LOW(2, 0)}},
+	{"socket", 0, CAP_NET_RAW, 1, {SECCOMP_LOW(0, AF_PACKET)}},
+	{"socket", EAFNOSUPPORT, -1, 0, {{0}}},
+	{"socketpair", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
+	{"socketpair", EAFNOSUPPORT, -1, 0, {{0}}},
 	/* Typing into a terminal for others: TIOCSTI, TIOCLINUX. */
-	{"ioctl", REFUSE, EPERM, -1, 1, {LOW(1, 0x5412)}},
-	{"ioctl", REFUSE, EPERM, -1, 1, {LOW(1, 0x541c)}},
-	{"ioctl", ALLOW, 0, -1, 0, {{0}}},
+	{"ioctl", EPERM, -1, 1, {SECCOMP_LOW(1, 0x5412)}},
+	{"ioctl", EPERM, -1, 1, {SECCOMP_LOW(1, 0x541c)}},
+	{"ioctl", 0, -1, 0, {{0}}},
 	/* Replacing netfilter's tables: SOL_IP and SOL_IPV6 with *_SO_SET_REPLACE. */
-	{"setsockopt", REFUSE, EPERM, -1, 2, {LOW(1, 0), LOW(2, 64)}},
-	{"setsockopt", REFUSE, EPERM, -1, 2, {LOW(1, 41), LOW(2, 64)}},
-	{"setsockopt", ALLOW, 0, -1, 0, {{0}}},
-	{"personality", ALLOW, 0, -1, 1, {LOW(0, 0)}},
-	{"personality", ALLOW, 0, -1, 1, {LOW(0, 0x8)}},
-	{"personality", ALLOW, 0, -1, 1, {LOW(0, 0x20000)}},
-	{"personality", ALLOW, 0, -1, 1, {LOW(0, 0x20008)}},
-	{"personality", ALLOW, 0, -1, 1, {LOW(0, 0xffffffff)}},
-	{"personality", REFUSE, EPERM, -1, 0, {{0}}},
+	{"setsockopt", EPERM, -1, 2, {SECCOMP_LOW(1, 0), SECCOMP_LOW(2, 64)}},
+	{"setsockopt", EPERM, -1, 2, {SECCOMP_LOW(1, 41), SECCOMP_LOW(2, 64)}},
+	{"setsockopt", 0, -1, 0, {{0}}},
+	{"personality", 0, -1, 1, {SECCOMP_LOW(0, 0)}},
+	{"personality", 0, -1, 1, {SECCOMP_LOW(0, 0x8)}},
+	{"personality", 0, -1, 1, {SECCOMP_LOW(0, 0x20000)}},
+	{"personality", 0, -1, 1, {SECCOMP_LOW(0, 0x20008)}},
+	{"personality", 0, -1, 1, {SECCOMP_LOW(0, 0xffffffff)}},
+	{"personality", EPERM, -1, 0, {{0}}},
 };
 
 /* No name is shorter than three letters. */
 #define NAMES_MAX ((sizeof(allowed) + sizeof(denied)) / 4)
 #define RULES_MAX (2 + ARRAY_SIZE(opened) + ARRAY_SIZE(conditional))
 
-static struct spec_strings one_name(const char *const *name)
-{
-	return (struct spec_strings){(const char **)name, 1};
-}
-
-static bool holds(uint64_t capabilities, int capability)
-{
-	return capability < 0 || (capabilities >> capability & 1);
-}
-
 static bool is_opened(const char *name, uint64_t capabilities)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(opened); i++)
-		if (holds(capabilities, opened[i].capability) && str_eq(opened[i].name, name))
+		if (seccomp_rows_holds(capabilities, opened[i].capability) && str_eq(opened[i].name, name))
 			return true;
 	return false;
 }
@@ -475,29 +443,16 @@ static size_t add_rules(struct spec_seccomp_rule *rules, const char **names, uin
 {
 	size_t count = 0;
 
-	rules[count] = (struct spec_seccomp_rule){.names = names_of(allowed, 0, names), .action = ALLOW};
+	rules[count] = (struct spec_seccomp_rule){.names = names_of(allowed, 0, names), .action = SECCOMP_RET_ALLOW};
 	names += rules[count++].names.count;
 	rules[count++] = (struct spec_seccomp_rule){.names = names_of(denied, capabilities, names),
-						    .action = REFUSE,
+						    .action = SECCOMP_RET_ERRNO,
 						    .errno_ret = {true, EPERM}};
-	for (size_t i = 0; i < ARRAY_SIZE(opened); i++)
-		if (holds(capabilities, opened[i].capability))
-			rules[count++] = (struct spec_seccomp_rule){.names = one_name(&opened[i].name),
-								    .action = ALLOW};
-	for (size_t i = 0; i < ARRAY_SIZE(conditional); i++) {
-		if (!holds(capabilities, conditional[i].capability))
-			continue;
-		rules[count++] = (struct spec_seccomp_rule){
-			.names = one_name(&conditional[i].name),
-			.action = conditional[i].action,
-			.errno_ret = {true, conditional[i].error},
-			.args = {(struct spec_seccomp_arg *)conditional[i].conditions, conditional[i].count},
-		};
-	}
-	return count;
+	count += seccomp_rows_add(rules + count, opened, ARRAY_SIZE(opened), capabilities);
+	return count + seccomp_rows_add(rules + count, conditional, ARRAY_SIZE(conditional), capabilities);
 }
 
-int seccomp_default(uint64_t capabilities, struct seccomp_program *ret_program, struct err *err)
+int seccomp_default(const struct seccomp_floor *floor, struct seccomp_program *ret_program, struct err *err)
 {
 	const char *names[NAMES_MAX];
 	struct spec_seccomp_rule rules[RULES_MAX];
@@ -505,8 +460,10 @@ int seccomp_default(uint64_t capabilities, struct seccomp_program *ret_program, 
 		.present = true,
 		.default_action = SECCOMP_RET_ERRNO,
 		.default_errno_ret = {true, ENOSYS},
-		.rules = {rules, add_rules(rules, names, capabilities)},
+		.rules = {rules, add_rules(rules, names, floor->capabilities)},
 	};
 
-	return seccomp_compile(&profile, ret_program, err);
+	const struct spec_seccomp *const profiles[] = {&profile, floor->ceiling};
+
+	return seccomp_compile_all(profiles, floor->ceiling ? 2 : 1, false, ret_program, err);
 }

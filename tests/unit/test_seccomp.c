@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "seccomp_random.h"
 #include "seccomp_reference.h"
 
 static uint32_t run(const struct seccomp_program *program, const struct seccomp_data *data)
@@ -122,58 +123,6 @@ static void check(const struct spec_seccomp *profile)
 	seccomp_program_done(&program);
 }
 
-/* A small generator of its own, so that a failure comes again. */
-static uint32_t next_random(uint64_t *state)
-{
-	*state = *state * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(*state >> 33);
-}
-
-#define RULES 24
-#define NAMES 8
-
-struct made {
-	struct spec_seccomp profile;
-	struct spec_seccomp_rule rules[RULES];
-	struct spec_seccomp_arg args[RULES][3];
-	const char *names[RULES][NAMES];
-};
-
-static const char *const pool[] = {
-	"read",         "write",           "open",         "close",          "stat",   "clone",
-	"socket",       "ioctl",           "fcntl",        "mmap",           "futex",  "prctl",
-	"personality",  "statmount",       "mseal",        "io_uring_setup", "bpf",    "kexec_load",
-	"unknown_call", "restart_syscall", "file_setattr", "socketcall",     "ipc",    "shmat",
-	"bind",         "set_tls",         "waitpid",      "rt_sigaction",   "uprobe", "sync_file_range2",
-};
-
-static void make_rule(struct made *made, size_t index, uint64_t *seed)
-{
-	static const uint32_t actions[] = {
-		SECCOMP_RET_ALLOW,      SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_LOG,
-		SECCOMP_RET_USER_NOTIF, SECCOMP_RET_TRAP,  SECCOMP_RET_KILL_THREAD,  SECCOMP_RET_TRACE,
-	};
-	static const uint64_t values[] = {0, 1, 0x7e020000, 0xffffffff, 0x100000000, 0x123456789abcdef0, INT64_MAX};
-	struct spec_seccomp_rule *rule = &made->rules[index];
-
-	rule->action = actions[next_random(seed) % ARRAY_SIZE(actions)];
-	rule->errno_ret = (struct spec_number){next_random(seed) % 2, next_random(seed) % 4096};
-	rule->names = (struct spec_strings){made->names[index], 1 + next_random(seed) % NAMES};
-	for (size_t i = 0; i < rule->names.count; i++)
-		made->names[index][i] = pool[next_random(seed) % ARRAY_SIZE(pool)];
-	rule->args = (struct spec_seccomp_args){made->args[index], next_random(seed) % 4};
-	for (size_t i = 0; i < rule->args.count; i++)
-		made->args[index][i] = (struct spec_seccomp_arg){
-			.index = next_random(seed) % 6,
-			.value = values[next_random(seed) % ARRAY_SIZE(values)],
-			.value_two = values[next_random(seed) % ARRAY_SIZE(values)],
-			.op = (enum spec_seccomp_op)(next_random(seed) % (SPEC_OP_MASKED_EQ + 1)),
-		};
-}
-
-static const char *const architectures[] = {"SCMP_ARCH_X86_64",  "SCMP_ARCH_X86", "SCMP_ARCH_X32",
-					    "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_S390X"};
-
 /* BULKHEAD_LONG=N in the environment: so many times as many rounds. */
 static uint64_t rounds(uint64_t usual)
 {
@@ -186,17 +135,9 @@ static void test_random_profiles(void **state)
 {
 	(void)state;
 	for (uint64_t round = 0; round < rounds(24); round++) {
-		struct made made = {.profile = {.present = true}};
-		uint64_t seed = round;
-		const char *listed[3];
+		struct random_profile made;
 
-		made.profile.default_action = round % 3 ? SECCOMP_RET_ERRNO : SECCOMP_RET_ALLOW;
-		made.profile.rules = (struct spec_seccomp_rules){made.rules, next_random(&seed) % RULES};
-		made.profile.architectures = (struct spec_strings){listed, next_random(&seed) % 4};
-		for (size_t i = 0; i < made.profile.architectures.count; i++)
-			listed[i] = architectures[next_random(&seed) % ARRAY_SIZE(architectures)];
-		for (size_t i = 0; i < made.profile.rules.count; i++)
-			make_rule(&made, i, &seed);
+		random_profile_make(&made, round);
 		check(&made.profile);
 	}
 }
@@ -306,12 +247,13 @@ static void test_default_profile(void **state)
 		{"setsockopt", {0, 6, 64}, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW},
 		{"_sysctl", {0}, SECCOMP_RET_ERRNO | ENOSYS, SECCOMP_RET_ERRNO | ENOSYS},
 	};
+	const struct seccomp_floor no_capability = {0}, every_capability = {.capabilities = ~0ull};
 	struct seccomp_program none, all;
 	struct err err;
 
 	(void)state;
-	assert_int_equal(seccomp_default(0, &none, &err), 0);
-	assert_int_equal(seccomp_default(~0ull, &all, &err), 0);
+	assert_int_equal(seccomp_default(&no_capability, &none, &err), 0);
+	assert_int_equal(seccomp_default(&every_capability, &all, &err), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const uint64_t *args = rows[i].args;
 

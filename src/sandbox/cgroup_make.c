@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/str.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/cgroup_file.h"
+
+/* A cpuset without processors or memory takes no process: a new one starts with those of the one above. */
+static int inherit_cpuset(int parent, int child)
+{
+	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char value[1024];
+		int r = cgroup_file_read(child, files[i], value, sizeof(value));
+
+		if (r == 0 && value[0] == '\0') {
+			r = cgroup_file_read(parent, files[i], value, sizeof(value));
+			if (r == 0)
+				r = cgroup_file_write(child, files[i], value);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Those of a version 2 group that may be handed on to the groups below, as words for cgroup.subtree_control. */
+static void name_controllers(int group, char *to, size_t size)
+{
+	static const char *const controllers[] = {"cpu", "memory", "pids", "cpuset", "io", "hugetlb"};
+	char present[256], *save = NULL;
+	size_t used = 0;
+
+	to[0] = '\0';
+	if (cgroup_file_read(group, "cgroup.controllers", present, sizeof(present)) < 0)
+		return;
+	for (char *word = strtok_r(present, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
+			if (str_eq(word, controllers[i]) && used < size)
+				used += (size_t)snprintf(to + used, size - used, "%s+%s", used ? " " : "", word);
+}
+
+/* Hands the controllers on. When the kernel refuses them together, those it refuses alone stay off. */
+static void delegate_controllers(int group)
+{
+	char words[128], *save = NULL;
+
+	name_controllers(group, words, sizeof(words));
+	if (!words[0] || cgroup_file_write(group, "cgroup.subtree_control", words) == 0)
+		return;
+	for (char *word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		(void)cgroup_file_write(group, "cgroup.subtree_control", word);
+}
+
+/* Level by level, for what has to be done at each. */
+static int make_levels(struct cgroup_hierarchy *hierarchy, const char *path)
+{
+	char copy[CGROUP_PATH_MAX], *save = NULL;
+	bool cpuset = cgroup_file_has_word(hierarchy->controllers, "cpuset");
+	CLEANUP_CLOSE int at = openat(hierarchy->mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = str_copy(copy, sizeof(copy), path);
+
+	if (at < 0)
+		return -errno;
+	if (r < 0)
+		return r;
+	for (char *part = strtok_r(copy, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+		int next;
+
+		if (cgroup_is_unified(hierarchy))
+			delegate_controllers(at);
+		if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		next = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0)
+			return -errno;
+		r = cpuset ? inherit_cpuset(at, next) : 0;
+		(void)close(at);
+		at = next;
+		if (r < 0)
+			return r;
+	}
+	hierarchy->group = take_fd(&at);
+	return 0;
+}
+
+static int make_in(struct cgroup_hierarchy *hierarchy, const char *path)
+{
+	bool each_level = cgroup_is_unified(hierarchy) || cgroup_file_has_word(hierarchy->controllers, "cpuset");
+
+	if (!each_level && mkdirat(hierarchy->mount, path, 0755) == 0) {
+		hierarchy->group = openat(hierarchy->mount, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return hierarchy->group < 0 ? -errno : 0;
+	}
+	return make_levels(hierarchy, path);
+}
+
+/*
+ * A controller that nothing asks anything of costs a group all the same. Left out are those that neither count nor stop
+ * processes, unless a group above is there, whose limits then count for the container too.
+ */
+static bool is_needed(const struct cgroup_hierarchy *hierarchy, const char *path)
+{
+	static const char *const always[] = {"cpu", "cpuacct", "memory", "pids", "freezer"};
+	char parent[CGROUP_PATH_MAX];
+	char *slash;
+
+	if (cgroup_is_unified(hierarchy))
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+		if (cgroup_file_has_word(hierarchy->controllers, always[i]))
+			return true;
+	(void)snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	return faccessat(hierarchy->mount, parent, F_OK, 0) == 0;
+}
+
+static int make(struct cgroup *cgroup, struct cgroup_hierarchy *hierarchy, struct err *err)
+{
+	int r = make_in(hierarchy, cgroup->path);
+
+	return r < 0 ? err_sys(err, r, "cannot make control group '%s' (%s)", cgroup->path,
+			       cgroup_is_unified(hierarchy) ? "unified" : hierarchy->controllers)
+		     : 0;
+}
+
+int cgroup_make(struct cgroup *cgroup, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < cgroup->count; i++)
+		if (is_needed(&cgroup->hierarchies[i], cgroup->path))
+			r = make(cgroup, &cgroup->hierarchies[i], err);
+	return r;
+}
+
+/* Processes that fork meanwhile show in the next listing: it is done when a listing brings none that is not in. */
+static int bring_processes(struct cgroup *cgroup, int group, struct err *err)
+{
+	size_t before = SIZE_MAX;
+
+	for (int tries = 0; tries < 100; tries++) {
+		CLEANUP_FREE pid_t *pids = NULL;
+		size_t count = 0, in = 0;
+		int r = cgroup_pids(cgroup, &pids, &count, err);
+
+		for (size_t i = 0; r == 0 && i < count; i++) {
+			char pid[16];
+
+			(void)snprintf(pid, sizeof(pid), "%d", (int)pids[i]);
+			in += cgroup_file_write(group, "cgroup.procs", pid) == 0;
+		}
+		if (r < 0 || in == before)
+			return r;
+		before = in;
+	}
+	return err_set(err, -EBUSY, "cannot bring the processes of control group '%s' to a further controller",
+		       cgroup->path);
+}
+
+int cgroup_controller_make(struct cgroup *cgroup, const char *controller, int *ret_group, struct err *err)
+{
+	int r;
+
+	for (size_t i = 0; i < cgroup->count; i++) {
+		struct cgroup_hierarchy *at = &cgroup->hierarchies[i];
+
+		if (cgroup_is_unified(at) || !cgroup_file_has_word(at->controllers, controller))
+			continue;
+		r = at->group < 0 ? make(cgroup, at, err) : 1;
+		if (r == 0 && cgroup->populated)
+			r = bring_processes(cgroup, at->group, err);
+		if (r < 0)
+			return r;
+		*ret_group = at->group;
+		return 0;
+	}
+	*ret_group = -1;
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/seccomp_rows.h"
+
+size_t seccomp_rows_add(struct spec_seccomp_rule *rules, const struct seccomp_row *rows, size_t count,
+			uint64_t capabilities)
+{
+	size_t written = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!seccomp_rows_holds(capabilities, rows[i].capability))
+			continue;
+		rules[written++] = (struct spec_seccomp_rule){
+			.names = {(const char **)&rows[i].name, 1},
+			.action = rows[i].error ? SECCOMP_RET_ERRNO : SECCOMP_RET_ALLOW,
+			.errno_ret = {rows[i].error != 0, rows[i].error},
+			.args = {(struct spec_seccomp_arg *)rows[i].conditions, rows[i].count},
+		};
+	}
+	return written;
+}
