@@ -171,6 +171,28 @@ static int flag_given(const struct option_command *command, const struct option_
 	return 0;
 }
 
+static int value_given(const struct option_row *row, const char *value, struct err *err)
+{
+	if (!row->list) {
+		*row->value = value;
+		return 0;
+	}
+	if (row->list->count == row->list->most)
+		return err_set(err, ERR_INVALID, "option '--%s' is given more than %zu times", row->name,
+			       row->list->most);
+	row->list->items[row->list->count++] = value;
+	return 0;
+}
+
+/* "--flag=true" and "--flag=false" as some callers spell it. */
+static int flag_valued(const struct option_row *row, const char *value, struct err *err)
+{
+	if (!row->flag || (!str_eq(value, "true") && !str_eq(value, "false")))
+		return err_set(err, ERR_INVALID, "option '--%s' takes no argument", row->name);
+	*row->flag = str_eq(value, "true");
+	return 0;
+}
+
 /* Takes a "--name", "--name=value" or "--name value" at argv[0]; ret_words says how many words it took. */
 static int take_long(const struct option_command *command, char **argv, int *ret_words, struct err *err)
 {
@@ -183,14 +205,13 @@ static int take_long(const struct option_command *command, char **argv, int *ret
 		return err_hint(err, "did you mean '--%s'?", nearest_name(command, name));
 	}
 	if (!row->argument && equal)
-		return err_set(err, ERR_INVALID, "option '--%s' takes no argument", row->name);
+		return flag_valued(row, equal + 1, err);
 	if (!row->argument)
 		return flag_given(command, row);
 	if (!equal && !argv[1])
 		return err_set(err, ERR_INVALID, "option '--%s' needs an argument %s", row->name, row->argument);
-	*row->value = equal ? equal + 1 : argv[1];
 	*ret_words = equal ? 1 : 2;
-	return 0;
+	return value_given(row, equal ? equal + 1 : argv[1], err);
 }
 
 /* Takes a cluster of short options "-abc", "-r DIR" or "-rDIR" at argv[0]. */
@@ -208,9 +229,8 @@ static int take_short(const struct option_command *command, char **argv, int *re
 			if (!at[1] && !argv[1])
 				return err_set(err, ERR_INVALID, "option '-%c' needs an argument %s", *at,
 					       row->argument);
-			*row->value = at[1] ? at + 1 : argv[1];
 			*ret_words = at[1] ? 1 : 2;
-			return 0;
+			return value_given(row, at[1] ? at + 1 : argv[1], err);
 		}
 		r = flag_given(command, row);
 		if (r)

@@ -4,16 +4,25 @@
 #define BASE_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
+/* The arguments of an option that may be given several times, in their order. */
+struct option_list {
+	const char **items; /* room for `most`, the caller's */
+	size_t count;
+	size_t most;
+};
+
 struct option_row {
-	const char *name;     /* long name without dashes: "root" */
-	char letter;          /* short name, or 0 */
-	const char *argument; /* what the argument is ("DIR"), NULL for a flag */
-	const char *help;     /* one line, lower case, no full stop */
-	const char **value;   /* where the argument goes, kept by reference into argv; NULL for a flag */
-	bool *flag;           /* set to true when a flag is given */
+	const char *name;         /* long name without dashes: "root" */
+	char letter;              /* short name, or 0 */
+	const char *argument;     /* what the argument is ("DIR"), NULL for a flag */
+	const char *help;         /* one line, lower case, no full stop */
+	const char **value;       /* where the argument goes, kept by reference into argv; NULL for a flag */
+	bool *flag;               /* set to true when a flag is given, to false by "--flag=false" */
+	struct option_list *list; /* instead of value, for an option that may be repeated */
 };
 
 struct option_command {
@@ -29,7 +38,8 @@ struct option_command {
 };
 
 /*
- * Parses argv[1…] against the table; "--" ends the options, "--name=value" and "--name value" are the same. Options may
+ * Parses argv[1…] against the table; "--" ends the options, "--name=value" and "--name value" are the same, and so are
+ * "--flag=true" and "--flag". Options may
  * stand behind operands (argv is permuted) unless stop_at_operand. --help prints the help (at most 80 columns) and
  * --version the version on standard output; both return 1 and the caller exits with 0.
  * Returns 0 and the index of the first operand; -EINVAL with a message that names the word and the nearest known option.

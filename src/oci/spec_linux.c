@@ -155,12 +155,22 @@ static int read_device_rules(struct spec_reader *reader, const json_t *value, vo
 	return spec_read_array(reader, value, sizeof(struct spec_device_rule), 4096, read_device_rule, to);
 }
 
+/* Callers write 0 for what they do not set. */
+static int read_bytes(struct spec_reader *reader, const json_t *value, void *to)
+{
+	struct spec_number *number = to;
+	int r = spec_read_number(reader, value, to);
+
+	number->present = number->present && number->value != 0;
+	return r;
+}
+
 static int read_memory(struct spec_reader *reader, const json_t *value, void *to)
 {
 	static const struct spec_field fields[] = {
-		NUMBER("limit", memory_limit),
-		NUMBER("reservation", memory_reservation),
-		NUMBER("swap", memory_swap),
+		{"limit", read_bytes, offsetof(struct spec_resources, memory_limit), false},
+		{"reservation", read_bytes, offsetof(struct spec_resources, memory_reservation), false},
+		{"swap", read_bytes, offsetof(struct spec_resources, memory_swap), false},
 		NUMBER("swappiness", memory_swappiness),
 		{"disableOOMKiller", spec_read_bool, offsetof(struct spec_resources, disable_oom_killer), false},
 	};

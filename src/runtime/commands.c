@@ -32,6 +32,10 @@ static const struct {
 	{"pause", commands_pause, "stop all processes of a container"},
 	{"resume", commands_resume, "let a paused container go on"},
 	{"update", commands_update, "change the limits of a container"},
+	{"events", commands_events, "tell what a container uses"},
+	{"spec", commands_spec, "write a config.json to begin with"},
+	{"checkpoint", commands_checkpoint, "refused: there is no checkpoint support"},
+	{"restore", commands_checkpoint, "refused: there is no checkpoint support"},
 	{"list", commands_list, "list the containers"},
 	{"supervise", commands_supervise, "hold a pod's namespaces and run its containers"},
 	{"check", commands_check, "tell what the machine's ceiling does to a bundle"},
@@ -49,6 +53,21 @@ static const char *help_footer(void)
 	return text;
 }
 
+/* The text form of the field: time="…" level=error msg="…", with quotes and line ends in it escaped. */
+static char *log_line(const char *stamp, const char *level, const char *message)
+{
+	char quoted[2 * ERR_MESSAGE_MAX + 1];
+	size_t used = 0;
+
+	for (const char *at = message; *at && used + 2 < sizeof(quoted); at++) {
+		if (*at == '"' || *at == '\\' || *at == '\n')
+			quoted[used++] = '\\';
+		quoted[used++] = (char)(*at == '\n' ? 'n' : *at);
+	}
+	quoted[used] = '\0';
+	return str_format("time=\"%s\" level=%s msg=\"%s\"", stamp, level, quoted);
+}
+
 void commands_log(const struct commands_global *global, const char *level, const char *message)
 {
 	CLEANUP_CLOSE int fd = global->log ? open(global->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644) : -1;
@@ -64,7 +83,7 @@ void commands_log(const struct commands_global *global, const char *level, const
 		text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 		json_decref(json);
 	} else {
-		text = str_format("%s %s: %s", stamp, level, message);
+		text = log_line(stamp, level, message);
 	}
 	if (text && fdio_write_all(fd, text, strlen(text)) == 0)
 		(void)!write(fd, "\n", 1);

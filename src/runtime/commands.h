@@ -35,6 +35,9 @@ int commands_delete(const struct commands_global *global, int argc, char **argv,
 int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_list(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_exec(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_events(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_spec(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
+int commands_checkpoint(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_ps(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_pause(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);
 int commands_resume(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err);

@@ -14,6 +14,7 @@
 #include "runtime/commands_common.h"
 #include "runtime/console.h"
 #include "runtime/create.h"
+#include "runtime/listen.h"
 #include "runtime/signals.h"
 #include "sandbox/cgroup.h"
 
@@ -63,13 +64,34 @@ static void hold_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
+int commands_read_text(const char *path, struct buf *text, struct err *err)
+{
+	int r;
+
+	if (!str_eq(path, "-"))
+		return fdio_read_file(AT_FDCWD, path, text, err);
+	r = fdio_read_all(0, text);
+	return r < 0 ? err_sys(err, r, "cannot read standard input") : 0;
+}
+
+int commands_preserved(const char *word, int *ret_count, struct err *err)
+{
+	uint64_t count;
+
+	if (str_parse_u64(word, 1024, &count) < 0)
+		return err_set(err, ERR_INVALID, "--preserve-fds: '%.32s' is no number up to 1024", word);
+	*ret_count = (int)count + listen_count();
+	return 0;
+}
+
 static int create_from(const struct commands_global *global, const char *program, const char *summary, int argc,
-		       char **argv, bool *detach, int *ret_console, struct state *ret_state, struct err *err)
+		       char **argv, bool *detach, bool *keep, int *ret_console, struct state *ret_state,
+		       struct err *err)
 {
 	struct bounds bounds CLEANUP(bounds_done) = {0};
 	struct create_options options = {.argv = global->argv, .bounds = &bounds};
 	const char *preserve = "0";
-	bool no_pivot = false, no_new_keyring = false, keep = false;
+	bool no_pivot = false, no_new_keyring = false, no_subreaper = false;
 	const struct option_row rows[] = {
 		{"bundle", 'b', "DIR", "folder of config.json (the present one)", &options.bundle, NULL},
 		{"pid-file", 0, "FILE", "write the process id there", &options.pid_file, NULL},
@@ -77,23 +99,24 @@ static int create_from(const struct commands_global *global, const char *program
 		 NULL},
 		{"preserve-fds", 0, "N", "keep descriptors 3 to 2+N", &preserve, NULL},
 		{"no-pivot", 0, NULL, "refused: the root is always pivoted to", NULL, &no_pivot},
-		{"no-new-keyring", 0, NULL, "accepted and ignored", NULL, &no_new_keyring},
-		{"keep", 0, NULL, "accepted and ignored", NULL, &keep},
+		{"no-new-keyring", 0, NULL, "keep the caller's session keyring", NULL, &no_new_keyring},
+		/* The rest is for `run` alone. */
+		{"no-subreaper", 0, NULL, "always so", NULL, &no_subreaper},
+		{"keep", 0, NULL, "do not delete it when it has ended", NULL, keep},
 		{"detach", 'd', NULL, "do not wait for the end", NULL, detach},
 	};
 	CLEANUP_CLOSE int root = -1;
-	uint64_t count;
 	int first, r;
 
-	r = commands_parse(program, summary, "ID", 1, 1, rows, detach ? ARRAY_SIZE(rows) : ARRAY_SIZE(rows) - 1, argc,
+	r = commands_parse(program, summary, "ID", 1, 1, rows, detach ? ARRAY_SIZE(rows) : ARRAY_SIZE(rows) - 3, argc,
 			   argv, &first, err);
 	if (r)
 		return r;
 	if (no_pivot)
 		return err_set(err, ERR_INVALID, "--no-pivot is not supported");
-	if (str_parse_u64(preserve, 1024, &count) < 0)
-		return err_set(err, ERR_INVALID, "--preserve-fds: '%.32s' is no number up to 1024", preserve);
-	options.preserve_fds = (int)count;
+	r = commands_preserved(preserve, &options.preserve_fds, err);
+	if (r < 0)
+		return r;
 	options.id = argv[first];
 	options.ret_console = detach && *detach ? NULL : ret_console;
 	options.start = detach != NULL;
@@ -114,7 +137,7 @@ int commands_create(const struct commands_global *global, int argc, char **argv,
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 
 	return create_from(global, "bulkhead-runtime create", "Makes a container that waits to be started.", argc, argv,
-			   NULL, NULL, &state, err);
+			   NULL, NULL, NULL, &state, err);
 }
 
 int commands_start(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
@@ -201,7 +224,8 @@ int commands_kill(const struct commands_global *global, int argc, char **argv, i
 	if (all)
 		return signal_all(&state, number, err);
 	if (status == STATE_STOPPED || status == STATE_CREATING)
-		return err_set(err, ERR_INVALID, "container '%s' cannot be signalled: it is %s", state.id,
+		/* Callers of runc look for the words "container not running". */
+		return err_set(err, ERR_INVALID, "container not running: '%s' cannot be signalled: it is %s", state.id,
 			       state_status_name(status));
 	r = state_signal(&state, number);
 	if (r < 0)
@@ -285,9 +309,9 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP_CLOSE int signals = -1, console = -1;
 	struct err ignored;
-	bool detach = false;
+	bool detach = false, keep = false;
 	int r = create_from(global, "bulkhead-runtime run", "Creates, starts, waits for and deletes a container.", argc,
-			    argv, &detach, &console, &state, err);
+			    argv, &detach, &keep, &console, &state, err);
 
 	if (r)
 		return r;
@@ -301,6 +325,8 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 	/* Others must be able to signal and look while it runs. */
 	state_unlock(&state);
 	r = commands_wait(state.pid, signals, console, ret_exit, err);
+	if (keep)
+		return r;
 	if (r == 0)
 		r = state_lock(&state, err);
 	if (r == ERR_NOT_FOUND)

@@ -3,6 +3,7 @@
 #ifndef RUNTIME_COMMANDS_COMMON_H
 #define RUNTIME_COMMANDS_COMMON_H
 
+#include "base/buf.h"
 #include "base/options.h"
 #include "runtime/bounds.h"
 #include "runtime/commands.h"
@@ -38,6 +39,11 @@ void commands_log(const struct commands_global *global, const char *level, const
 /* Reads the ceiling; and writes to the log what it changed, as warnings. */
 int commands_load_bounds(const struct commands_global *global, struct bounds *bounds, struct err *err) MUST_CHECK;
 void commands_log_bounds(const struct commands_global *global, const struct bounds *bounds);
+/* A file's text, "-" being standard input. The error names the file. */
+int commands_read_text(const char *path, struct buf *text, struct err *err) MUST_CHECK;
+
+/* Reads --preserve-fds; descriptors that systemd's LISTEN_FDS hands to this process are kept before those. */
+int commands_preserved(const char *word, int *ret_count, struct err *err) MUST_CHECK;
 
 /* state_done for CLEANUP. */
 void commands_state_done(struct state *state);

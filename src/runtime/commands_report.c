@@ -7,9 +7,9 @@
 #include "base/options.h"
 #include "base/str.h"
 #include "runtime/commands.h"
+#include "runtime/commands_common.h"
 #include "runtime/state.h"
 #include "runtime/supervise.h"
-#include "sandbox/landlock.h"
 
 CLEANUP_DEFINE(json, json_t *, json_decref)
 
@@ -22,14 +22,32 @@ static int print(const json_t *json, size_t flags, struct err *err)
 	return puts(text) < 0 || fflush(stdout) != 0 ? err_sys(err, -EIO, "cannot print") : 0;
 }
 
+/* Where the root is on the host, as callers of `list` know it. */
+static void add_rootfs(json_t *item, const struct state *state)
+{
+	CLEANUP_SPEC struct spec spec = {0};
+	CLEANUP_FREE char *path = NULL;
+	struct err ignored;
+
+	if (state_load_spec(state, &spec, &ignored) < 0 || !spec.root_path)
+		return;
+	path = spec.root_path[0] == '/' ? strdup(spec.root_path) : str_format("%s/%s", state->bundle, spec.root_path);
+	if (path)
+		(void)json_object_set_new(item, "rootfs", json_string(path));
+}
+
 /* A container that vanishes or cannot be read while the list is made is left out. */
 static void add_container(json_t *list, int root, const char *id)
 {
 	struct state state;
 	struct err ignored;
+	json_t *item;
 
-	if (state_peek(&state, root, id, &ignored) == 0)
-		(void)json_array_append_new(list, state_to_json(&state, state_status_of(&state)));
+	if (state_peek(&state, root, id, &ignored) == 0) {
+		item = state_to_json(&state, commands_status(&state));
+		add_rootfs(item, &state);
+		(void)json_array_append_new(list, item);
+	}
 	state_done(&state);
 }
 
@@ -52,12 +70,14 @@ static void print_table(const json_t *list)
 	size_t index;
 	json_t *item;
 
-	(void)printf("%-24s %-10s %-10s %s\n", "ID", "PID", "STATUS", "BUNDLE");
+	(void)printf("%-24s %-10s %-10s %-40s %-22s %s\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER");
 	json_array_foreach((json_t *)list, index, item) {
-		(void)printf("%-24s %-10d %-10s %s\n", json_string_value(json_object_get(item, "id")),
+		(void)printf("%-24s %-10d %-10s %-40s %-22s %s\n", json_string_value(json_object_get(item, "id")),
 			     (int)json_integer_value(json_object_get(item, "pid")),
 			     json_string_value(json_object_get(item, "status")),
-			     json_string_value(json_object_get(item, "bundle")));
+			     json_string_value(json_object_get(item, "bundle")),
+			     json_string_value(json_object_get(item, "created")),
+			     json_string_value(json_object_get(item, "owner")));
 	}
 }
 
@@ -96,47 +116,11 @@ int commands_list(const struct commands_global *global, int argc, char **argv, i
 	return 0;
 }
 
-static json_t *capability_names(void)
+int commands_checkpoint(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
-	json_t *names = json_array();
-
-	for (int i = 0; spec_capability_name(i); i++)
-		(void)json_array_append_new(names, json_string(spec_capability_name(i)));
-	return names;
-}
-
-static json_t *namespace_names(void)
-{
-	json_t *names = json_array();
-
-	for (int i = 0; i < SPEC_NS_TYPES; i++)
-		(void)json_array_append_new(names, json_string(spec_namespace_name((enum spec_namespace_type)i)));
-	return names;
-}
-
-int commands_features(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
-{
-	const struct option_command command = {.program = "bulkhead-runtime features",
-					       .summary = "Prints what this runtime can do."};
-	CLEANUP(cleanup_json) json_t *json = NULL;
-	int first, r = options_parse(&command, argc, argv, &first, err);
-
-	if (r)
-		return r;
-	json = json_pack("{s:s, s:s, s:[s,s,s,s,s,s], s:{s:o, s:o, s:{s:b, s:b, s:b, s:b}, s:{s:b, "
-			 "s:[s,s,s,s,s,s,s,s], s:[s,s,s,s,s,s,s],"
-			 " s:[s]}, s:{s:b}, s:{s:b}, s:{s:{s:b}}}, s:{s:s, s:s}}",
-			 "ociVersionMin", "1.0.0", "ociVersionMax", "1.2.0", "hooks", "prestart", "createRuntime",
-			 "createContainer", "startContainer", "poststart", "poststop", "linux", "namespaces",
-			 namespace_names(), "capabilities", capability_names(), "cgroup", "v1", 1, "v2", 1, "systemd",
-			 0, "systemdUser", 0, "seccomp", "enabled", 1, "actions", "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO",
-			 "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
-			 "SCMP_ACT_TRACE", "SCMP_ACT_TRAP", "operators", "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",
-			 "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ", "archs", "SCMP_ARCH_X86_64",
-			 "apparmor", "enabled", 0, "selinux", "enabled", 0, "mountExtensions", "idmap", "enabled", 1,
-			 "annotations", "dev.bulkhead.version", BULKHEAD_VERSION, "dev.bulkhead.landlock",
-			 landlock_abi() ? "true" : "false");
-	return print(json, JSON_INDENT(2), err);
+	return err_set(err, -EOPNOTSUPP,
+		       "%s is not supported: images of processes carry mounts and credentials past every check",
+		       argv[0]);
 }
 
 int commands_supervise(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)

@@ -37,15 +37,32 @@ static bool is_cgroup(const struct container_mount *mount)
 	return str_eq(type_of(mount), "cgroup") || str_eq(type_of(mount), "cgroup2");
 }
 
+/* A restriction goes all the way down; lifting one concerns the mounts that are named, never others below them. */
+static int set_bind_options(const struct container_mount *mount)
+{
+	const struct mountfd_options *options = &mount->options;
+	uint64_t set = options->set, clear = options->clear & ~set, below = options->clear_below & ~set;
+	int r;
+
+	if (!mount->file && !(options->clear & MOUNT_ATTR_NODEV))
+		set |= MOUNT_ATTR_NODEV;
+	r = mountfd_set(mount->fd, true, set, below | (clear & MOUNT_ATTR__ATIME),
+			options->propagation ? options->propagation : MS_PRIVATE);
+	clear &= ~(below | MOUNT_ATTR__ATIME);
+	return r == 0 && clear ? mountfd_set(mount->fd, false, 0, clear, 0) : r;
+}
+
 static int open_bind(struct container *container, struct container_mount *mount, struct err *err)
 {
 	const struct mountfd_options *options = &mount->options;
-	uint64_t set = options->set;
 	struct stat st;
 	int r;
 
 	if (options->data_count)
 		return err_set(err, ERR_INVALID, "unknown mount option '%.64s'", options->data[0]);
+	/* Through a shared mount, mounts of the container would appear on the host. */
+	if (options->propagation == MS_SHARED && container->own[SPEC_NS_USER])
+		return err_set(err, ERR_INVALID, "a shared mount does not go with a user namespace");
 	if (!mount->spec->source || !mount->spec->source[0])
 		return err_set(err, ERR_INVALID, "a bind mount needs a source");
 	r = mountfd_clone(container->bundle, mount->spec->source, options->recursive, &mount->fd);
@@ -57,13 +74,7 @@ static int open_bind(struct container *container, struct container_mount *mount,
 	if (r < 0)
 		return r;
 	mount->file = !S_ISDIR(st.st_mode);
-	if (!mount->file && !(options->clear & MOUNT_ATTR_NODEV))
-		set |= MOUNT_ATTR_NODEV;
-	/* A restriction goes all the way down; lifting one concerns the mount that is named, never those below it. */
-	r = mountfd_set(mount->fd, true, set, options->clear & ~set & MOUNT_ATTR__ATIME,
-			options->propagation ? options->propagation : MS_PRIVATE);
-	if (r == 0 && (options->clear & ~set & ~(uint64_t)MOUNT_ATTR__ATIME))
-		r = mountfd_set(mount->fd, false, 0, options->clear & ~set & ~(uint64_t)MOUNT_ATTR__ATIME, 0);
+	r = set_bind_options(mount);
 	if (r < 0)
 		return err_sys(err, r, "cannot set the options of '%s'", mount->spec->source);
 	return 0;
@@ -159,7 +170,7 @@ static int idmap_bind(const struct container_mount *mount, int user, struct err 
 	} else if (user < 0) {
 		return err_set(err, ERR_INVALID, "'idmap' needs a user namespace or uidMappings");
 	}
-	r = mountfd_idmap(mount->fd, mount->options.recursive, own >= 0 ? own : user);
+	r = mountfd_idmap(mount->fd, mount->options.idmap_below, own >= 0 ? own : user);
 	return r < 0 ? err_sys(err, r, "cannot map the owners of '%s'", spec->source) : 0;
 }
 
@@ -211,6 +222,19 @@ static int open_target(struct container *container, const struct container_mount
 	return 0;
 }
 
+static int new_filesystem(const char *type, const struct mountfd_options *options, uint64_t attributes, int *ret_fd,
+			  struct err *err)
+{
+	int r = mountfd_new(type, options->data, options->data_count, attributes | options->set, ret_fd, err);
+
+	if (r == 0 && options->propagation) {
+		r = mountfd_set(*ret_fd, false, 0, 0, options->propagation);
+		if (r < 0)
+			return err_sys(err, r, "file system '%s': propagation", type);
+	}
+	return r;
+}
+
 static int make_filesystem(const struct container_mount *mount, int *ret_fd, struct err *err)
 {
 	static const struct {
@@ -228,8 +252,7 @@ static int make_filesystem(const struct container_mount *mount, int *ret_fd, str
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (str_eq(rows[i].type, type))
-			return mountfd_new(type, options->data, options->data_count, rows[i].attributes | options->set,
-					   ret_fd, err);
+			return new_filesystem(type, options, rows[i].attributes, ret_fd, err);
 	return err_set(err, ERR_INVALID, "file system type '%.64s' is not supported", type);
 }
 

@@ -22,6 +22,7 @@
 #include "runtime/container.h"
 #include "runtime/executable.h"
 #include "runtime/hook.h"
+#include "runtime/listen.h"
 
 /* What is read before anything is made. */
 struct bundle {
@@ -30,6 +31,7 @@ struct bundle {
 	char path[4096];
 	struct buf text;
 	struct spec spec;
+	const char **env; /* the process's environment when it is not in the spec's own memory */
 };
 
 static void bundle_done(struct bundle *bundle)
@@ -39,6 +41,7 @@ static void bundle_done(struct bundle *bundle)
 	if (bundle->console >= 0)
 		(void)close(bundle->console);
 	buf_done(&bundle->text);
+	free(bundle->env);
 	spec_done(&bundle->spec);
 }
 
@@ -303,6 +306,8 @@ int create_container(int root, const struct create_options *options, struct stat
 	if (r == 0)
 		r = console_prepare(&bundle.spec.process, options->console_socket, options->ret_console,
 				    &bundle.console, err);
+	if (r == 0)
+		r = listen_tell(&bundle.spec.process.env, &bundle.env, err);
 	if (r == 0)
 		r = state_new(ret_state, root, options->id, err);
 	if (r == 0)

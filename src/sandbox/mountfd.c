@@ -13,50 +13,93 @@
 #define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
 #endif
 
+/* What a word does; the names of the specification are the words with an 'r' for "with all mounts below". */
+enum word_kind {
+	WORD_SET,         /* sets attributes */
+	WORD_CLEAR,       /* clears them: of the mount that is named, with 'r' of those below too */
+	WORD_PROPAGATION, /* how mounts spread */
+	WORD_NOTHING,     /* what is so anyway, or has no meaning for a container */
+	WORD_BIND,
+	WORD_IDMAP,
+	WORD_COPY_UP,
+	WORD_REFUSED,
+};
+
 struct option_word {
 	const char *word;
-	uint64_t set;
-	uint64_t clear;
-	uint64_t propagation;
+	enum word_kind kind;
+	uint64_t value;
 	bool recursive;
 };
 
-/* Times are one field of the attributes: setting one clears the field. */
 static const struct option_word words[] = {
-	{"ro", MOUNT_ATTR_RDONLY, 0, 0, false},
-	{"rro", MOUNT_ATTR_RDONLY, 0, 0, false},
-	{"rw", 0, MOUNT_ATTR_RDONLY, 0, false},
-	{"nosuid", MOUNT_ATTR_NOSUID, 0, 0, false},
-	{"suid", 0, MOUNT_ATTR_NOSUID, 0, false},
-	{"nodev", MOUNT_ATTR_NODEV, 0, 0, false},
-	{"dev", 0, MOUNT_ATTR_NODEV, 0, false},
-	{"noexec", MOUNT_ATTR_NOEXEC, 0, 0, false},
-	{"exec", 0, MOUNT_ATTR_NOEXEC, 0, false},
-	{"noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME, 0, false},
-	{"strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME, 0, false},
-	{"relatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME, 0, false},
-	{"nodiratime", MOUNT_ATTR_NODIRATIME, 0, 0, false},
-	{"diratime", 0, MOUNT_ATTR_NODIRATIME, 0, false},
-	{"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0, 0, false},
-	{"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW, 0, false},
-	{"atime", 0, 0, 0, false},
-	{"norelatime", 0, 0, 0, false},
-	{"nostrictatime", 0, 0, 0, false},
-	{"defaults", 0, 0, 0, false},
-	{"async", 0, 0, 0, false},
-	/* Copying the image's contents into a fresh tmpfs is a comfort of other engines; an empty one weakens nothing. */
-	{"tmpcopyup", 0, 0, 0, false},
-	{"notmpcopyup", 0, 0, 0, false},
-	{"private", 0, 0, MS_PRIVATE, false},
-	{"rprivate", 0, 0, MS_PRIVATE, true},
-	{"slave", 0, 0, MS_SLAVE, false},
-	{"rslave", 0, 0, MS_SLAVE, true},
+	{"async", WORD_NOTHING, 0, false},
+	{"atime", WORD_CLEAR, MOUNT_ATTR_NOATIME, false},
+	{"bind", WORD_BIND, 0, false},
+	{"defaults", WORD_NOTHING, 0, false},
+	{"dev", WORD_CLEAR, MOUNT_ATTR_NODEV, false},
+	{"diratime", WORD_CLEAR, MOUNT_ATTR_NODIRATIME, false},
+	{"exec", WORD_CLEAR, MOUNT_ATTR_NOEXEC, false},
+	{"idmap", WORD_IDMAP, 0, false},
+	{"loud", WORD_NOTHING, 0, false},
+	{"noatime", WORD_SET, MOUNT_ATTR_NOATIME, false},
+	{"nodev", WORD_SET, MOUNT_ATTR_NODEV, false},
+	{"nodiratime", WORD_SET, MOUNT_ATTR_NODIRATIME, false},
+	{"noexec", WORD_SET, MOUNT_ATTR_NOEXEC, false},
+	{"noiversion", WORD_NOTHING, 0, false},
+	{"nolazytime", WORD_NOTHING, 0, false},
+	{"nomand", WORD_NOTHING, 0, false},
+	{"norelatime", WORD_NOTHING, 0, false},
+	{"nostrictatime", WORD_NOTHING, 0, false},
+	{"nosuid", WORD_SET, MOUNT_ATTR_NOSUID, false},
+	{"nosymfollow", WORD_SET, MOUNT_ATTR_NOSYMFOLLOW, false},
+	{"notmpcopyup", WORD_NOTHING, 0, false},
+	{"private", WORD_PROPAGATION, MS_PRIVATE, false},
+	{"ratime", WORD_CLEAR, MOUNT_ATTR_NOATIME, true},
+	{"rbind", WORD_BIND, 0, true},
+	{"rdev", WORD_CLEAR, MOUNT_ATTR_NODEV, true},
+	{"rdiratime", WORD_CLEAR, MOUNT_ATTR_NODIRATIME, true},
+	{"relatime", WORD_SET, MOUNT_ATTR_RELATIME, false},
+	{"rexec", WORD_CLEAR, MOUNT_ATTR_NOEXEC, true},
+	{"ridmap", WORD_IDMAP, 0, true},
+	{"rnoatime", WORD_SET, MOUNT_ATTR_NOATIME, true},
+	{"rnodev", WORD_SET, MOUNT_ATTR_NODEV, true},
+	{"rnodiratime", WORD_SET, MOUNT_ATTR_NODIRATIME, true},
+	{"rnoexec", WORD_SET, MOUNT_ATTR_NOEXEC, true},
+	{"rnorelatime", WORD_NOTHING, 0, true},
+	{"rnostrictatime", WORD_NOTHING, 0, true},
+	{"rnosuid", WORD_SET, MOUNT_ATTR_NOSUID, true},
+	{"rnosymfollow", WORD_SET, MOUNT_ATTR_NOSYMFOLLOW, true},
+	{"ro", WORD_SET, MOUNT_ATTR_RDONLY, false},
+	{"rprivate", WORD_PROPAGATION, MS_PRIVATE, true},
+	{"rrelatime", WORD_SET, MOUNT_ATTR_RELATIME, true},
+	{"rro", WORD_SET, MOUNT_ATTR_RDONLY, true},
+	{"rrw", WORD_CLEAR, MOUNT_ATTR_RDONLY, true},
+	{"rshared", WORD_PROPAGATION, MS_SHARED, true},
+	{"rslave", WORD_PROPAGATION, MS_SLAVE, true},
+	{"rstrictatime", WORD_SET, MOUNT_ATTR_STRICTATIME, true},
+	{"rsuid", WORD_CLEAR, MOUNT_ATTR_NOSUID, true},
+	{"rsymfollow", WORD_CLEAR, MOUNT_ATTR_NOSYMFOLLOW, true},
+	{"runbindable", WORD_PROPAGATION, MS_UNBINDABLE, true},
+	{"rw", WORD_CLEAR, MOUNT_ATTR_RDONLY, false},
+	{"shared", WORD_PROPAGATION, MS_SHARED, false},
+	{"silent", WORD_NOTHING, 0, false},
+	{"slave", WORD_PROPAGATION, MS_SLAVE, false},
+	{"strictatime", WORD_SET, MOUNT_ATTR_STRICTATIME, false},
+	{"suid", WORD_CLEAR, MOUNT_ATTR_NOSUID, false},
+	{"symfollow", WORD_CLEAR, MOUNT_ATTR_NOSYMFOLLOW, false},
+	{"tmpcopyup", WORD_COPY_UP, 0, false},
+	{"unbindable", WORD_PROPAGATION, MS_UNBINDABLE, false},
+	/* A fresh mount is all a container gets; the kernel has dropped mandatory locks. */
+	{"iversion", WORD_REFUSED, 0, false},
+	{"mand", WORD_REFUSED, 0, false},
+	{"remount", WORD_REFUSED, 0, false},
 };
 
-static const char *const refused[] = {
-	"shared", "rshared", "unbindable", "runbindable", "remount",  "mand",
-	"sync",   "dirsync", "silent",     "loud",        "iversion",
-};
+const char *mountfd_option_name(size_t index)
+{
+	return index < ARRAY_SIZE(words) && words[index].kind != WORD_REFUSED ? words[index].word : NULL;
+}
 
 static const struct option_word *find_word(const char *word)
 {
@@ -66,44 +109,76 @@ static const struct option_word *find_word(const char *word)
 	return NULL;
 }
 
-static int read_word(struct mountfd_options *to, const char *word, struct err *err)
+/* A later word wins over an earlier one. The kinds of access times are one field: setting one clears the others. */
+static void set_attributes(struct mountfd_options *to, uint64_t value)
 {
-	const struct option_word *known = find_word(word);
+	uint64_t times = MOUNT_ATTR_NOATIME | MOUNT_ATTR_STRICTATIME | MOUNT_ATTR_RELATIME;
 
-	if (known) {
-		to->set = (to->set & ~known->clear) | known->set;
-		to->clear = (to->clear & ~known->set) | known->clear;
-		if (known->propagation)
-			to->propagation = known->propagation;
-		to->exec_asked = to->exec_asked || str_eq(word, "exec");
-		return 0;
+	if (value == MOUNT_ATTR_RELATIME || value & times) {
+		to->set &= ~times;
+		to->clear |= MOUNT_ATTR__ATIME;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
-		if (str_eq(refused[i], word))
-			return err_set(err, ERR_INVALID, "mount option '%s' is not supported", word);
-	if (to->data_count == ARRAY_SIZE(to->data))
-		return err_set(err, ERR_INVALID, "more than %zu options for the file system", ARRAY_SIZE(to->data));
-	to->data[to->data_count++] = word;
-	return 0;
+	to->set |= value;
+	to->clear &= ~value;
+	to->clear_below &= ~value;
+}
+
+static void clear_attributes(struct mountfd_options *to, uint64_t value, bool recursive)
+{
+	to->set &= ~value;
+	if (value == MOUNT_ATTR_NOATIME)
+		value = MOUNT_ATTR__ATIME;
+	to->clear |= value;
+	if (recursive)
+		to->clear_below |= value;
+}
+
+static int read_known(struct mountfd_options *to, const struct option_word *known, struct err *err)
+{
+	switch (known->kind) {
+	case WORD_SET:
+		set_attributes(to, known->value);
+		return 0;
+	case WORD_CLEAR:
+		clear_attributes(to, known->value, known->recursive);
+		to->exec_asked = to->exec_asked || known->value == MOUNT_ATTR_NOEXEC;
+		return 0;
+	case WORD_PROPAGATION:
+		to->propagation = known->value;
+		return 0;
+	case WORD_BIND:
+		to->bind = true;
+		to->recursive = to->recursive || known->recursive;
+		return 0;
+	case WORD_IDMAP:
+		to->idmap = true;
+		to->idmap_below = to->idmap_below || known->recursive;
+		return 0;
+	case WORD_COPY_UP:
+		to->copy_up = true;
+		return 0;
+	case WORD_NOTHING:
+		return 0;
+	case WORD_REFUSED:
+		break;
+	}
+	return err_set(err, ERR_INVALID, "mount option '%s' is not supported", known->word);
 }
 
 int mountfd_options_read(struct mountfd_options *to, const struct spec_strings *list, struct err *err)
 {
 	memset(to, 0, sizeof(*to));
 	for (size_t i = 0; i < list->count; i++) {
-		const char *word = list->items[i];
-		int r = 0;
+		const struct option_word *known = find_word(list->items[i]);
+		int r = known ? read_known(to, known, err) : 0;
 
-		if (str_eq(word, "bind"))
-			to->bind = true;
-		else if (str_eq(word, "rbind"))
-			to->bind = to->recursive = true;
-		else if (str_eq(word, "idmap") || str_eq(word, "ridmap"))
-			to->idmap = true;
-		else
-			r = read_word(to, word, err);
 		if (r < 0)
 			return r;
+		if (!known && to->data_count == ARRAY_SIZE(to->data))
+			return err_set(err, ERR_INVALID, "more than %zu options for the file system",
+				       ARRAY_SIZE(to->data));
+		if (!known)
+			to->data[to->data_count++] = list->items[i];
 	}
 	return 0;
 }

@@ -13,10 +13,13 @@
 struct mountfd_options {
 	uint64_t set;         /* MOUNT_ATTR_* to set */
 	uint64_t clear;       /* MOUNT_ATTR_* to clear */
-	uint64_t propagation; /* MS_PRIVATE or MS_SLAVE; 0 when not asked */
+	uint64_t clear_below; /* those to clear on the mounts below too */
+	uint64_t propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE; 0 when not asked */
 	bool bind;
 	bool recursive;
 	bool idmap;
+	bool idmap_below;     /* on the mounts below too */
+	bool copy_up;         /* what lies under the mount is copied into it */
 	bool exec_asked;      /* "exec" stands among the options */
 	const char *data[16]; /* further words, for the file system itself; kept by reference */
 	size_t data_count;
@@ -24,6 +27,9 @@ struct mountfd_options {
 
 /* Sorts the option words. ERR_INVALID names the word that is refused. */
 int mountfd_options_read(struct mountfd_options *to, const struct spec_strings *words, struct err *err) MUST_CHECK;
+
+/* The index-th word that is known, for listing; NULL behind the last. */
+const char *mountfd_option_name(size_t index);
 
 /* A detached copy of the mount at dir/path, with its submounts when recursive. path "" means dir itself. */
 int mountfd_clone(int dir, const char *path, bool recursive, int *ret_fd) MUST_CHECK;

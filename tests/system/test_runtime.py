@@ -40,7 +40,8 @@ def test_create_start_kill_delete(runtime):
     wait_until(lambda: runtime.status('a')['status'] == 'stopped')
     assert 'pid' not in runtime.status('a')
     done = runtime.call('kill', 'a', '15')
-    assert (done.returncode, done.stderr) == (3, "bulkhead-runtime: container 'a' cannot be signalled: it is stopped\n")
+    assert (done.returncode, done.stderr) == (
+        3, "bulkhead-runtime: container not running: 'a' cannot be signalled: it is stopped\n")
     assert runtime.call('delete', 'a').returncode == 0
     assert not runtime.leftovers()
     done = runtime.call('state', 'a')

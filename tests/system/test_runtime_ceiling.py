@@ -53,7 +53,8 @@ class Bounded(Runtime):
     def warnings(self):
         """What the log says was changed."""
         lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [line.split(' ', 1)[1].removeprefix('warning: ') for line in lines if ' warning: ' in line]
+        return [line.split(' level=warning msg=')[1][1:-1].replace('\\"', '"') for line in lines
+                if ' level=warning ' in line]
 
     def pid(self, name):
         return self.status(name)['pid']

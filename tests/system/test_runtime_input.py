@@ -80,7 +80,7 @@ FIELDS = [
     (('hostname',), 'x' * 65, 'hostname: is longer than 64 bytes'),
     (('mounts', 0, 'destination'), 'proc', "mounts[0].destination: must be an absolute path, not 'proc'"),
     (('mounts', 0, 'type'), 'ext4', "mounts[0]: file system type 'ext4' is not supported"),
-    (('mounts', 0, 'options'), ['shared'], "mounts[0]: mount option 'shared' is not supported"),
+    (('mounts', 0, 'options'), ['remount'], "mounts[0]: mount option 'remount' is not supported"),
     (('mounts', 1, 'type'), 'sysfs', 'mounts[1]: /dev must be a tmpfs'),
     (('mounts', 7, 'type'), 'bind', "mounts[7]: unknown mount option 'mode=1777'"),
     (('linux', 'namespaces'), [{'type': 'x'}], "linux.namespaces[0].type: unknown namespace 'x'"),

@@ -13,6 +13,8 @@
 
 static const char *root, *level;
 static bool quiet, all;
+static const char *tags[2];
+static struct option_list tag_list = {.items = tags, .most = ARRAY_SIZE(tags)};
 
 static const struct option_row rows[] = {
 	{"root", 'r', "DIR",
@@ -20,6 +22,7 @@ static const struct option_row rows[] = {
 	{"log-level", 0, "LEVEL", "least level logged", &level, NULL},
 	{"quiet", 'q', NULL, "say nothing", NULL, &quiet},
 	{"all", 'a', NULL, "everything", NULL, &all},
+	{"tag", 't', "TAG", "a mark, repeatable", NULL, NULL, &tag_list},
 };
 
 static struct option_command command = {
@@ -43,6 +46,7 @@ static int parse(const char *line)
 
 	root = level = NULL;
 	quiet = all = false;
+	tag_list.count = 0;
 	err = (struct err){0};
 	(void)snprintf(copy, sizeof(copy), "%s", line);
 	for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
@@ -66,6 +70,19 @@ static void test_forms(void **state)
 	assert_true(quiet);
 	assert_int_equal(parse("prog --root="), 0);
 	assert_string_equal(root, "");
+	assert_int_equal(parse("prog --quiet=true -a --all=false"), 0);
+	assert_true(quiet && !all);
+}
+
+static void test_repeated_options(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("prog --tag a x -tb"), 0);
+	assert_int_equal(tag_list.count, 2);
+	assert_string_equal(tags[0], "a");
+	assert_string_equal(tags[1], "b");
+	assert_int_equal(parse("prog -t a --tag=b -t c"), -EINVAL);
+	assert_string_equal(err.msg, "option '--tag' is given more than 2 times");
 }
 
 static void test_operands_are_gathered(void **state)
@@ -110,6 +127,7 @@ static void test_errors(void **state)
 		{"prog --root", "option '--root' needs an argument DIR"},
 		{"prog -r", "option '-r' needs an argument DIR"},
 		{"prog --quiet=yes", "option '--quiet' takes no argument"},
+		{"prog --help=true", "option '--help' takes no argument"},
 		{"prog --roo /a", "unknown option '--roo'"},
 		{"prog a b c", "unexpected operand 'c'"},
 	};
@@ -176,9 +194,13 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),           cmocka_unit_test(test_operands_are_gathered),
-		cmocka_unit_test(test_stop_at_operand), cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_missing_operand), cmocka_unit_test(test_help),
+		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_operands_are_gathered),
+		cmocka_unit_test(test_stop_at_operand),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_missing_operand),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_repeated_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
