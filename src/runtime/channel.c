@@ -2,6 +2,7 @@
 #include "runtime/channel.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -39,11 +40,13 @@ int channel_send_error(int fd, const struct err *err)
 static int receive(int fd, int flags, enum channel_kind kind, int32_t *ret_value, struct err *err)
 {
 	struct channel_packet packet;
+	bool reset = false;
 	ssize_t n;
 
-	do
-		n = recv(fd, &packet, sizeof(packet), flags);
-	while (n < 0 && errno == EINTR);
+	/* A peer that ended before it read all we sent says so once, ahead of the last it had to say. */
+	while ((n = recv(fd, &packet, sizeof(packet), flags)) < 0 &&
+	       (errno == EINTR || (errno == ECONNRESET && !reset)))
+		reset = errno == ECONNRESET;
 	if (n < 0 && errno != EAGAIN)
 		return err_sys(err, -errno, "cannot hear from the container's process");
 	if (n <= 0)

@@ -10,6 +10,7 @@
 enum channel_kind {
 	CHANNEL_PID,        /* stage to parent: the container's process is `value` */
 	CHANNEL_NAMESPACES, /* child to parent: alive in its namespaces */
+	CHANNEL_GROUPS,     /* parent to child: which version 1 control groups there are, as cgroup_made has it */
 	CHANNEL_GO,         /* parent to child: on */
 	CHANNEL_READY,      /* child to parent: all but the start is done */
 	CHANNEL_ERROR,      /* child to parent, or to `start`: err */

@@ -24,6 +24,7 @@ struct container {
 	const struct bounds *bounds; /* what was judged, NULL: nothing */
 	int bundle;
 	struct cgroup cgroup;
+	uint32_t groups_made;       /* in the child: the hierarchies with a group, as cgroup_made has it */
 	int join[SPEC_NS_TYPES];    /* namespaces to join, -1: none */
 	bool own[SPEC_NS_TYPES];    /* not shared with the host */
 	struct namespaces_map uids; /* of the user namespace; one line of everything without one */
@@ -67,6 +68,9 @@ int container_map_owners(struct container *container, struct err *err) MUST_CHEC
 /* Parent: a detached tmpfs; then the device nodes every container has and those of linux.devices in it. */
 int container_make_dev(struct container *container, struct err *err) MUST_CHECK;
 int container_fill_dev(struct container *container, struct err *err) MUST_CHECK;
+
+/* Parent: makes the control groups that have to be there before the container's process. */
+int container_make_groups(struct container *container, struct err *err) MUST_CHECK;
 
 /*
  * Parent: makes the container's process, in its namespaces where it enters its groups, says CHANNEL_NAMESPACES and waits

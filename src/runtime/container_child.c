@@ -35,19 +35,29 @@ static void close_parents(struct container *container)
 	container->channel = take_fd(&container->far_end);
 }
 
-/* What it does before the parent knows of it: its groups, and the namespaces it was not born in. */
+/* The namespaces it was not born in; that of the control groups begins where the process is, so it comes last. */
 static int enter(struct container *container, struct err *err)
 {
-	static const enum spec_namespace_type types[] = {SPEC_NS_CGROUP, SPEC_NS_NETWORK, SPEC_NS_IPC};
 	uint64_t flags = 0;
-	int r = cgroup_enter_legacy(&container->cgroup, err);
+	int32_t made = 0;
+	int r;
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
-		if (container_makes(container, types[i]))
-			flags |= namespaces_flag(types[i]);
-	return flags && unshare((int)flags) < 0 ? err_sys(err, -errno, "cannot make the container's namespaces") : 0;
+	if (container_makes(container, SPEC_NS_NETWORK))
+		flags |= namespaces_flag(SPEC_NS_NETWORK);
+	if (container_makes(container, SPEC_NS_IPC))
+		flags |= namespaces_flag(SPEC_NS_IPC);
+	if (flags && unshare((int)flags) < 0)
+		return err_sys(err, -errno, "cannot make the container's namespaces");
+	/* The parent makes the groups meanwhile. */
+	r = channel_expect(container->channel, CHANNEL_GROUPS, &made, err);
+	if (r == -ECONNRESET)
+		_exit(1);
+	container->groups_made = (uint32_t)made;
+	if (r == 0)
+		r = cgroup_enter_legacy(&container->cgroup, container->groups_made, err);
+	if (r == 0 && container_makes(container, SPEC_NS_CGROUP) && unshare(CLONE_NEWCGROUP) < 0)
+		r = err_sys(err, -errno, "cannot make the container's namespaces");
+	return r;
 }
 
 static int become_inner_root(struct container *container, struct err *err)
@@ -134,6 +144,17 @@ static int start(struct container *container, const struct seccomp_program *filt
 	return r == 0 ? launch_execute(&launch, err) : r;
 }
 
+/* With an error it stays until the parent, who is busy with this very process, has come to hear it. */
+static _Noreturn void await_end(const struct container *container, const struct err *err)
+{
+	struct err ignored;
+
+	(void)channel_send_error(container->channel, err);
+	while (channel_expect(container->channel, CHANNEL_GO, NULL, &ignored) != -ECONNRESET)
+		;
+	_exit(1);
+}
+
 /* Up to where the parent has done its part. */
 static void await_parent(struct container *container, struct seccomp_program *filter)
 {
@@ -141,15 +162,14 @@ static void await_parent(struct container *container, struct seccomp_program *fi
 	int r;
 
 	close_parents(container);
-	r = enter(container, &err);
 	/* A profile's error is one of `create`. */
+	r = launch_compile_filter(container->spec, &container->spec->process, filter, &err);
 	if (r == 0)
-		r = launch_compile_filter(container->spec, &container->spec->process, filter, &err);
+		r = enter(container, &err);
 	if (r < 0)
-		(void)channel_send_error(container->channel, &err);
-	else if (channel_send(container->channel, CHANNEL_NAMESPACES, 0) < 0)
+		await_end(container, &err);
+	if (channel_send(container->channel, CHANNEL_NAMESPACES, 0) < 0)
 		_exit(1);
-	/* With an error it stays until the parent, who is busy with this very process, has come to hear it. */
 	if (channel_expect(container->channel, CHANNEL_GO, &container->state->pid, &err) < 0)
 		_exit(1);
 }
@@ -160,11 +180,11 @@ static int await_start(struct container *container)
 	struct err ignored;
 	int peer;
 
-	if (container->at_once)
-		return container->channel;
 	/* The parent's end before this word means that `create` did not come to its end: nothing may stay. */
 	if (channel_expect(container->channel, CHANNEL_GO, NULL, &ignored) < 0)
 		_exit(1);
+	if (container->at_once)
+		return container->channel;
 	(void)close(take_fd(&container->channel));
 	peer = wait_for_start(container);
 	(void)close(take_fd(&container->listener));

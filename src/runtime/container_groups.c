@@ -107,7 +107,7 @@ int container_attach_groups(struct container *container, int target, struct err 
 	if (r < 0)
 		return err_sys(err, r, "cannot mount control groups");
 	for (size_t i = 0; r == 0 && i < container->cgroup.count; i++)
-		if (container->cgroup.hierarchies[i].group >= 0)
+		if (container->groups_made >> i & 1)
 			r = attach_group(container, i, fd, err);
 	if (r == 0) {
 		r = mountfd_set(fd, false, MOUNT_ATTR_RDONLY, 0, 0);

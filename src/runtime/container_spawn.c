@@ -127,6 +127,40 @@ static int settle_ids(struct container *container, struct err *err)
 	return r == 0 ? container_check_user(container, err) : r;
 }
 
+/*
+ * Groups of version 1 can be made while the process makes its namespaces. Not those of version 2, which it is born into
+ * and under whose limits it has to be, and not those it sees without a namespace for them: these views are opened here.
+ */
+static bool wants_groups_first(const struct container *container)
+{
+	return container->cgroup.only_unified || !container->own[SPEC_NS_CGROUP];
+}
+
+static int make_groups(struct container *container, struct err *err)
+{
+	int r = cgroup_make(&container->cgroup, err);
+
+	return r == 0 ? cgroup_limit(&container->cgroup, &container->spec->linux_.resources, err) : r;
+}
+
+int container_make_groups(struct container *container, struct err *err)
+{
+	return wants_groups_first(container) ? make_groups(container, err)
+					     : cgroup_make_unified(&container->cgroup, err);
+}
+
+static int give_groups(struct container *container, struct err *err)
+{
+	struct cgroup *cgroup = &container->cgroup;
+	int r = wants_groups_first(container) ? 0 : make_groups(container, err);
+
+	if (r < 0)
+		return r;
+	return channel_send(container->channel, CHANNEL_GROUPS, (int32_t)cgroup_made(cgroup)) < 0
+		       ? err_set(err, -ECONNRESET, "the container's process ended before it was ready")
+		       : 0;
+}
+
 int container_spawn(struct container *container, struct err *err)
 {
 	int ends[2], r = channel_pair(ends, err);
@@ -142,6 +176,8 @@ int container_spawn(struct container *container, struct err *err)
 		return pid;
 	container->pid = pid;
 	r = settle_ids(container, err);
+	if (r == 0)
+		r = give_groups(container, err);
 	if (r == 0)
 		r = launch_prepare(pid, &container->spec->process, err);
 	if (r == 0)

@@ -139,11 +139,9 @@ static int prepare(struct container *container, struct err *err)
 	if (r == 0)
 		r = state_save(state, err);
 	if (r == 0)
-		r = cgroup_make(&container->cgroup, err);
-	if (r == 0)
-		r = cgroup_limit(&container->cgroup, &container->spec->linux_.resources, err);
-	if (r == 0)
 		r = container_open_namespaces(container, err);
+	if (r == 0)
+		r = container_make_groups(container, err);
 	if (r == 0)
 		r = container_open_mounts(container, err);
 	return r == 0 ? make_start(container, err) : r;
@@ -200,10 +198,8 @@ static int let_go(const struct container *container, struct err *err)
 /* Up to where the process waits to be started. */
 static int finish_create(const struct container *container, const struct create_options *options, struct err *err)
 {
-	int r = let_go(container, err);
+	int r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
 
-	if (r == 0)
-		r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
 	crashpoint("runtime-root-ready");
 	if (r == 0)
 		r = write_pid_file(options->pid_file, container->pid, err);
@@ -218,34 +214,55 @@ static int finish_run(const struct container *container, const struct create_opt
 
 	if (r == 0 && options->hold_signals)
 		options->hold_signals();
-	if (r == 0)
-		r = let_go(container, err);
 	if (r < 0)
 		return r;
+	/* A process that has ended already says why, below. */
+	(void)channel_send(container->channel, CHANNEL_GO, container->pid);
 	while (poll(&end, 1, -1) < 0 && errno == EINTR)
 		;
 	r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
 	return r == 0 ? hear_start(container->state, container->channel, err) : r;
 }
 
-static int bring_up(struct container *container, const struct create_options *options, struct err *err)
+static int note_process(const struct container *container, struct err *err)
 {
 	struct state *state = container->state;
+	int r;
+
+	state->pid = container->pid;
+	r = state_process_start(state->pid, &state->start_time);
+	return r < 0 ? err_sys(err, r, "the container's process is gone") : state_save(state, err);
+}
+
+/* Its hooks find the process noted and in its namespaces; without any it builds its root while it is being noted. */
+static int let_build(struct container *container, struct err *err)
+{
+	const struct spec_hook_list *hooks = container->spec->hooks;
+	bool hooked = hooks[SPEC_PRESTART].count || hooks[SPEC_CREATE_RUNTIME].count;
+	int r = 0;
+
+	if (hooked) {
+		r = note_process(container, err);
+		if (r == 0)
+			r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err);
+		if (r == 0)
+			r = run_host_hooks(container, err);
+		return r == 0 ? let_go(container, err) : r;
+	}
+	r = let_go(container, err);
+	if (r == 0)
+		r = note_process(container, err);
+	return r == 0 ? channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err) : r;
+}
+
+static int bring_up(struct container *container, const struct create_options *options, struct err *err)
+{
 	int r = container_spawn(container, err);
 
 	if (r == 0)
 		r = give_pipes(container, err);
-	if (r < 0)
-		return r;
-	state->pid = container->pid;
-	r = state_process_start(state->pid, &state->start_time);
-	if (r < 0)
-		return err_sys(err, r, "the container's process is gone");
-	r = state_save(state, err);
 	if (r == 0)
-		r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err);
-	if (r == 0)
-		r = run_host_hooks(container, err);
+		r = let_build(container, err);
 	if (r < 0)
 		return r;
 	return container->at_once ? finish_run(container, options, err) : finish_create(container, options, err);

@@ -88,7 +88,7 @@ static _Noreturn void run_stage(struct entry *entry)
 
 	/* The lock lives as long as one of its descriptors. */
 	state_done(entry->state);
-	if (cgroup_enter_legacy(&entry->container.cgroup, &err) < 0 ||
+	if (cgroup_enter_legacy(&entry->container.cgroup, cgroup_made(&entry->container.cgroup), &err) < 0 ||
 	    launch_prepare(0, entry->options->process, &err) < 0)
 		fail(entry, &err);
 	if (setgroups(0, NULL) < 0 || setns(entry->pidfd, namespace_flags(entry->options->spec)) < 0 ||

@@ -96,17 +96,29 @@ int cgroup_open(struct cgroup *cgroup, struct err *err)
 	return 0;
 }
 
-int cgroup_enter_legacy(const struct cgroup *cgroup, struct err *err)
+uint32_t cgroup_made(const struct cgroup *cgroup)
 {
+	uint32_t made = 0;
+
+	for (size_t i = 0; i < cgroup->count; i++)
+		made |= (uint32_t)(cgroup->hierarchies[i].group >= 0) << i;
+	return made;
+}
+
+int cgroup_enter_legacy(const struct cgroup *cgroup, uint32_t made, struct err *err)
+{
+	char tasks[CGROUP_PATH_MAX + sizeof("/tasks")];
+
+	(void)snprintf(tasks, sizeof(tasks), "%s/tasks", cgroup->path);
 	for (size_t i = 0; i < cgroup->count; i++) {
+		const struct cgroup_hierarchy *at = &cgroup->hierarchies[i];
 		int r;
 
-		if (cgroup_is_unified(&cgroup->hierarchies[i]) || cgroup->hierarchies[i].group < 0)
+		if (cgroup_is_unified(at) || !(made >> i & 1))
 			continue;
-		r = cgroup_file_write(cgroup->hierarchies[i].group, "tasks", "0");
+		r = cgroup_file_write(at->mount, tasks, "0");
 		if (r < 0)
-			return err_sys(err, r, "cannot enter control group '%s' (%s)", cgroup->path,
-				       cgroup->hierarchies[i].controllers);
+			return err_sys(err, r, "cannot enter control group '%s' (%s)", cgroup->path, at->controllers);
 	}
 	return 0;
 }

@@ -50,6 +50,9 @@ int cgroup_check_unused(const struct cgroup *cgroup, struct err *err) MUST_CHECK
  */
 int cgroup_make(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
+/* Only the version 2 group, which a process is born into: the others, entered later, can wait for cgroup_make. */
+int cgroup_make_unified(struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
 /* Opens the group where it exists; hierarchies without it keep -1. */
 int cgroup_open(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
@@ -61,9 +64,11 @@ int cgroup_change(struct cgroup *cgroup, const struct spec_resources *resources,
 
 /*
  * Moves the calling, single-threaded process into the version 1 groups (cheap: it writes 0 to `tasks`); the version 2
- * group is entered by CLONE_INTO_CGROUP with cgroup_unified_fd.
+ * group is entered by CLONE_INTO_CGROUP with cgroup_unified_fd. made: a bit for each hierarchy with a group, as
+ * cgroup_made has them, perhaps in another process that made them since.
  */
-int cgroup_enter_legacy(const struct cgroup *cgroup, struct err *err) MUST_CHECK;
+int cgroup_enter_legacy(const struct cgroup *cgroup, uint32_t made, struct err *err) MUST_CHECK;
+uint32_t cgroup_made(const struct cgroup *cgroup);
 
 /* The descriptor for CLONE_INTO_CGROUP, -1 when there is no version 2 hierarchy. */
 int cgroup_unified_fd(const struct cgroup *cgroup);

@@ -137,9 +137,14 @@ int cgroup_make(struct cgroup *cgroup, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < cgroup->count; i++)
-		if (is_needed(&cgroup->hierarchies[i], cgroup->path))
+		if (cgroup->hierarchies[i].group < 0 && is_needed(&cgroup->hierarchies[i], cgroup->path))
 			r = make(cgroup, &cgroup->hierarchies[i], err);
 	return r;
+}
+
+int cgroup_make_unified(struct cgroup *cgroup, struct err *err)
+{
+	return cgroup->unified < 0 ? 0 : make(cgroup, &cgroup->hierarchies[cgroup->unified], err);
 }
 
 /* Processes that fork meanwhile show in the next listing: it is done when a listing brings none that is not in. */
