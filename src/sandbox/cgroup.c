@@ -100,7 +100,7 @@ uint32_t cgroup_made(const struct cgroup *cgroup)
 {
 	uint32_t made = 0;
 
-	for (size_t i = 0; i < cgroup->count; i++)
+	for (size_t i = 0; i < cgroup->count && i < CGROUP_HIERARCHIES_MAX; i++)
 		made |= (uint32_t)(cgroup->hierarchies[i].group >= 0) << i;
 	return made;
 }
