@@ -10,6 +10,8 @@
 #include "sandbox/mountfd.h"
 #include "sandbox/namespaces.h"
 
+#define CONTAINER_TMPFS_WORDS 16
+
 struct container_mount {
 	const struct spec_mount *spec;
 	struct mountfd_options options;
@@ -77,6 +79,13 @@ int container_make_groups(struct container *container, struct err *err) MUST_CHE
  * for CHANNEL_GO with the process id; meanwhile does for it what takes the rights of the machine's root.
  */
 int container_spawn(struct container *container, struct err *err) MUST_CHECK;
+
+/*
+ * A detached tmpfs. What data leaves unbounded, size and files, is bounded by half of the container's memory, so that
+ * filling it is an error of the one who writes before it is the end of the container.
+ */
+int container_make_tmpfs(const struct container *container, const char *const *data, size_t count, uint64_t attributes,
+			 int *ret_fd, struct err *err) MUST_CHECK;
 
 /*
  * What a mount of control groups shows, always read-only: in a cgroup namespace the hierarchies from there on, else views

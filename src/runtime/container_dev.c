@@ -168,8 +168,8 @@ int container_make_dev(struct container *container, struct err *err)
 	for (size_t i = 0; asked && i < asked->options.data_count; i++)
 		if (str_starts(asked->options.data[i], "size="))
 			data[1] = asked->options.data[i];
-	return mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &container->dev,
-			   err);
+	return container_make_tmpfs(container, data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+				    &container->dev, err);
 }
 
 int container_fill_dev(struct container *container, struct err *err)

@@ -222,11 +222,16 @@ static int open_target(struct container *container, const struct container_mount
 	return 0;
 }
 
-static int new_filesystem(const char *type, const struct mountfd_options *options, uint64_t attributes, int *ret_fd,
-			  struct err *err)
+static int new_filesystem(const struct container *container, const char *type, const struct mountfd_options *options,
+			  uint64_t attributes, int *ret_fd, struct err *err)
 {
-	int r = mountfd_new(type, options->data, options->data_count, attributes | options->set, ret_fd, err);
+	uint64_t set = attributes | options->set;
+	int r;
 
+	if (str_eq(type, "tmpfs"))
+		r = container_make_tmpfs(container, options->data, options->data_count, set, ret_fd, err);
+	else
+		r = mountfd_new(type, options->data, options->data_count, set, ret_fd, err);
 	if (r == 0 && options->propagation) {
 		r = mountfd_set(*ret_fd, false, 0, 0, options->propagation);
 		if (r < 0)
@@ -235,7 +240,8 @@ static int new_filesystem(const char *type, const struct mountfd_options *option
 	return r;
 }
 
-static int make_filesystem(const struct container_mount *mount, int *ret_fd, struct err *err)
+static int make_filesystem(const struct container *container, const struct container_mount *mount, int *ret_fd,
+			   struct err *err)
 {
 	static const struct {
 		const char *type;
@@ -252,7 +258,7 @@ static int make_filesystem(const struct container_mount *mount, int *ret_fd, str
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (str_eq(rows[i].type, type))
-			return new_filesystem(type, options, rows[i].attributes, ret_fd, err);
+			return new_filesystem(container, type, options, rows[i].attributes, ret_fd, err);
 	return err_set(err, ERR_INVALID, "file system type '%.64s' is not supported", type);
 }
 
@@ -266,7 +272,7 @@ static int attach_mount(struct container *container, struct container_mount *mou
 	if (is_cgroup(mount))
 		return container_attach_groups(container, target, err);
 	if (mount->fd < 0) {
-		r = make_filesystem(mount, &made, err);
+		r = make_filesystem(container, mount, &made, err);
 		if (r < 0)
 			return r;
 	}
@@ -315,10 +321,11 @@ static bool lacks_target(const struct container *container)
 }
 
 /* The layer that takes the writes: a tmpfs of the container's own, counted against its memory. */
-static int make_upper(int *ret_fd, int *ret_upper, int *ret_work, struct err *err)
+static int make_upper(const struct container *container, int *ret_fd, int *ret_upper, int *ret_work, struct err *err)
 {
 	static const char *const data[] = {"mode=0700"};
-	int r = mountfd_new("tmpfs", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, ret_fd, err);
+	int r = container_make_tmpfs(container, data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, ret_fd,
+				     err);
 
 	if (r < 0)
 		return r;
@@ -358,7 +365,7 @@ static int take_away(int mount)
 static int cover_root(struct container *container, int top, struct err *err)
 {
 	CLEANUP_CLOSE int memory = -1, upper = -1, work = -1, overlay = -1;
-	int r = make_upper(&memory, &upper, &work, err);
+	int r = make_upper(container, &memory, &upper, &work, err);
 
 	if (r < 0)
 		return r;

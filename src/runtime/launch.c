@@ -121,6 +121,22 @@ static int lower_limits(const struct spec_rlimits *limits, struct err *err)
 	return 0;
 }
 
+/* Callers pass on what they have themselves, which may be a billion: open files are kernel memory. */
+static int limit_files(const struct spec_rlimits *limits, struct err *err)
+{
+	struct rlimit limit;
+
+	for (size_t i = 0; i < limits->count; i++)
+		if (limits->items[i].resource == RLIMIT_NOFILE)
+			return 0;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_sys(err, -errno, "cannot read the limit of open files");
+	if (limit.rlim_max > LAUNCH_FILES_HARD)
+		limit.rlim_max = LAUNCH_FILES_HARD;
+	limit.rlim_cur = limit.rlim_max < LAUNCH_FILES_SOFT ? limit.rlim_max : LAUNCH_FILES_SOFT;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? err_sys(err, -errno, "cannot limit open files") : 0;
+}
+
 static int become_user(const struct spec_user *user, struct err *err)
 {
 	if (setgroups(user->additional.count, user->additional.items) < 0)
@@ -221,6 +237,8 @@ int launch_execute(const struct launch *launch, struct err *err)
 		r = capability_apply(&sets, process->user.uid, err);
 	if (r == 0)
 		r = lower_limits(&process->rlimits, err);
+	if (r == 0)
+		r = limit_files(&process->rlimits, err);
 	if (r < 0)
 		return r;
 	if (close_range(3 + (unsigned int)launch->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)

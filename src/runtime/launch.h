@@ -9,6 +9,10 @@
 #include "oci/spec.h"
 #include "sandbox/seccomp.h"
 
+/* Open files when config.json does not say: at most, and what a program has that does not ask for more. */
+#define LAUNCH_FILES_HARD 65536
+#define LAUNCH_FILES_SOFT 1024
+
 struct launch {
 	const struct spec_process *process;
 	const struct seccomp_program *filter;

@@ -66,10 +66,17 @@ static bool wants_cpu(const struct spec_resources *res)
 	       res->cpu_idle.present;
 }
 
+/* Memory that is limited is not had again as swap, unless the caller says how much of it. */
+static struct spec_number swap_limit(const struct spec_resources *res)
+{
+	return res->memory_swap.present || res->memory_limit.value <= 0 ? res->memory_swap : res->memory_limit;
+}
+
 static int limit_legacy_memory(struct limit_target *to, const struct spec_resources *res)
 {
 	int group = cgroup_controller_fd(to->cgroup, "memory");
-	bool swap = res->memory_swap.present && group >= 0;
+	const struct spec_number both = swap_limit(res);
+	bool swap = both.present && group >= 0;
 	char ignored[32];
 
 	/* A kernel without swap accounting has no such file; the memory limit holds all the same. */
@@ -79,12 +86,12 @@ static int limit_legacy_memory(struct limit_target *to, const struct spec_resour
 	if (res->memory_limit.present && swap) {
 		char value[32];
 
-		(void)snprintf(value, sizeof(value), "%" PRId64, res->memory_swap.value);
+		(void)snprintf(value, sizeof(value), "%" PRId64, both.value);
 		(void)cgroup_file_write(group, "memory.memsw.limit_in_bytes", value);
 	}
 	TRY(put_number(to, "memory.limit", "memory", "memory.limit_in_bytes", &res->memory_limit));
 	if (swap)
-		TRY(put_number(to, "memory.swap", "memory", "memory.memsw.limit_in_bytes", &res->memory_swap));
+		TRY(put_number(to, "memory.swap", "memory", "memory.memsw.limit_in_bytes", &both));
 	TRY(put_number(to, "memory.reservation", "memory", "memory.soft_limit_in_bytes", &res->memory_reservation));
 	if (res->memory_swappiness.present && res->memory_swappiness.value >= 0)
 		TRY(put_number(to, "memory.swappiness", "memory", "memory.swappiness", &res->memory_swappiness));
@@ -130,9 +137,14 @@ static int limit_legacy(struct limit_target *to, const struct spec_resources *re
 /* Version 1 counts memory and swap together, version 2 swap alone. */
 static int limit_swap(struct limit_target *to, const struct spec_resources *res)
 {
-	struct spec_number swap = res->memory_swap;
+	struct spec_number swap = swap_limit(res);
+	char ignored[32];
 
 	if (!swap.present)
+		return 0;
+	/* A kernel without swap accounting has no such file: nothing to do for a limit that nobody asked for. */
+	if (!res->memory_swap.present &&
+	    cgroup_file_read(cgroup_unified_fd(to->cgroup), "memory.swap.max", ignored, sizeof(ignored)) == -ENOENT)
 		return 0;
 	if (swap.value > 0) {
 		if (!res->memory_limit.present || res->memory_limit.value < 0 || swap.value < res->memory_limit.value)
