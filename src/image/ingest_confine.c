@@ -86,7 +86,7 @@ static int allow_calls(struct err *err)
 
 	if (r < 0)
 		return r;
-	r = seccomp_install(&program, err);
+	r = seccomp_install(&program, NULL, err);
 	seccomp_program_done(&program);
 	return r;
 }

@@ -239,6 +239,8 @@ struct spec_seccomp {
 	struct spec_strings architectures;
 	struct spec_strings flags;
 	struct spec_seccomp_rules rules;
+	const char *listener_path;     /* absolute; NULL when absent */
+	const char *listener_metadata; /* NULL when absent */
 };
 
 enum spec_propagation {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/str.h"
 
@@ -255,12 +256,13 @@ int spec_linux_read_resources(struct spec_reader *reader, const json_t *value, v
 static int read_action(struct spec_reader *reader, const json_t *value, void *to)
 {
 	static const char *const words[] = {
-		"SCMP_ACT_KILL",  "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP",
-		"SCMP_ACT_ERRNO", "SCMP_ACT_TRACE",       "SCMP_ACT_LOG",          "SCMP_ACT_ALLOW",
+		"SCMP_ACT_KILL",  "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP",   "SCMP_ACT_ERRNO",
+		"SCMP_ACT_TRACE", "SCMP_ACT_LOG",         "SCMP_ACT_ALLOW",        "SCMP_ACT_NOTIFY",
 	};
 	static const uint32_t actions[] = {
-		SECCOMP_RET_KILL_THREAD, SECCOMP_RET_KILL_THREAD, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_TRAP,
-		SECCOMP_RET_ERRNO,       SECCOMP_RET_TRACE,       SECCOMP_RET_LOG,          SECCOMP_RET_ALLOW,
+		SECCOMP_RET_KILL_THREAD, SECCOMP_RET_KILL_THREAD, SECCOMP_RET_KILL_PROCESS,
+		SECCOMP_RET_TRAP,        SECCOMP_RET_ERRNO,       SECCOMP_RET_TRACE,
+		SECCOMP_RET_LOG,         SECCOMP_RET_ALLOW,       SECCOMP_RET_USER_NOTIF,
 	};
 	size_t which;
 	int r = spec_read_word(reader, value, words, ARRAY_SIZE(words), "action", &which);
@@ -353,6 +355,16 @@ static int read_rules(struct spec_reader *reader, const json_t *value, void *to)
 	return spec_read_array(reader, value, sizeof(struct spec_seccomp_rule), 4096, read_rule, to);
 }
 
+/* A socket's address. Engines write "" where there is none. */
+static int read_listener_path(struct spec_reader *reader, const json_t *value, void *to)
+{
+	if (json_is_string(value) && json_string_length(value) == 0)
+		return 0;
+	if (json_string_length(value) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return spec_read_fail(reader, ERR_INVALID, "is longer than a socket's address, 107 bytes");
+	return spec_read_path(reader, value, to);
+}
+
 static int read_seccomp(struct spec_reader *reader, const json_t *value, void *to)
 {
 	static const struct spec_field fields[] = {
@@ -361,7 +373,8 @@ static int read_seccomp(struct spec_reader *reader, const json_t *value, void *t
 		{"architectures", spec_read_strings, offsetof(struct spec_seccomp, architectures), false},
 		{"flags", spec_read_strings, offsetof(struct spec_seccomp, flags), false},
 		{"syscalls", read_rules, offsetof(struct spec_seccomp, rules), false},
-		{"listenerPath", spec_read_refuse, 0, false},
+		{"listenerPath", read_listener_path, offsetof(struct spec_seccomp, listener_path), false},
+		{"listenerMetadata", spec_read_string, offsetof(struct spec_seccomp, listener_metadata), false},
 	};
 	struct spec_seccomp *seccomp = to;
 

@@ -13,6 +13,7 @@ enum channel_kind {
 	CHANNEL_GROUPS,     /* parent to child: which version 1 control groups there are, as cgroup_made has it */
 	CHANNEL_GO,         /* parent to child: on */
 	CHANNEL_READY,      /* child to parent: all but the start is done */
+	CHANNEL_LISTENER,   /* child to whoever starts it: a descriptor comes along, see notify.h */
 	CHANNEL_ERROR,      /* child to parent, or to `start`: err */
 };
 
@@ -28,6 +29,15 @@ int channel_pair(int ret_ends[2], struct err *err) MUST_CHECK;
 /* Sends; errors are negative errno. */
 int channel_send(int fd, enum channel_kind kind, int32_t value);
 int channel_send_error(int fd, const struct err *err);
+
+/* Sends a packet with a descriptor. */
+int channel_send_fd(int fd, enum channel_kind kind, int passed) MUST_CHECK;
+
+/*
+ * Receives a packet as channel_expect does, but takes CHANNEL_LISTENER beside the kind wanted: with that *ret_passed is
+ * its descriptor, which the caller closes, else -1.
+ */
+int channel_expect_fd(int fd, enum channel_kind kind, int *ret_passed, struct err *err) MUST_CHECK;
 
 /*
  * Receives a packet of the kind wanted. A packet with an error fills err and returns its code; the peer's end of life is

@@ -58,18 +58,28 @@ static json_t *hook_names(void)
 static json_t *seccomp(void)
 {
 	static const char *const actions[] = {
-		"SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",  "SCMP_ACT_KILL_PROCESS",
-		"SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",   "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
+		"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
+		"SCMP_ACT_LOG",   "SCMP_ACT_TRACE", "SCMP_ACT_TRAP", "SCMP_ACT_NOTIFY",
 	};
 	static const char *const operators[] = {
 		"SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",        "SCMP_CMP_EQ",
 		"SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_MASKED_EQ",
 	};
-	static const char *const architectures[] = {"SCMP_ARCH_X86_64"};
+	static const char *const architectures[] = {
+		"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM",
+	};
+	static const char *const flags[] = {
+		"SECCOMP_FILTER_FLAG_TSYNC",
+		"SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+		"SECCOMP_FILTER_FLAG_LOG",
+		"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+	};
 
-	return json_pack("{s:b, s:o, s:o, s:o}", "enabled", 1, "actions", word_list(actions, ARRAY_SIZE(actions)),
-			 "operators", word_list(operators, ARRAY_SIZE(operators)), "archs",
-			 word_list(architectures, ARRAY_SIZE(architectures)));
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "enabled", 1, "actions",
+			 word_list(actions, ARRAY_SIZE(actions)), "operators",
+			 word_list(operators, ARRAY_SIZE(operators)), "archs",
+			 word_list(architectures, ARRAY_SIZE(architectures)), "knownFlags",
+			 word_list(flags, ARRAY_SIZE(flags)), "supportedFlags", word_list(flags, ARRAY_SIZE(flags)));
 }
 
 static json_t *linux_features(void)

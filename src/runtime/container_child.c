@@ -128,10 +128,13 @@ static int build(struct container *container, struct err *err)
 }
 
 /* From `start` to the program; an error goes to whoever asked for the start. */
-static int start(struct container *container, const struct seccomp_program *filter, struct err *err)
+static int start(struct container *container, const struct seccomp_program *filter, int peer, struct err *err)
 {
 	const struct spec_process *process = &container->spec->process;
-	const struct launch launch = {.process = process, .filter = filter, .preserve_fds = container->preserve_fds};
+	const struct launch launch = {.process = process,
+				      .filter = filter,
+				      .preserve_fds = container->preserve_fds,
+				      .channel = peer};
 	int r = hook_run(&container->spec->hooks[SPEC_START_CONTAINER], "startContainer", container->state,
 			 STATE_CREATED, err);
 
@@ -203,7 +206,7 @@ _Noreturn void container_child(struct container *container)
 	if (channel_send(container->channel, CHANNEL_READY, 0) < 0)
 		_exit(1);
 	peer = await_start(container);
-	(void)start(container, &filter, &err);
+	(void)start(container, &filter, peer, &err);
 	(void)channel_send_error(peer, &err);
 	_exit(1);
 }

@@ -23,6 +23,7 @@
 #include "runtime/executable.h"
 #include "runtime/hook.h"
 #include "runtime/listen.h"
+#include "runtime/notify.h"
 
 /* What is read before anything is made. */
 struct bundle {
@@ -169,10 +170,8 @@ static int write_pid_file(const char *path, pid_t pid, struct err *err)
 /* From a process that was told to start: the end of the connection is the program's execution. */
 static int hear_start(const struct state *state, int fd, struct err *err)
 {
-	int r = channel_expect(fd, CHANNEL_READY, NULL, err);
+	int r = notify_wait(state, state->pid, STATE_CREATED, fd, err);
 
-	if (r == -ECONNRESET)
-		return 0;
 	return r < 0 ? err_prefix(err, "container '%s'", state->id) : 0;
 }
 
@@ -218,7 +217,8 @@ static int finish_run(const struct container *container, const struct create_opt
 		return r;
 	/* A process that has ended already says why, below. */
 	(void)channel_send(container->channel, CHANNEL_GO, container->pid);
-	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+	/* Nothing comes before the end, but a filter's listener. */
+	while (!container->spec->linux_.seccomp.listener_path && poll(&end, 1, -1) < 0 && errno == EINTR)
 		;
 	r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
 	return r == 0 ? hear_start(container->state, container->channel, err) : r;

@@ -15,6 +15,7 @@
 #include "runtime/container.h"
 #include "runtime/executable.h"
 #include "runtime/launch.h"
+#include "runtime/notify.h"
 
 struct entry {
 	const struct enter_options *options;
@@ -69,7 +70,8 @@ static _Noreturn void run_child(struct entry *entry)
 {
 	const struct launch launch = {.process = entry->options->process,
 				      .filter = &entry->filter,
-				      .preserve_fds = entry->options->preserve_fds};
+				      .preserve_fds = entry->options->preserve_fds,
+				      .channel = entry->channel};
 	struct err err = {0};
 
 	/* Only when the parent knows of it: else the program would run though `exec` failed. */
@@ -133,9 +135,9 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 		r = err_set(err, -EPIPE, "the process ended before it was ready");
 	/* Silence up to the end of the connection means that the program has replaced the process. */
 	if (r == 0)
-		r = channel_expect(ends[0], CHANNEL_READY, NULL, err);
+		r = notify_wait(entry->state, pid, STATE_RUNNING, ends[0], err);
 	(void)close(ends[0]);
-	if (r == -ECONNRESET && pid > 0) {
+	if (r == 0) {
 		*ret_pid = pid;
 		return 0;
 	}

@@ -15,6 +15,7 @@
 
 #include "base/fdio.h"
 #include "base/str.h"
+#include "runtime/notify.h"
 #include "sandbox/capability.h"
 #include "sandbox/inroot.h"
 
@@ -244,6 +245,6 @@ int launch_execute(const struct launch *launch, struct err *err)
 	if (close_range(3 + (unsigned int)launch->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_sys(err, -errno, "cannot close descriptors");
 	reset_signals();
-	r = seccomp_install(launch->filter, err);
+	r = notify_install(launch->filter, launch->channel, err);
 	return r < 0 ? r : try_program(try_execute, process, err);
 }

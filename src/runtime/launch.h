@@ -17,6 +17,7 @@ struct launch {
 	const struct spec_process *process;
 	const struct seccomp_program *filter;
 	int preserve_fds; /* descriptors 3… that stay open */
+	int channel;      /* to the command that starts the program */
 };
 
 /* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of a process; 0: this one. */

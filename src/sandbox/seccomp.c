@@ -160,9 +160,10 @@ static int read_flags(const struct spec_strings *flags, unsigned int *ret_flags,
 			*ret_flags |= SECCOMP_FILTER_FLAG_LOG;
 		else if (str_eq(word, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"))
 			*ret_flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-		/* One thread: nothing to synchronize. Without a listener nothing waits. */
-		else if (!str_eq(word, "SECCOMP_FILTER_FLAG_TSYNC") &&
-			 !str_eq(word, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"))
+		else if (str_eq(word, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"))
+			*ret_flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+		/* One thread that the filter binds: nothing to synchronize. */
+		else if (!str_eq(word, "SECCOMP_FILTER_FLAG_TSYNC"))
 			return err_set(err, ERR_INVALID, "linux.seccomp.flags[%zu]: unknown flag '%.64s'", i, word);
 	}
 	return 0;
@@ -201,6 +202,19 @@ static void compiler_free(struct compiler *compiler)
 }
 CLEANUP_DEFINE(compiler, struct compiler *, compiler_free)
 
+/* Whether anybody is asked, and then whom. */
+static int settle_listener(const struct spec_seccomp *profile, struct seccomp_program *program, struct err *err)
+{
+	for (size_t i = 0; i < program->len; i++)
+		program->notifies |= program->code[i].code == (BPF_RET | BPF_K) &&
+				     program->code[i].k == SECCOMP_RET_USER_NOTIF;
+	if (!program->notifies)
+		program->flags &= ~(unsigned int)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	if (program->notifies && !profile->listener_path)
+		return err_set(err, ERR_INVALID, "linux.seccomp.listenerPath: is missing, SCMP_ACT_NOTIFY needs it");
+	return 0;
+}
+
 int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count, bool foreign,
 			struct seccomp_program *ret_program, struct err *err)
 {
@@ -225,8 +239,12 @@ int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count
 			       SECCOMP_PROGRAM_MAX);
 	if (r < 0)
 		return err_set(err, r, "linux.seccomp: no memory");
-	*ret_program = program;
-	return 0;
+	r = settle_listener(profiles[0], &program, err);
+	if (r < 0)
+		seccomp_program_done(&program);
+	else
+		*ret_program = program;
+	return r;
 }
 
 int seccomp_compile(const struct spec_seccomp *profile, struct seccomp_program *ret_program, struct err *err)
@@ -240,11 +258,18 @@ void seccomp_program_done(struct seccomp_program *program)
 	*program = (struct seccomp_program){0};
 }
 
-int seccomp_install(const struct seccomp_program *program, struct err *err)
+int seccomp_install(const struct seccomp_program *program, int *ret_listener, struct err *err)
 {
 	struct sock_fprog filter = {.len = (unsigned short)program->len, .filter = program->code};
+	unsigned int flags = program->flags;
+	long r;
 
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program->flags, &filter) < 0)
+	if (program->notifies)
+		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter);
+	if (r < 0)
 		return err_sys(err, -errno, "cannot install the system call filter");
+	if (program->notifies)
+		*ret_listener = (int)r;
 	return 0;
 }

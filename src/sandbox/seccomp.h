@@ -21,6 +21,7 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct seccomp_program {
 	struct sock_filter *code;
 	size_t len;
 	unsigned int flags; /* SECCOMP_FILTER_FLAG_* asked for by the profile */
+	bool notifies;      /* some calls ask a listener */
 };
 
 /* Compiles; errors name the field of the profile. The caller frees with seccomp_program_done. */
@@ -86,7 +88,10 @@ int seccomp_check_ceiling(const struct spec_seccomp *profile, const struct spec_
  */
 int seccomp_default(const struct seccomp_floor *floor, struct seccomp_program *ret_program, struct err *err) MUST_CHECK;
 
-/* Installs the filter for the calling thread, for good. */
-int seccomp_install(const struct seccomp_program *program, struct err *err) MUST_CHECK;
+/*
+ * Installs the filter for the calling thread, for good. A program that notifies leaves the listener's descriptor in
+ * *ret_listener, close-on-exec; NULL for a program that does not.
+ */
+int seccomp_install(const struct seccomp_program *program, int *ret_listener, struct err *err) MUST_CHECK;
 
 #endif

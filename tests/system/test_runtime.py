@@ -261,7 +261,9 @@ def test_log_file_for_callers(runtime):
 
 def test_features(runtime):
     features = json.loads(runtime.call('features').stdout)
-    assert features['linux']['seccomp']['archs'] == ['SCMP_ARCH_X86_64']
+    seccomp = features['linux']['seccomp']
+    assert seccomp['archs'] == [f'SCMP_ARCH_{name}' for name in ('X86_64', 'X86', 'X32', 'AARCH64', 'ARM')]
+    assert 'SCMP_ACT_NOTIFY' in seccomp['actions'] and seccomp['knownFlags'] == seccomp['supportedFlags']
     assert 'CAP_CHECKPOINT_RESTORE' in features['linux']['capabilities']
 
 
