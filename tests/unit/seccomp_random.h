@@ -63,7 +63,7 @@ static const char *const random_architectures[] = {"SCMP_ARCH_X86_64",  "SCMP_AR
 
 static inline void random_profile_make(struct random_profile *made, uint64_t seed)
 {
-	*made = (struct random_profile){.profile = {.present = true}};
+	*made = (struct random_profile){.profile = {.present = true, .listener_path = "/agent"}};
 	made->profile.default_action = seed % 3 ? SECCOMP_RET_ERRNO : SECCOMP_RET_ALLOW;
 	made->profile.rules = (struct spec_seccomp_rules){made->rules, random_next(&seed) % RANDOM_RULES};
 	made->profile.architectures = (struct spec_strings){made->listed, random_next(&seed) % 4};

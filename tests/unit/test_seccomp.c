@@ -199,6 +199,31 @@ static void test_flags(void **state)
 	assert_string_equal(err.msg, "linux.seccomp.flags[1]: unknown flag 'SECCOMP_FILTER_FLAG_X'");
 }
 
+static void test_listener(void **state)
+{
+	const char *words[] = {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"}, *names[] = {"mkdir", "no_such_call"};
+	struct spec_seccomp_rule rule = {.names = {names, 1}, .action = SECCOMP_RET_USER_NOTIF};
+	struct spec_seccomp profile = {.default_action = SECCOMP_RET_ALLOW, .rules = {&rule, 1}, .flags = {words, 1}};
+	struct seccomp_program program;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(seccomp_compile(&profile, &program, &err), ERR_INVALID);
+	assert_string_equal(err.msg, "linux.seccomp.listenerPath: is missing, SCMP_ACT_NOTIFY needs it");
+	profile.listener_path = "/agent";
+	compile(&profile, &program);
+	assert_true(program.notifies);
+	assert_int_equal(program.flags, 1u << 5);
+	seccomp_program_done(&program);
+	/* Nobody is asked about a call that no architecture has, and the kernel refuses the flag without a listener. */
+	rule.names.items = names + 1;
+	profile.listener_path = NULL;
+	compile(&profile, &program);
+	assert_false(program.notifies);
+	assert_int_equal(program.flags, 0);
+	seccomp_program_done(&program);
+}
+
 static uint32_t ask_default(const struct seccomp_program *program, const char *name, uint64_t first, uint64_t second,
 			    uint64_t third)
 {
@@ -281,9 +306,13 @@ static void test_architectures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random_profiles),     cmocka_unit_test(test_long_programs),
-		cmocka_unit_test(test_too_long_is_refused), cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_default_profile),     cmocka_unit_test(test_architectures),
+		cmocka_unit_test(test_random_profiles),
+		cmocka_unit_test(test_long_programs),
+		cmocka_unit_test(test_too_long_is_refused),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_default_profile),
+		cmocka_unit_test(test_architectures),
+		cmocka_unit_test(test_listener),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
