@@ -384,15 +384,15 @@ static int read_seccomp(struct spec_reader *reader, const json_t *value, void *t
 
 static int read_propagation(struct spec_reader *reader, const json_t *value, void *to)
 {
-	static const char *const words[] = {"", "private", "rprivate", "slave", "rslave"};
+	/* In the order of the enumeration; the words that start with r mean the same for a root. */
+	static const char *const words[] = {"", "private",  "slave",  "shared",  "unbindable",
+					    "", "rprivate", "rslave", "rshared", "runbindable"};
 	size_t which;
-	int r = spec_read_word(reader, value, words, ARRAY_SIZE(words), "or unsupported propagation", &which);
+	int r = spec_read_word(reader, value, words, ARRAY_SIZE(words), "propagation", &which);
 
 	if (r < 0)
 		return r;
-	*(enum spec_propagation *)to = which == 0   ? SPEC_PROPAGATION_DEFAULT
-				       : which <= 2 ? SPEC_PROPAGATION_PRIVATE
-						    : SPEC_PROPAGATION_SLAVE;
+	*(enum spec_propagation *)to = (enum spec_propagation)(which % (ARRAY_SIZE(words) / 2));
 	return 0;
 }
 

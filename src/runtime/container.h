@@ -74,6 +74,9 @@ int container_fill_dev(struct container *container, struct err *err) MUST_CHECK;
 /* Parent: makes the control groups that have to be there before the container's process. */
 int container_make_groups(struct container *container, struct err *err) MUST_CHECK;
 
+/* Child: attaches it. renew: mounts listed before it are there already. */
+int container_attach_dev(struct container *container, bool renew, struct err *err) MUST_CHECK;
+
 /*
  * Parent: makes the container's process, in its namespaces where it enters its groups, says CHANNEL_NAMESPACES and waits
  * for CHANNEL_GO with the process id; meanwhile does for it what takes the rights of the machine's root.
@@ -84,8 +87,8 @@ int container_spawn(struct container *container, struct err *err) MUST_CHECK;
  * A detached tmpfs. What data leaves unbounded, size and files, is bounded by half of the container's memory, so that
  * filling it is an error of the one who writes before it is the end of the container.
  */
-int container_make_tmpfs(const struct container *container, const char *const *data, size_t count, uint64_t attributes,
-			 int *ret_fd, struct err *err) MUST_CHECK;
+int container_make_tmpfs(const struct container *container, const char *source, const char *const *data, size_t count,
+			 uint64_t attributes, int *ret_fd, struct err *err) MUST_CHECK;
 
 /*
  * What a mount of control groups shows, always read-only: in a cgroup namespace the hierarchies from there on, else views

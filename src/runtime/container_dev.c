@@ -168,8 +168,42 @@ int container_make_dev(struct container *container, struct err *err)
 	for (size_t i = 0; asked && i < asked->options.data_count; i++)
 		if (str_starts(asked->options.data[i], "size="))
 			data[1] = asked->options.data[i];
-	return container_make_tmpfs(container, data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-				    &container->dev, err);
+	return container_make_tmpfs(container, asked ? asked->spec->source : NULL, data, ARRAY_SIZE(data),
+				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &container->dev, err);
+}
+
+/*
+ * The parent made /dev before any other file system of the container's, and newer kernels show mounts in the order of
+ * their making: a copy made now stands where config.json lists it. Copies are made of what is attached somewhere; the
+ * old root's /proc, which nobody needs any more unless hooks are to come, goes away with it.
+ */
+static int renew_dev(struct container *container)
+{
+	CLEANUP_CLOSE int place = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), copy = -1;
+	int r = place < 0 ? -errno : mountfd_attach(container->dev, place);
+
+	if (r == 0)
+		r = mountfd_clone(container->dev, "", false, &copy);
+	if (r < 0)
+		return r;
+	(void)close(container->dev);
+	container->dev = take_fd(&copy);
+	return 0;
+}
+
+int container_attach_dev(struct container *container, bool renew, struct err *err)
+{
+	CLEANUP_CLOSE int target = -1, plain = -1;
+	int r = inroot_open_target(container->root, "/dev", false, &target, err);
+
+	if (r < 0)
+		return r;
+	r = inroot_open_plain(container->root, "/dev", O_PATH | O_DIRECTORY, false, &plain);
+	if (r == 0 && renew && container->spec->hooks[SPEC_CREATE_CONTAINER].count == 0)
+		r = renew_dev(container);
+	if (r == 0)
+		r = mountfd_attach(container->dev, plain);
+	return r < 0 ? err_sys(err, r, "cannot mount /dev") : 0;
 }
 
 int container_fill_dev(struct container *container, struct err *err)

@@ -45,7 +45,7 @@ static int make_legacy(const char *controllers, int *ret_fd, struct err *err)
 		data[count++] = word;
 	if (str_starts(controllers, "name="))
 		data[count++] = "none";
-	return mountfd_new("cgroup", data, count, ATTRIBUTES, ret_fd, err);
+	return mountfd_new("cgroup", NULL, data, count, ATTRIBUTES, ret_fd, err);
 }
 
 static int open_group(struct container *container, size_t index, int *ret_fd, struct err *err)
@@ -57,7 +57,7 @@ static int open_group(struct container *container, size_t index, int *ret_fd, st
 		return *ret_fd < 0 ? err_set(err, ERR_INVALID, "control groups are mounted twice") : 0;
 	}
 	if ((int)index == container->cgroup.unified)
-		return mountfd_new("cgroup2", NULL, 0, ATTRIBUTES, ret_fd, err);
+		return mountfd_new("cgroup2", NULL, NULL, 0, ATTRIBUTES, ret_fd, err);
 	return make_legacy(hierarchy->controllers, ret_fd, err);
 }
 
@@ -100,7 +100,7 @@ int container_attach_groups(struct container *container, int target, struct err 
 
 	if (container->cgroup.only_unified)
 		return attach_unified(container, target, err);
-	r = mountfd_new("tmpfs", data, ARRAY_SIZE(data), ATTRIBUTES & ~(uint64_t)MOUNT_ATTR_RDONLY, &fd, err);
+	r = mountfd_new("tmpfs", NULL, data, ARRAY_SIZE(data), ATTRIBUTES & ~(uint64_t)MOUNT_ATTR_RDONLY, &fd, err);
 	if (r < 0)
 		return r;
 	r = mountfd_attach(fd, target);

@@ -37,8 +37,14 @@ static bool is_cgroup(const struct container_mount *mount)
 	return str_eq(type_of(mount), "cgroup") || str_eq(type_of(mount), "cgroup2");
 }
 
+/* What comes from the machine is cut off from what is mounted there later, unless the caller wants to see that. */
+static uint64_t inherited_propagation(const struct container *container)
+{
+	return container->spec->linux_.propagation == SPEC_PROPAGATION_SLAVE ? MS_SLAVE : MS_PRIVATE;
+}
+
 /* A restriction goes all the way down; lifting one concerns the mounts that are named, never others below them. */
-static int set_bind_options(const struct container_mount *mount)
+static int set_bind_options(const struct container *container, const struct container_mount *mount)
 {
 	const struct mountfd_options *options = &mount->options;
 	uint64_t set = options->set, clear = options->clear & ~set, below = options->clear_below & ~set;
@@ -47,7 +53,7 @@ static int set_bind_options(const struct container_mount *mount)
 	if (!mount->file && !(options->clear & MOUNT_ATTR_NODEV))
 		set |= MOUNT_ATTR_NODEV;
 	r = mountfd_set(mount->fd, true, set, below | (clear & MOUNT_ATTR__ATIME),
-			options->propagation ? options->propagation : MS_PRIVATE);
+			options->propagation ? options->propagation : inherited_propagation(container));
 	clear &= ~(below | MOUNT_ATTR__ATIME);
 	return r == 0 && clear ? mountfd_set(mount->fd, false, 0, clear, 0) : r;
 }
@@ -74,7 +80,7 @@ static int open_bind(struct container *container, struct container_mount *mount,
 	if (r < 0)
 		return r;
 	mount->file = !S_ISDIR(st.st_mode);
-	r = set_bind_options(mount);
+	r = set_bind_options(container, mount);
 	if (r < 0)
 		return err_sys(err, r, "cannot set the options of '%s'", mount->spec->source);
 	return 0;
@@ -113,7 +119,7 @@ static int open_root(struct container *container, struct err *err)
 		return err_set(err, -ENOTDIR, "config.json: root.path: '%s' is not a folder", path);
 	/* Devices are in /dev alone, which is the runtime's own. */
 	r = mountfd_set(container->root, true, MOUNT_ATTR_NODEV | (wants_idmap(container) ? MOUNT_ATTR_RDONLY : 0), 0,
-			MS_PRIVATE);
+			inherited_propagation(container));
 	if (r < 0)
 		return err_sys(err, r, "config.json: root.path: cannot make '%s' private", path);
 	if (wants_idmap(container) && !container->own[SPEC_NS_USER])
@@ -222,16 +228,18 @@ static int open_target(struct container *container, const struct container_mount
 	return 0;
 }
 
-static int new_filesystem(const struct container *container, const char *type, const struct mountfd_options *options,
-			  uint64_t attributes, int *ret_fd, struct err *err)
+static int new_filesystem(const struct container *container, const struct container_mount *mount, uint64_t attributes,
+			  int *ret_fd, struct err *err)
 {
+	const struct mountfd_options *options = &mount->options;
+	const char *type = type_of(mount), *source = mount->spec->source;
 	uint64_t set = attributes | options->set;
 	int r;
 
 	if (str_eq(type, "tmpfs"))
-		r = container_make_tmpfs(container, options->data, options->data_count, set, ret_fd, err);
+		r = container_make_tmpfs(container, source, options->data, options->data_count, set, ret_fd, err);
 	else
-		r = mountfd_new(type, options->data, options->data_count, set, ret_fd, err);
+		r = mountfd_new(type, source, options->data, options->data_count, set, ret_fd, err);
 	if (r == 0 && options->propagation) {
 		r = mountfd_set(*ret_fd, false, 0, 0, options->propagation);
 		if (r < 0)
@@ -253,12 +261,11 @@ static int make_filesystem(const struct container *container, const struct conta
 		{"mqueue", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC},
 		{"tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV},
 	};
-	const struct mountfd_options *options = &mount->options;
 	const char *type = type_of(mount);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (str_eq(rows[i].type, type))
-			return new_filesystem(container, type, options, rows[i].attributes, ret_fd, err);
+			return new_filesystem(container, mount, rows[i].attributes, ret_fd, err);
 	return err_set(err, ERR_INVALID, "file system type '%.64s' is not supported", type);
 }
 
@@ -278,19 +285,6 @@ static int attach_mount(struct container *container, struct container_mount *mou
 	}
 	r = mountfd_attach(mount->fd < 0 ? made : mount->fd, target);
 	return r < 0 ? err_sys(err, r, "cannot mount on '%s'", mount->spec->destination) : 0;
-}
-
-static int attach_dev(struct container *container, struct err *err)
-{
-	CLEANUP_CLOSE int target = -1, plain = -1;
-	int r = inroot_open_target(container->root, "/dev", false, &target, err);
-
-	if (r < 0)
-		return r;
-	r = inroot_open_plain(container->root, "/dev", O_PATH | O_DIRECTORY, false, &plain);
-	if (r == 0)
-		r = mountfd_attach(container->dev, plain);
-	return r < 0 ? err_sys(err, r, "cannot mount /dev") : 0;
 }
 
 /* Whether a path lies on a mount that config.json lists before it, or on /dev. */
@@ -324,8 +318,8 @@ static bool lacks_target(const struct container *container)
 static int make_upper(const struct container *container, int *ret_fd, int *ret_upper, int *ret_work, struct err *err)
 {
 	static const char *const data[] = {"mode=0700"};
-	int r = container_make_tmpfs(container, data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, ret_fd,
-				     err);
+	int r = container_make_tmpfs(container, NULL, data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+				     ret_fd, err);
 
 	if (r < 0)
 		return r;
@@ -392,12 +386,11 @@ static int cover_root(struct container *container, int top, struct err *err)
 static int attach_root(struct container *container, struct err *err)
 {
 	CLEANUP_CLOSE int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	uint64_t propagation = container->spec->linux_.propagation == SPEC_PROPAGATION_SLAVE ? MS_SLAVE : MS_PRIVATE;
 	int r;
 
 	if (top < 0)
 		return err_sys(err, -errno, "cannot open the root");
-	r = mountfd_set(top, true, 0, 0, propagation);
+	r = mountfd_set(top, true, 0, 0, inherited_propagation(container));
 	if (r == 0)
 		r = mountfd_attach(container->root, top);
 	if (r < 0)
@@ -407,16 +400,24 @@ static int attach_root(struct container *container, struct err *err)
 	return 0;
 }
 
+static bool lists_dev(const struct container *container)
+{
+	for (size_t i = 0; i < container->mount_count; i++)
+		if (container->mounts[i].skipped)
+			return true;
+	return false;
+}
+
 int container_attach_mounts(struct container *container, struct err *err)
 {
 	int r = attach_root(container, err);
 
-	if (r == 0)
-		r = attach_dev(container, err);
+	if (r == 0 && !lists_dev(container))
+		r = container_attach_dev(container, false, err);
 	for (size_t i = 0; r == 0 && i < container->mount_count; i++) {
-		if (container->mounts[i].skipped)
-			continue;
-		r = attach_mount(container, &container->mounts[i], err);
+		struct container_mount *mount = &container->mounts[i];
+
+		r = mount->skipped ? container_attach_dev(container, i > 0, err) : attach_mount(container, mount, err);
 		if (r < 0)
 			return err_prefix(err, "config.json: mounts[%zu]", i);
 	}
@@ -485,7 +486,7 @@ static int mask_path(struct container *container, const char *path, int *empty, 
 	if (!S_ISDIR(st.st_mode)) {
 		r = clone_null(container, &cover);
 	} else if (*empty < 0) {
-		r = mountfd_new("tmpfs", NULL, 0,
+		r = mountfd_new("tmpfs", NULL, NULL, 0,
 				MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, empty,
 				err);
 		if (r < 0)
@@ -531,6 +532,21 @@ static int write_sysctls(struct container *container, struct err *err)
 	return sysctls_write(proc, &container->spec->linux_.sysctl, "config.json: linux.sysctl", err);
 }
 
+static int finish_root(struct container *container, struct err *err)
+{
+	enum spec_propagation asked = container->spec->linux_.propagation;
+	uint64_t propagation = asked == SPEC_PROPAGATION_SHARED ? MS_SHARED : MS_UNBINDABLE;
+	int r = 0;
+
+	if (asked == SPEC_PROPAGATION_SHARED || asked == SPEC_PROPAGATION_UNBINDABLE)
+		r = mountfd_set(container->root, false, 0, 0, propagation);
+	if (r < 0)
+		return err_sys(err, r, "config.json: linux.rootfsPropagation");
+	if (container->spec->root_readonly)
+		r = mountfd_set(container->root, false, MOUNT_ATTR_RDONLY, 0, 0);
+	return r < 0 ? err_sys(err, r, "cannot write-protect the root") : 0;
+}
+
 int container_seal_root(struct container *container, struct err *err)
 {
 	const struct spec_linux *spec = &container->spec->linux_;
@@ -543,12 +559,7 @@ int container_seal_root(struct container *container, struct err *err)
 		r = mask_path(container, spec->masked_paths.items[i], &empty, err);
 	for (size_t i = 0; r == 0 && i < spec->readonly_paths.count; i++)
 		r = protect_path(container, spec->readonly_paths.items[i], err);
-	if (r == 0 && container->spec->root_readonly) {
-		r = mountfd_set(container->root, false, MOUNT_ATTR_RDONLY, 0, 0);
-		if (r < 0)
-			return err_sys(err, r, "cannot write-protect the root");
-	}
-	return r;
+	return r == 0 ? finish_root(container, err) : r;
 }
 
 /* What the mount lets be done, as Landlock shall see it. */

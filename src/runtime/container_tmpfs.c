@@ -24,8 +24,8 @@ static int64_t most_bytes(const struct container *container)
 	return limit->present && limit->value > 0 ? limit->value / 2 : 0;
 }
 
-int container_make_tmpfs(const struct container *container, const char *const *data, size_t count, uint64_t attributes,
-			 int *ret_fd, struct err *err)
+int container_make_tmpfs(const struct container *container, const char *source, const char *const *data, size_t count,
+			 uint64_t attributes, int *ret_fd, struct err *err)
 {
 	const char *words[CONTAINER_TMPFS_WORDS + 2];
 	int64_t bytes = most_bytes(container);
@@ -42,5 +42,5 @@ int container_make_tmpfs(const struct container *container, const char *const *d
 		words[count++] = size;
 	if (bytes && !has_word(words, count, "nr_inodes="))
 		words[count++] = number;
-	return mountfd_new("tmpfs", words, count, attributes, ret_fd, err);
+	return mountfd_new("tmpfs", source, words, count, attributes, ret_fd, err);
 }

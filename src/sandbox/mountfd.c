@@ -213,14 +213,16 @@ static int configure(int fs, const char *word)
 	return fsconfig(fs, FSCONFIG_SET_STRING, key, equals + 1, 0) < 0 ? -errno : 0;
 }
 
-int mountfd_new(const char *type, const char *const *data, size_t data_count, uint64_t attributes, int *ret_fd,
-		struct err *err)
+int mountfd_new(const char *type, const char *source, const char *const *data, size_t data_count, uint64_t attributes,
+		int *ret_fd, struct err *err)
 {
 	CLEANUP_CLOSE int fs = fsopen(type, FSOPEN_CLOEXEC);
 	int fd;
 
 	if (fs < 0)
 		return err_sys(err, -errno, "file system '%s'", type);
+	if (fsconfig(fs, FSCONFIG_SET_STRING, "source", source && source[0] ? source : type, 0) < 0)
+		return err_sys(err, -errno, "file system '%s': source '%.64s'", type, source ? source : type);
 	for (size_t i = 0; i < data_count; i++) {
 		int r = configure(fs, data[i]);
 

@@ -34,9 +34,12 @@ const char *mountfd_option_name(size_t index);
 /* A detached copy of the mount at dir/path, with its submounts when recursive. path "" means dir itself. */
 int mountfd_clone(int dir, const char *path, bool recursive, int *ret_fd) MUST_CHECK;
 
-/* A detached mount of a new file system. data are "key" or "key=value" words. The error quotes the word refused. */
-int mountfd_new(const char *type, const char *const *data, size_t data_count, uint64_t attributes, int *ret_fd,
-		struct err *err) MUST_CHECK;
+/*
+ * A detached mount of a new file system. source is what the mount table names it by, NULL for the type; data are "key"
+ * or "key=value" words. The error quotes the word refused.
+ */
+int mountfd_new(const char *type, const char *source, const char *const *data, size_t data_count, uint64_t attributes,
+		int *ret_fd, struct err *err) MUST_CHECK;
 
 /* Changes the attributes and, unless 0, the propagation of a detached or attached mount. */
 int mountfd_set(int fd, bool recursive, uint64_t set, uint64_t clear, uint64_t propagation) MUST_CHECK;

@@ -102,7 +102,7 @@ FIELDS = [
     (('linux', 'seccomp'), {'defaultAction': 'SCMP_ACT_X'}, "linux.seccomp.defaultAction: unknown action 'SCMP_ACT_X'"),
     (('linux', 'seccomp'), {'defaultAction': 'SCMP_ACT_NOTIFY'},
      'linux.seccomp.listenerPath: is missing, SCMP_ACT_NOTIFY needs it'),
-    (('linux', 'rootfsPropagation'), 'shared', "linux.rootfsPropagation: unknown or unsupported propagation 'shared'"),
+    (('linux', 'rootfsPropagation'), 'upwards', "linux.rootfsPropagation: unknown propagation 'upwards'"),
     (('linux', 'maskedPaths'), ['x'], "linux.maskedPaths[0]: must be an absolute path, not 'x'"),
     (('linux', 'mountLabel'), 'x', 'linux.mountLabel: is not supported by this runtime'),
     (('hooks',), {'prestart': [{'path': 'x'}]}, "hooks.prestart[0].path: must be an absolute path, not 'x'"),

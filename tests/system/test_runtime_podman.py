@@ -97,7 +97,7 @@ def test_privileges_and_files(podman):
         'foo', 'CapPrm: 0000000000001000 CapBnd: 0000000000001000 NoNewPrivs: 1 Seccomp: 2 ', 'of the host',
         'touch: /ro/x: Read-only file system', 'touch: /root-is: Read-only file system',
         "mkdir: can't create directory '/mnt/x': Operation not supported", '600,ed,a', 'readable', 'not writable',
-        '2000\t3000', 'podman-init', 'none 1 0 1 0% /mnt', 'given', '/tmp', '0027', '0 77']
+        '2000\t3000', 'podman-init', 'tmpfs 1 0 1 0% /mnt', 'given', '/tmp', '0027', '0 77']
     assert (folder / 'copy').read_text() == 'of the host'
 
 

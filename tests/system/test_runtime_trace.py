@@ -32,6 +32,8 @@ NOFOLLOW_FLAGS = re.compile(r'O_NOFOLLOW|O_EXCL|AT_SYMLINK_NOFOLLOW|OPEN_TREE_NO
 EXCEPTIONS = [
     # The root of the calling process: a name without parts has nothing that could be replaced.
     ('openat', r'/'), ('chdir', r'/'), ('pivot_root', r'\.'), ('umount2', r'\.'),
+    # Where the machine's procfs is, in the mount namespace that is about to become the container's.
+    ('openat', r'/proc'),
     # Of the machine's procfs, by processes that are not in the container's root yet.
     ('openat', r'/proc/\d+/(stat|uid_map|gid_map|setgroups|ns/\w+|oom_score_adj)'),
     ('openat', r'/proc/self/(mountinfo|oom_score_adj|ns/\w+)'), ('newfstatat', r'/proc/self/ns/\w+'),
@@ -81,6 +83,7 @@ class Judge:
         self.own = {}  # pid: descriptors of file systems that only the runtime has
         self.hidden = {}  # pid: not dumpable
         self.opened = False  # the root
+        self.inside = set()  # processes whose root is the container's
         self.left = set()  # processes that execute the container's program
         self.bad = []
 
@@ -92,6 +95,9 @@ class Judge:
     def judge_path(self, call, folder, path):
         name = call.path(path)
         if not name or any(call.name == row[0] and re.fullmatch(row[1], name) for row in EXCEPTIONS):
+            return True
+        # Whether the program is there: decides on nothing but when the error is told.
+        if call.name == 'faccessat2' and call.pid in self.inside:
             return True
         if folder is None or call.number(folder) is None:
             return False
@@ -115,10 +121,14 @@ class Judge:
             own.add(number)
         elif call.name == 'openat' and number is not None and call.number(0) in own:
             own.add(number)
+        elif call.name == 'open_tree' and number is not None and call.number(0) in own and not call.path(1):
+            own.add(number)
         elif call.name == 'close':
             own.discard(call.number(0))
         elif call.name in MAKERS and number is not None:
             own.discard(number)
+        if call.name == 'pivot_root' and not call.failed:
+            self.inside.add(call.pid)
         if call.name == 'prctl' and call.word(0) == 'PR_SET_DUMPABLE':
             self.hidden[call.pid] = call.word(1) in ('0', 'SUID_DUMP_DISABLE')
         elif call.name in ('execve', 'execveat') and not call.failed:
