@@ -5,6 +5,7 @@ import fcntl
 import os
 import pathlib
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -73,9 +74,9 @@ class Terminal:
 
 class Engine:
     """A caller with a cell and a folder. base: the words before every command; hide_v2: for engines that refuse
-    machines with cgroup v1 beside v2. foreign: leftovers with this text are the engine's own."""
+    machines with cgroup v1 beside v2. foreign: leftovers that match it are the engine's own."""
 
-    def __init__(self, cell, folder, program, hide_v2=False, foreign='\0'):
+    def __init__(self, cell, folder, program, hide_v2=False, foreign=r'\0'):
         self.cell, self.folder, self.runtime = cell, folder, str(program)
         self.base, self.foreign = [], foreign
         self.before = None
@@ -123,7 +124,7 @@ class Engine:
     def leftovers(self):
         found = leftovers.added(self.before, self.cell.snapshot())
         state = self.inside('ls -d /run/bulkhead/runtime/* 2>/dev/null', check=False)
-        return [line for line in found if line.partition(':')[0] in KINDS and self.foreign not in line] + state.split()
+        return [line for line in found if line.partition(':')[0] in KINDS and not re.search(self.foreign, line)] + state.split()
 
     def assert_nothing_left(self):
         """Waits for what ends by itself soon after a container; then nothing may be there that was not before."""

@@ -18,8 +18,9 @@ IMAGE = 'localhost/busybox:latest'
 def engine(programs):
     if not shutil.which('podman'):
         pytest.skip('podman is not installed')
-    # It forgets the named hierarchy when it removes a pod's group, whatever the runtime.
-    with support_engines.engine(programs / 'bulkhead-runtime', hide_v2=True, foreign='/systemd/libpod_parent/') as made:
+    # It forgets the named hierarchy when it removes a pod's group, whatever the runtime, and has its store on a mount.
+    foreign = r'/systemd/libpod_parent/|^mount: \S+/p/overlay \w+ '
+    with support_engines.engine(programs / 'bulkhead-runtime', hide_v2=True, foreign=foreign) as made:
         folder = made.folder
         made.base = ['podman', '--root', folder / 'p', '--runroot', folder / 'r', '--tmpdir', folder / 't',
                      '--cgroup-manager', 'cgroupfs', '--events-backend', 'file', '--runtime', made.runtime]
