@@ -124,7 +124,8 @@ class Engine:
     def leftovers(self):
         found = leftovers.added(self.before, self.cell.snapshot())
         state = self.inside('ls -d /run/bulkhead/runtime/* 2>/dev/null', check=False)
-        return [line for line in found if line.partition(':')[0] in KINDS and not re.search(self.foreign, line)] + state.split()
+        ours = [line for line in found if line.partition(':')[0] in KINDS and not re.search(self.foreign, line)]
+        return ours + state.split()
 
     def assert_nothing_left(self):
         """Waits for what ends by itself soon after a container; then nothing may be there that was not before."""
