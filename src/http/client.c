@@ -358,7 +358,7 @@ int http_client_call(struct http_client *client, const struct http_call *call, s
 	struct transfer transfer = {.call = call, .reply = reply, .easy = client->easy, .client = client};
 	struct curl_slist *headers = NULL;
 	char host[HOST_MAX];
-	long status = 0;
+	long status = 0, sent = 0;
 	CURLcode result;
 	int r;
 
@@ -381,6 +381,7 @@ int http_client_call(struct http_client *client, const struct http_call *call, s
 	}
 	result = run(client);
 	(void)curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
+	reply->unsent = curl_easy_getinfo(client->easy, CURLINFO_REQUEST_SIZE, &sent) == CURLE_OK && sent == 0;
 	(void)curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_slist_free_all(headers);
 	r = outcome(client, &transfer, result, host, err);

@@ -49,6 +49,7 @@ struct http_reply {
 	int status;
 	struct buf body;    /* the caller sets body.max (0: 4 MiB); bodies of answers that are not 2xx land here too */
 	struct buf headers; /* the last header block as received */
+	bool unsent;        /* the call failed before a byte of the request had left: it may be made again */
 };
 void http_reply_done(struct http_reply *reply);
 #define CLEANUP_HTTP_REPLY __attribute__((cleanup(http_reply_done)))

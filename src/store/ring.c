@@ -152,15 +152,13 @@ static bool concerns(const struct ring_listener *listener, struct ring_event *co
 	return false;
 }
 
-static void mark_pending(struct ring *ring, struct ring_event *const *events, size_t count)
+static void mark_pending(struct ring *ring, struct ring_listener *listener)
 {
-	for (struct ring_listener *listener = ring->listeners; listener; listener = listener->next) {
-		if (listener->pending || !listener->ready || !concerns(listener, events, count))
-			continue;
-		listener->pending = true;
-		listener->next_pending = ring->pending;
-		ring->pending = listener;
-	}
+	if (listener->pending || !listener->ready)
+		return;
+	listener->pending = true;
+	listener->next_pending = ring->pending;
+	ring->pending = listener;
 }
 
 /* Calls the pending listeners, each without the lock. */
@@ -183,10 +181,25 @@ static void call_pending(struct ring *ring)
 void ring_publish(struct ring *ring, struct ring_event *const *events, size_t count, uint64_t revision)
 {
 	(void)pthread_mutex_lock(&ring->lock);
-	mark_pending(ring, events, count);
+	for (struct ring_listener *listener = ring->listeners; listener; listener = listener->next)
+		if (concerns(listener, events, count))
+			mark_pending(ring, listener);
 	for (size_t i = 0; i < count; i++)
 		append(ring, events[i]);
 	ring->revision = revision;
+	call_pending(ring);
+	(void)pthread_mutex_unlock(&ring->lock);
+}
+
+void ring_restart(struct ring *ring, uint64_t revision)
+{
+	(void)pthread_mutex_lock(&ring->lock);
+	while (ring->count)
+		drop_oldest(ring);
+	ring->revision = revision;
+	ring->floor = RING_ID_END(revision);
+	for (struct ring_listener *listener = ring->listeners; listener; listener = listener->next)
+		mark_pending(ring, listener);
 	call_pending(ring);
 	(void)pthread_mutex_unlock(&ring->lock);
 }

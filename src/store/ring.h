@@ -28,6 +28,12 @@ void ring_free(struct ring *ring);
 /* Appends events (stolen), all up to and of `revision`, and tells the watches they concern. From one thread at a time. */
 void ring_publish(struct ring *ring, struct ring_event *const *events, size_t count, uint64_t revision);
 
+/*
+ * Forgets all events and begins anew behind revision, which is not lower than before: what lay between is not known. Every
+ * watch is told, and finds its past in the history or gone.
+ */
+void ring_restart(struct ring *ring, uint64_t revision);
+
 /* The newest revision published. */
 uint64_t ring_revision(struct ring *ring);
 

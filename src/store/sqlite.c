@@ -263,18 +263,6 @@ static int open_links(struct sqlite_store *sqlite, int dir, struct err *err)
 	return r;
 }
 
-static void set_limits(struct sqlite_store *sqlite, const struct store_history *history)
-{
-	struct store_history *limits = &sqlite->limits;
-
-	*limits = history ? *history : (struct store_history){0};
-	limits->revisions = limits->revisions ? limits->revisions : 10000;
-	limits->age_ms = limits->age_ms ? limits->age_ms : 300000;
-	limits->bytes = limits->bytes ? limits->bytes : UINT64_C(256) << 20;
-	limits->ring_events = limits->ring_events ? limits->ring_events : 4096;
-	limits->ring_bytes = limits->ring_bytes ? limits->ring_bytes : (size_t)64 << 20;
-}
-
 static void free_parts(struct sqlite_store *sqlite)
 {
 	for (size_t i = 0; i < SQLITE_READERS; i++)
@@ -337,17 +325,17 @@ int store_sqlite_open_with(int dir, const char *file, const struct store_history
 
 	if (!sqlite)
 		return err_set(err, -ENOMEM, "out of memory");
-	set_limits(sqlite, history);
+	marks_init(&sqlite->marks, history);
 	r = take_lock(sqlite, dir, file, err);
 	if (r == 0)
 		r = open_links(sqlite, dir, err);
 	if (r == 0) {
-		sqlite->store.ring = ring_new(sqlite->limits.ring_events, sqlite->limits.ring_bytes, sqlite->revision);
+		sqlite->store.ring = ring_new(sqlite->marks.limits.ring_events, sqlite->marks.limits.ring_bytes, sqlite->revision);
 		if (!sqlite->store.ring)
 			r = err_set(err, -ENOMEM, "out of memory");
 	}
 	if (r == 0) {
-		sqlite_mark(sqlite, clock_monotonic_ns() / 1000000);
+		marks_note(&sqlite->marks, clock_monotonic_ns() / 1000000, sqlite->revision, sqlite->bytes);
 		r = -pthread_create(&sqlite->thread, NULL, sqlite_write_loop, sqlite);
 		if (r < 0)
 			(void)err_sys(err, r, "cannot start the writer of store '%s'", file);

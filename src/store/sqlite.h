@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "store/engine.h"
+#include "store/marks.h"
 
 #define SQLITE_READERS 4
 
@@ -39,17 +40,10 @@ struct sqlite_request {
 	struct sqlite_request *next;
 };
 
-/* A moment of the past: what history limits are measured by. */
-struct sqlite_mark {
-	uint64_t ms, revision, bytes;
-};
-#define SQLITE_MARKS 256
-
 struct sqlite_store {
 	struct store store; /* first */
 	char *file;         /* for messages */
 	int lock_fd;
-	struct store_history limits;
 
 	struct sqlite_link writer; /* the writer thread's */
 	pthread_t thread;
@@ -59,8 +53,7 @@ struct sqlite_store {
 	bool closing;
 
 	uint64_t revision, compacted, bytes; /* the writer thread's */
-	struct sqlite_mark marks[SQLITE_MARKS];
-	size_t mark_first, mark_count;
+	struct marks marks;
 
 	struct sqlite_link readers[SQLITE_READERS];
 	bool reader_busy[SQLITE_READERS];
@@ -87,8 +80,6 @@ int sqlite_txn(struct store *store, const struct store_transaction *transaction,
 
 /* Forgets the past beyond the limits, a bounded piece at a time; true when more is left to do. The writer thread's. */
 bool sqlite_compact(struct sqlite_store *sqlite);
-/* Remembers the present as a moment to measure the past by. */
-void sqlite_mark(struct sqlite_store *sqlite, uint64_t now_ms);
 
 int sqlite_get(struct store *store, const char *key, struct store_entry *ret_entry, struct err *err);
 int sqlite_list(struct store *store, const char *prefix, const char *after, size_t limit, uint64_t at_revision,

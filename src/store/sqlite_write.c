@@ -12,8 +12,6 @@
 #include "store/sqlite.h"
 
 #define BATCH_MAX 256
-#define MARK_MS 10000
-#define MARK_REVISIONS 500
 #define COMPACT_STEP 1000 /* revisions forgotten in one transaction */
 #define IDLE_S 10
 
@@ -286,7 +284,7 @@ void *sqlite_write_loop(void *store)
 			run_batch(sqlite, requests, count);
 		answer(sqlite, requests, count);
 		(void)pthread_mutex_unlock(&sqlite->lock);
-		sqlite_mark(sqlite, clock_monotonic_ns() / 1000000);
+		marks_note(&sqlite->marks, clock_monotonic_ns() / 1000000, sqlite->revision, sqlite->bytes);
 		more = sqlite_compact(sqlite);
 		(void)pthread_mutex_lock(&sqlite->lock);
 	}
@@ -312,50 +310,6 @@ int sqlite_txn(struct store *store, const struct store_transaction *transaction,
 	*ret_failed = request.failed;
 	*ret_revision = request.revision;
 	return request.code;
-}
-
-static struct sqlite_mark *mark_at(struct sqlite_store *sqlite, size_t index)
-{
-	return &sqlite->marks[(sqlite->mark_first + index) % SQLITE_MARKS];
-}
-
-void sqlite_mark(struct sqlite_store *sqlite, uint64_t now_ms)
-{
-	if (sqlite->mark_count) {
-		const struct sqlite_mark *last = mark_at(sqlite, sqlite->mark_count - 1);
-
-		if (now_ms - last->ms < MARK_MS && sqlite->revision - last->revision < MARK_REVISIONS &&
-		    sqlite->bytes - last->bytes < sqlite->limits.bytes / 16)
-			return;
-	}
-	if (sqlite->mark_count == SQLITE_MARKS) {
-		sqlite->mark_first = (sqlite->mark_first + 1) % SQLITE_MARKS;
-		sqlite->mark_count--;
-	}
-	*mark_at(sqlite, sqlite->mark_count++) = (struct sqlite_mark){now_ms, sqlite->revision, sqlite->bytes};
-}
-
-static uint64_t less_or_zero(uint64_t from, uint64_t amount)
-{
-	return from > amount ? from - amount : 0;
-}
-
-/* Up to which revision the past is to be forgotten. */
-static uint64_t compaction_target(struct sqlite_store *sqlite)
-{
-	const struct store_history *limits = &sqlite->limits;
-	uint64_t now_ms = clock_monotonic_ns() / 1000000;
-	uint64_t target = less_or_zero(sqlite->revision, limits->revisions);
-	uint64_t newest = less_or_zero(sqlite->revision, limits->revisions / 10);
-
-	for (size_t i = 0; i < sqlite->mark_count; i++) {
-		const struct sqlite_mark *mark = mark_at(sqlite, i);
-		bool old = now_ms - mark->ms >= limits->age_ms && mark->revision <= newest;
-
-		if ((old || sqlite->bytes - mark->bytes >= limits->bytes) && mark->revision > target)
-			target = mark->revision;
-	}
-	return target;
 }
 
 static int forget(struct sqlite_store *sqlite, sqlite3_stmt *statement, uint64_t from, uint64_t to, struct err *err)
@@ -390,11 +344,12 @@ static int forget_piece(struct sqlite_store *sqlite, uint64_t to, struct err *er
 
 bool sqlite_compact(struct sqlite_store *sqlite)
 {
-	uint64_t target = compaction_target(sqlite);
+	uint64_t target =
+		marks_target(&sqlite->marks, clock_monotonic_ns() / 1000000, sqlite->revision, sqlite->bytes);
 	struct err err;
 
 	/* Small remainders wait until they are worth a transaction. */
-	if (target <= sqlite->compacted || target - sqlite->compacted < sqlite->limits.revisions / 100)
+	if (target <= sqlite->compacted || target - sqlite->compacted < sqlite->marks.limits.revisions / 100)
 		return false;
 	if (target > sqlite->compacted + COMPACT_STEP)
 		target = sqlite->compacted + COMPACT_STEP;

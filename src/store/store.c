@@ -104,16 +104,24 @@ static int check_op(const struct store_transaction *transaction, size_t index, s
 
 static int check_transaction(const struct store_transaction *transaction, struct err *err)
 {
+	size_t bytes = 0;
 	int r = 0;
 
 	if (transaction->compare_count > STORE_OPS_MAX || transaction->op_count > STORE_OPS_MAX)
 		return err_set(err, ERR_TOO_LARGE,
 			       "transaction of %zu compares and %zu operations, at most %d each are allowed",
 			       transaction->compare_count, transaction->op_count, STORE_OPS_MAX);
-	for (size_t i = 0; i < transaction->compare_count && r == 0; i++)
+	for (size_t i = 0; i < transaction->compare_count && r == 0; i++) {
 		r = check_key(transaction->compares[i].key, err);
-	for (size_t i = 0; i < transaction->op_count && r == 0; i++)
+		bytes += strlen(transaction->compares[i].key);
+	}
+	for (size_t i = 0; i < transaction->op_count && r == 0; i++) {
 		r = check_op(transaction, i, err);
+		bytes += strlen(transaction->ops[i].key) + transaction->ops[i].value_len;
+	}
+	if (r == 0 && bytes > STORE_TXN_MAX)
+		return err_set(err, ERR_TOO_LARGE, "transaction of %zu bytes, at most %zu are allowed", bytes,
+			       STORE_TXN_MAX);
 	return r;
 }
 

@@ -14,7 +14,8 @@
 #include "base/err.h"
 
 #define STORE_KEY_MAX 1024                    /* bytes, without NUL */
-#define STORE_VALUE_MAX ((size_t)1536 * 1024) /* bytes, etcd's own limit for a request */
+#define STORE_VALUE_MAX ((size_t)1400 * 1024) /* bytes */
+#define STORE_TXN_MAX ((size_t)1500 * 1024)   /* bytes of keys and values in a transaction; etcd takes requests of 1.5 MiB */
 #define STORE_OPS_MAX 120                     /* compares and operations each in a transaction; etcd's default is 128 */
 
 struct store;
@@ -51,6 +52,24 @@ struct store_history {
 };
 int store_sqlite_open_with(int dir, const char *file, const struct store_history *history, struct store **ret_store,
 			   struct err *err) MUST_CHECK;
+
+/* A cluster of etcd, 3.4 or later, through its JSON gateway. All texts are copied. */
+struct store_etcd_config {
+	const char *const *endpoints; /* "https://host:port", 1 to STORE_ENDPOINTS_MAX */
+	size_t endpoint_count;
+	const char *prefix;      /* of all keys, so that a cluster may serve others too: "/bulkhead/" */
+	const char *ca;          /* PEM; NULL: the system's */
+	const char *certificate; /* PEM with key, or NULL */
+	const char *key;
+};
+#define STORE_ENDPOINTS_MAX 16
+
+/*
+ * Opens it; any number of processes may. ERR_UNAVAILABLE when no member answers. Transactions return when the process' own
+ * watches know of them. A transaction that fails with ERR_UNAVAILABLE or -ETIMEDOUT may have happened all the same.
+ */
+int store_etcd_open(const struct store_etcd_config *config, const struct store_history *history,
+		    struct store **ret_store, struct err *err) MUST_CHECK;
 
 /* Waits for transactions under way and closes; every watch must be closed before. NULL is accepted. */
 void store_close(struct store *store);

@@ -109,6 +109,8 @@ static void test_bad_transactions(void **state)
 	char *large = calloc(1, STORE_VALUE_MAX + 1), key[STORE_KEY_MAX + 2] = {0};
 	struct store_op over = {STORE_PUT, "a", large, STORE_VALUE_MAX + 1},
 			most = {STORE_PUT, "a", large, STORE_VALUE_MAX};
+	struct store_op both[] = {{STORE_PUT, "a", large, STORE_VALUE_MAX},
+				  {STORE_PUT, "b", large, STORE_TXN_MAX - STORE_VALUE_MAX}};
 	struct store_op nameless = {STORE_PUT, "", "x", 1}, long_key = {STORE_PUT, key, "x", 1};
 	struct err err = {0};
 
@@ -118,7 +120,9 @@ static void test_bad_transactions(void **state)
 	assert_string_equal(err.msg, "transaction changes key 'a' twice");
 	assert_int_equal(store_txn(store, NULL, 0, many, STORE_OPS_MAX + 1, NULL, NULL, &err), ERR_TOO_LARGE);
 	assert_int_equal(store_txn(store, NULL, 0, &over, 1, NULL, NULL, &err), ERR_TOO_LARGE);
-	assert_string_equal(err.msg, "value of key 'a' has 1572865 bytes, at most 1572864 are allowed");
+	assert_string_equal(err.msg, "value of key 'a' has 1433601 bytes, at most 1433600 are allowed");
+	assert_int_equal(store_txn(store, NULL, 0, both, 2, NULL, NULL, &err), ERR_TOO_LARGE);
+	assert_string_equal(err.msg, "transaction of 1536002 bytes, at most 1536000 are allowed");
 	assert_int_equal(store_txn(store, NULL, 0, &nameless, 1, NULL, NULL, &err), ERR_TOO_LARGE);
 	assert_int_equal(store_txn(store, NULL, 0, &long_key, 1, NULL, NULL, &err), ERR_TOO_LARGE);
 	assert_int_equal(store_txn(store, NULL, 0, &most, 1, NULL, NULL, &err), 0);

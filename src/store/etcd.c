@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/etcd.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "crypto/key.h"
+
+#define BODY_MAX ((size_t)8 << 20)
+#define PAGE 500          /* entries asked for at once */
+#define PUBLISH_MS 2000   /* a transaction waits so long for the watch before it doubts it */
+#define OPEN_MS 10000
+
+CLEANUP_DEFINE(answer, json_t *, json_decref)
+
+static int no_memory(struct err *err)
+{
+	return err_set(err, -ENOMEM, "out of memory");
+}
+
+/* --- transactions --- */
+
+static int put_compare(const struct etcd_store *etcd, struct buf *to, const struct store_compare *compare)
+{
+	int r = buf_puts(to, "{\"target\":\"MOD\",\"result\":\"EQUAL\",");
+
+	if (r == 0)
+		r = etcd_put_key(etcd, to, "key", 'k', compare->key, "", 0);
+	return r == 0 ? buf_printf(to, ",\"mod_revision\":\"%llu\"}", (unsigned long long)compare->mod_revision) : r;
+}
+
+static int put_op(const struct etcd_store *etcd, struct buf *to, const struct store_op *op)
+{
+	int r = buf_puts(to, op->kind == STORE_PUT ? "{\"request_put\":{" : "{\"request_delete_range\":{");
+
+	if (r == 0)
+		r = etcd_put_key(etcd, to, "key", 'k', op->key, "", 0);
+	if (r == 0 && op->kind == STORE_PUT) {
+		r = buf_puts(to, ",\"value\":\"");
+		if (r == 0 && op->value_len)
+			r = crypto_base64(to, op->value, op->value_len);
+		if (r == 0)
+			r = buf_putc(to, '"');
+	}
+	return r == 0 ? buf_puts(to, "}}") : r;
+}
+
+/* On failure the compared keys are read in the same transaction, to tell which of them changed. */
+static int put_look(const struct etcd_store *etcd, struct buf *to, const struct store_compare *compare)
+{
+	int r = buf_puts(to, "{\"request_range\":{\"keys_only\":true,");
+
+	if (r == 0)
+		r = etcd_put_key(etcd, to, "key", 'k', compare->key, "", 0);
+	return r == 0 ? buf_puts(to, "}}") : r;
+}
+
+static int put_transaction(const struct etcd_store *etcd, struct buf *to, const struct store_transaction *transaction)
+{
+	int r = buf_puts(to, "{\"compare\":[");
+
+	for (size_t i = 0; i < transaction->compare_count && r == 0; i++) {
+		r = i ? buf_putc(to, ',') : 0;
+		if (r == 0)
+			r = put_compare(etcd, to, &transaction->compares[i]);
+	}
+	if (r == 0)
+		r = buf_puts(to, "],\"success\":[");
+	for (size_t i = 0; i < transaction->op_count && r == 0; i++) {
+		r = i ? buf_putc(to, ',') : 0;
+		if (r == 0)
+			r = put_op(etcd, to, &transaction->ops[i]);
+	}
+	if (r == 0)
+		r = buf_puts(to, "],\"failure\":[");
+	for (size_t i = 0; i < transaction->compare_count && r == 0; i++) {
+		r = i ? buf_putc(to, ',') : 0;
+		if (r == 0)
+			r = put_look(etcd, to, &transaction->compares[i]);
+	}
+	return r == 0 ? buf_puts(to, "]}") : r;
+}
+
+static const json_t *response(const json_t *answer, size_t index, const char *kind)
+{
+	return json_object_get(json_array_get(json_object_get(answer, "responses"), index), kind);
+}
+
+static int find_conflict(const json_t *answer, const struct store_transaction *transaction, size_t *ret_failed,
+			 struct err *err)
+{
+	for (size_t i = 0; i < transaction->compare_count; i++) {
+		const struct store_compare *compare = &transaction->compares[i];
+		const json_t *found = json_array_get(json_object_get(response(answer, i, "response_range"), "kvs"), 0);
+		uint64_t revision = etcd_number(found, "mod_revision");
+
+		if (revision == compare->mod_revision)
+			continue;
+		*ret_failed = i;
+		if (!compare->mod_revision)
+			return err_set(err, ERR_CONFLICT, "key '%s' exists already", compare->key);
+		return err_set(err, ERR_CONFLICT, "key '%s' was %s meanwhile", compare->key,
+			       revision ? "changed" : "deleted");
+	}
+	return err_set(err, ERR_SYNTAX, "store refuses a transaction of which every compare holds");
+}
+
+static bool changed_something(const json_t *answer, const struct store_transaction *transaction)
+{
+	for (size_t i = 0; i < transaction->op_count; i++)
+		if (transaction->ops[i].kind == STORE_PUT ||
+		    etcd_number(response(answer, i, "response_delete_range"), "deleted"))
+			return true;
+	return false;
+}
+
+static uint64_t revision_of(const json_t *answer)
+{
+	return etcd_number(json_object_get(answer, "header"), "revision");
+}
+
+static int txn(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision,
+	       size_t *ret_failed, struct err *err)
+{
+	struct etcd_store *etcd = (struct etcd_store *)store;
+	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
+	CLEANUP(cleanup_answer) json_t *answer = NULL;
+	int r = put_transaction(etcd, &body, transaction);
+
+	if (r < 0)
+		return err_sys(err, r, "cannot write a transaction");
+	r = etcd_post(etcd, "/v3/kv/txn", &body, transaction->op_count == 0, &answer, err);
+	if (r < 0)
+		return r;
+	if (!json_is_true(json_object_get(answer, "succeeded")))
+		return find_conflict(answer, transaction, ret_failed, err);
+	*ret_revision = revision_of(answer);
+	if (changed_something(answer, transaction) && !etcd_wait(etcd, *ret_revision, PUBLISH_MS))
+		etcd_rewatch(etcd);
+	return 0;
+}
+
+int etcd_tick(struct etcd_store *etcd, uint64_t *ret_revision, struct err *err)
+{
+	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
+	CLEANUP(cleanup_answer) json_t *answer = NULL;
+	int r = buf_putc(&body, '{');
+
+	if (r == 0)
+		r = etcd_put_key(etcd, &body, "key", 't', "", "", 0);
+	if (r == 0)
+		r = buf_putc(&body, '}');
+	if (r < 0)
+		return err_sys(err, r, "cannot write a request");
+	r = etcd_post(etcd, "/v3/kv/put", &body, true, &answer, err);
+	if (r == 0)
+		*ret_revision = revision_of(answer);
+	return r;
+}
+
+/* --- reads --- */
+
+/* Fills an entry whose key the caller owns already. */
+static int fill_entry(const json_t *pair, struct store_entry *entry)
+{
+	entry->create_revision = etcd_number(pair, "create_revision");
+	entry->mod_revision = etcd_number(pair, "mod_revision");
+	return etcd_bytes(pair, "value", &entry->value, &entry->value_len);
+}
+
+static int add_pair(const struct etcd_store *etcd, const json_t *pair, struct store_range *range, struct err *err)
+{
+	struct store_entry entry = {0};
+	int r = etcd_key(etcd, pair, &entry.key);
+
+	if (r == 0 && !entry.key)
+		return 0;
+	if (r == 0)
+		r = fill_entry(pair, &entry);
+	if (r == 0)
+		r = store_range_add(range, &entry, err);
+	else
+		r = err_set(err, r, "store answers with a key or value that is none");
+	store_entry_done(&entry);
+	return r;
+}
+
+static int get_range(struct etcd_store *etcd, const struct buf *body, json_t **ret_answer, struct err *err)
+{
+	return etcd_post(etcd, "/v3/kv/range", body, true, ret_answer, err);
+}
+
+static int get(struct store *store, const char *key, struct store_entry *ret_entry, struct err *err)
+{
+	struct etcd_store *etcd = (struct etcd_store *)store;
+	CLEANUP_STORE_RANGE struct store_range range = {0};
+	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
+	CLEANUP(cleanup_answer) json_t *answer = NULL;
+	int r = buf_putc(&body, '{');
+
+	if (r == 0)
+		r = etcd_put_key(etcd, &body, "key", 'k', key, "", 0);
+	if (r == 0)
+		r = buf_putc(&body, '}');
+	if (r < 0)
+		return err_sys(err, r, "cannot write a request");
+	r = get_range(etcd, &body, &answer, err);
+	if (r == 0 && json_array_size(json_object_get(answer, "kvs")))
+		r = add_pair(etcd, json_array_get(json_object_get(answer, "kvs"), 0), &range, err);
+	if (r < 0)
+		return r;
+	if (!range.count)
+		return err_set(err, ERR_NOT_FOUND, "key '%s' does not exist", key);
+	*ret_entry = range.entries[0];
+	range.entries[0] = (struct store_entry){0};
+	return 0;
+}
+
+static int put_page(const struct etcd_store *etcd, struct buf *to, const char *prefix, const char *after, size_t limit,
+		    uint64_t revision)
+{
+	int r = buf_putc(to, '{');
+
+	if (r == 0)
+		r = etcd_put_range(etcd, to, 'k', prefix, after);
+	if (r == 0)
+		r = buf_printf(to, ",\"limit\":\"%zu\"", limit);
+	if (r == 0 && revision)
+		r = buf_printf(to, ",\"revision\":\"%llu\"", (unsigned long long)revision);
+	return r == 0 ? buf_putc(to, '}') : r;
+}
+
+/* Adds at most limit entries as of range->revision, or of the newest, which it then is. */
+static int add_page(struct etcd_store *etcd, const char *prefix, const char *after, size_t limit,
+		    struct store_range *range, struct err *err)
+{
+	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
+	CLEANUP(cleanup_answer) json_t *answer = NULL;
+	json_t *pair;
+	size_t i;
+	int r = put_page(etcd, &body, prefix, after, limit, range->revision);
+
+	if (r < 0)
+		return err_sys(err, r, "cannot write a request");
+	r = get_range(etcd, &body, &answer, err);
+	if (r < 0)
+		return r;
+	if (!range->revision)
+		range->revision = revision_of(answer);
+	range->more = json_is_true(json_object_get(answer, "more"));
+	json_array_foreach(json_object_get(answer, "kvs"), i, pair) {
+		r = add_pair(etcd, pair, range, err);
+		if (r < 0)
+			return r;
+	}
+	if (range->more && !i)
+		return err_set(err, ERR_SYNTAX, "store answers with an empty page before the last");
+	return 0;
+}
+
+static int list(struct store *store, const char *prefix, const char *after, size_t limit, uint64_t at_revision,
+		struct store_range *ret_range, struct err *err)
+{
+	struct etcd_store *etcd = (struct etcd_store *)store;
+	int r;
+
+	ret_range->revision = at_revision;
+	do {
+		size_t left = limit ? limit - ret_range->count : PAGE;
+
+		r = add_page(etcd, prefix, after, left < PAGE ? left : PAGE, ret_range, err);
+		if (ret_range->count)
+			after = ret_range->entries[ret_range->count - 1].key;
+	} while (r == 0 && ret_range->more && (!limit || ret_range->count < limit));
+	return r;
+}
+
+int etcd_check_past(struct etcd_store *etcd, uint64_t revision, struct err *err)
+{
+	struct store_range range CLEANUP_STORE_RANGE = {.revision = revision ? revision : 1};
+
+	return add_page(etcd, "", NULL, 1, &range, err);
+}
+
+/* --- life --- */
+
+static void free_parts(struct etcd_store *etcd)
+{
+	etcd_free_clients(etcd);
+	(void)pthread_cond_destroy(&etcd->moved);
+	(void)pthread_mutex_destroy(&etcd->lock);
+	(void)pthread_cond_destroy(&etcd->pool_free);
+	(void)pthread_mutex_destroy(&etcd->pool_lock);
+	for (size_t i = 0; i < etcd->endpoint_count; i++)
+		free(etcd->endpoints[i]);
+	free(etcd->prefix);
+	free(etcd->ca);
+	free(etcd->certificate);
+	free(etcd->key);
+	free(etcd);
+}
+
+static void end_watch(struct etcd_store *etcd)
+{
+	(void)pthread_mutex_lock(&etcd->lock);
+	etcd->closing = true;
+	if (etcd->watching)
+		http_client_cancel(etcd->watching);
+	(void)pthread_cond_broadcast(&etcd->moved);
+	(void)pthread_mutex_unlock(&etcd->lock);
+}
+
+static void join(struct etcd_store *etcd)
+{
+	(void)pthread_join(etcd->keeper, NULL);
+	(void)pthread_join(etcd->watcher, NULL);
+}
+
+static void close_store(struct store *store)
+{
+	struct etcd_store *etcd = (struct etcd_store *)store;
+
+	end_watch(etcd);
+	join(etcd);
+	free_parts(etcd);
+}
+
+static const struct store_engine engine = {txn, get, list, etcd_history, close_store};
+
+static int copy_texts(struct etcd_store *etcd, const struct store_etcd_config *config, struct err *err)
+{
+	if (!config->endpoint_count || config->endpoint_count > STORE_ENDPOINTS_MAX)
+		return err_set(err, ERR_INVALID, "a store in etcd has 1 to %d endpoints", STORE_ENDPOINTS_MAX);
+	if (!config->prefix[0] || strlen(config->prefix) > STORE_KEY_MAX)
+		return err_set(err, ERR_INVALID, "the prefix of a store in etcd has 1 to %d bytes", STORE_KEY_MAX);
+	etcd->prefix = strdup(config->prefix);
+	if (config->ca)
+		etcd->ca = strdup(config->ca);
+	if (config->certificate)
+		etcd->certificate = strdup(config->certificate);
+	if (config->key)
+		etcd->key = strdup(config->key);
+	if (!etcd->prefix || !etcd->ca != !config->ca || !etcd->certificate != !config->certificate ||
+	    !etcd->key != !config->key)
+		return no_memory(err);
+	for (; etcd->endpoint_count < config->endpoint_count; etcd->endpoint_count++) {
+		etcd->endpoints[etcd->endpoint_count] = strdup(config->endpoints[etcd->endpoint_count]);
+		if (!etcd->endpoints[etcd->endpoint_count])
+			return no_memory(err);
+	}
+	etcd->tls = (struct http_client_config){
+		.ca = etcd->ca, .certificate = etcd->certificate, .key = etcd->key, .connect_ms = 2000};
+	return 0;
+}
+
+static struct etcd_store *new_store(void)
+{
+	struct etcd_store *etcd = calloc(1, sizeof(*etcd));
+	pthread_condattr_t monotonic;
+
+	if (!etcd)
+		return NULL;
+	etcd->store.engine = &engine;
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&etcd->moved, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
+	(void)pthread_cond_init(&etcd->pool_free, NULL);
+	(void)pthread_mutex_init(&etcd->lock, NULL);
+	(void)pthread_mutex_init(&etcd->pool_lock, NULL);
+	return etcd;
+}
+
+/* The ring begins in the past, as far as it holds: who watched through another process finds the place again. */
+static int begin_ring(struct etcd_store *etcd, uint64_t revision, struct err *err)
+{
+	const struct store_history *limits = &etcd->marks.limits;
+
+	etcd->published = revision > limits->ring_events ? revision - limits->ring_events : 0;
+	etcd->store.ring = ring_new(limits->ring_events, limits->ring_bytes, etcd->published);
+	return etcd->store.ring ? 0 : no_memory(err);
+}
+
+static int start(struct etcd_store *etcd, struct err *err)
+{
+	uint64_t revision;
+	int r = etcd_tick(etcd, &revision, err);
+
+	if (r == 0)
+		r = begin_ring(etcd, revision, err);
+	if (r < 0)
+		return r;
+	etcd->heard_ms = clock_monotonic_ns() / 1000000;
+	r = -pthread_create(&etcd->watcher, NULL, etcd_watch_loop, etcd);
+	if (r < 0)
+		return err_sys(err, r, "cannot start the store's watch");
+	r = -pthread_create(&etcd->keeper, NULL, etcd_keep_loop, etcd);
+	if (r < 0) {
+		end_watch(etcd);
+		(void)pthread_join(etcd->watcher, NULL);
+		return err_sys(err, r, "cannot start the store's keeper");
+	}
+	if (!etcd_wait(etcd, revision, OPEN_MS)) {
+		end_watch(etcd);
+		join(etcd);
+		return err_set(err, ERR_UNAVAILABLE, "store at '%s' does not tell what happens in it",
+			       etcd->endpoints[0]);
+	}
+	return 0;
+}
+
+int store_etcd_open(const struct store_etcd_config *config, const struct store_history *history,
+		    struct store **ret_store, struct err *err)
+{
+	struct etcd_store *etcd = new_store();
+	int r;
+
+	if (!etcd)
+		return no_memory(err);
+	marks_init(&etcd->marks, history);
+	r = copy_texts(etcd, config, err);
+	if (r == 0)
+		r = start(etcd, err);
+	if (r < 0) {
+		ring_free(etcd->store.ring);
+		free_parts(etcd);
+		return r;
+	}
+	*ret_store = &etcd->store;
+	return 0;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of etcd's JSON gateway, and how it writes keys and numbers. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/str.h"
+#include "crypto/key.h"
+#include "store/etcd.h"
+
+#define ANSWER_MAX ((size_t)512 << 20)
+#define CALL_MS 10000
+#define ROUNDS 3 /* through all endpoints, for what may be asked again */
+
+const char *etcd_endpoint(struct etcd_store *etcd, size_t *ret_index)
+{
+	*ret_index = atomic_load(&etcd->preferred);
+	return etcd->endpoints[*ret_index];
+}
+
+void etcd_endpoint_failed(struct etcd_store *etcd, size_t index)
+{
+	/* Of several that fail at the same one only the first moves on. */
+	(void)atomic_compare_exchange_strong(&etcd->preferred, &index, (index + 1) % etcd->endpoint_count);
+}
+
+static int take_client(struct etcd_store *etcd, struct http_client **ret_client, struct err *err)
+{
+	struct http_client *client = NULL;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&etcd->pool_lock);
+	while (!etcd->idle_count && etcd->busy_count == ETCD_CLIENTS)
+		(void)pthread_cond_wait(&etcd->pool_free, &etcd->pool_lock);
+	if (etcd->idle_count)
+		client = etcd->idle[--etcd->idle_count];
+	etcd->busy_count++;
+	(void)pthread_mutex_unlock(&etcd->pool_lock);
+	if (!client)
+		r = http_client_new(&etcd->tls, &client, err);
+	if (r < 0) {
+		(void)pthread_mutex_lock(&etcd->pool_lock);
+		etcd->busy_count--;
+		(void)pthread_cond_signal(&etcd->pool_free);
+		(void)pthread_mutex_unlock(&etcd->pool_lock);
+		return r;
+	}
+	*ret_client = client;
+	return 0;
+}
+
+static void give_client(struct etcd_store *etcd, struct http_client *client)
+{
+	(void)pthread_mutex_lock(&etcd->pool_lock);
+	etcd->busy_count--;
+	etcd->idle[etcd->idle_count++] = client;
+	(void)pthread_cond_signal(&etcd->pool_free);
+	(void)pthread_mutex_unlock(&etcd->pool_lock);
+}
+
+void etcd_free_clients(struct etcd_store *etcd)
+{
+	while (etcd->idle_count)
+		http_client_free(etcd->idle[--etcd->idle_count]);
+}
+
+/* What etcd says in words, as gRPC codes are too coarse; 3.4 has the words in "error", later ones in "message" as well. */
+static const struct {
+	const char *words;
+	int code;
+} refusals[] = {
+	{"required revision has been compacted", ERR_EXPIRED},
+	{"required revision is a future revision", ERR_INVALID},
+	{"request is too large", ERR_TOO_LARGE},
+	{"database space exceeded", -ENOSPC},
+	{"too many requests", ERR_BUSY},
+	{"permission denied", ERR_DENIED},
+};
+
+static int refuse(const char *endpoint, int status, const json_t *answer, struct err *err)
+{
+	const char *words = json_string_value(json_object_get(answer, "error"));
+	int code = status >= 500 ? ERR_UNAVAILABLE : -EIO;
+
+	if (!words)
+		words = json_string_value(json_object_get(answer, "message"));
+	if (!words)
+		words = "no reason given";
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		if (strstr(words, refusals[i].words))
+			code = refusals[i].code;
+	(void)err_set(err, code, "store at '%s' answers with status %d: %.200s", endpoint, status, words);
+	return code == -ENOSPC ? err_hint(err, "compact and defragment etcd, then disarm its NOSPACE alarm") : code;
+}
+
+static int post_once(struct etcd_store *etcd, struct http_client *client, const char *path, const struct buf *body,
+		     json_t **ret_answer, bool *ret_unsent, struct err *err)
+{
+	static const char *const headers[] = {"Content-Type: application/json", "Expect:", NULL};
+	CLEANUP_HTTP_REPLY struct http_reply reply = {.body = buf_of(ANSWER_MAX)};
+	size_t index;
+	const char *endpoint = etcd_endpoint(etcd, &index);
+	CLEANUP_FREE char *url = str_format("%s%s", endpoint, path);
+	const struct http_call call = {.method = "POST",
+				       .url = url,
+				       .headers = headers,
+				       .body = body->data,
+				       .body_len = body->len,
+				       .timeout_ms = CALL_MS};
+	json_t *answer;
+	int r = url ? http_client_call(client, &call, &reply, err) : err_set(err, -ENOMEM, "no memory");
+
+	*ret_unsent = r < 0 && reply.unsent;
+	if (r < 0) {
+		etcd_endpoint_failed(etcd, index);
+		return r;
+	}
+	answer = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len, 0, NULL);
+	if (reply.status == 200 && json_is_object(answer)) {
+		*ret_answer = answer;
+		return 0;
+	}
+	r = reply.status == 200 ? err_set(err, ERR_SYNTAX, "store at '%s' does not answer with JSON", endpoint)
+				: refuse(endpoint, reply.status, answer, err);
+	json_decref(answer);
+	if (r == ERR_UNAVAILABLE)
+		etcd_endpoint_failed(etcd, index);
+	return r;
+}
+
+static void rest(unsigned ms)
+{
+	const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	(void)nanosleep(&time, NULL);
+}
+
+int etcd_post(struct etcd_store *etcd, const char *path, const struct buf *body, bool again, json_t **ret_answer,
+	      struct err *err)
+{
+	struct http_client *client;
+	int r = take_client(etcd, &client, err);
+	bool unsent = false;
+
+	if (r < 0)
+		return r;
+	for (size_t attempt = 1; attempt <= ROUNDS * etcd->endpoint_count; attempt++) {
+		r = post_once(etcd, client, path, body, ret_answer, &unsent, err);
+		if (!unsent && !(again && (r == ERR_UNAVAILABLE || r == -ETIMEDOUT)))
+			break;
+		/* A whole round has failed: an election takes about a second. */
+		if (attempt % etcd->endpoint_count == 0 && attempt < ROUNDS * etcd->endpoint_count)
+			rest(300);
+	}
+	give_client(etcd, client);
+	return r;
+}
+
+int etcd_put_key(const struct etcd_store *etcd, struct buf *to, const char *name, char kind, const char *key,
+		 const char *tail, size_t tail_len)
+{
+	char whole[2 * STORE_KEY_MAX + 8];
+	size_t prefix_len = strlen(etcd->prefix), key_len = strlen(key), len = prefix_len + 1 + key_len + tail_len;
+	int r;
+
+	if (len > sizeof(whole))
+		return -EFBIG;
+	memcpy(whole, etcd->prefix, prefix_len);
+	whole[prefix_len] = kind;
+	memcpy(whole + prefix_len + 1, key, key_len);
+	if (tail_len)
+		memcpy(whole + prefix_len + 1 + key_len, tail, tail_len);
+	r = buf_printf(to, "\"%s\":\"", name);
+	if (r == 0)
+		r = crypto_base64(to, whole, len);
+	return r == 0 ? buf_putc(to, '"') : r;
+}
+
+/* The end of a range of all that start with prefix, as far as that begins with kind: the last byte that can grow does. */
+static int put_end(const struct etcd_store *etcd, struct buf *to, char kind, const char *prefix)
+{
+	char end[STORE_KEY_MAX + 1];
+	size_t len = strlen(prefix);
+
+	while (len && (unsigned char)prefix[len - 1] == 0xff)
+		len--;
+	memcpy(end, prefix, len);
+	end[len] = '\0';
+	if (len)
+		end[len - 1]++;
+	return etcd_put_key(etcd, to, "range_end", len ? kind : (char)(kind + 1), end, "", 0);
+}
+
+int etcd_put_range(const struct etcd_store *etcd, struct buf *to, char kind, const char *prefix, const char *after)
+{
+	bool above = after && strcmp(after, prefix) >= 0;
+	int r = etcd_put_key(etcd, to, "key", kind, above ? after : prefix, "", above ? 1 : 0);
+
+	if (r == 0)
+		r = buf_putc(to, ',');
+	return r == 0 ? put_end(etcd, to, kind, prefix) : r;
+}
+
+uint64_t etcd_number(const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+	const char *text = json_string_value(value);
+	uint64_t number = 0;
+
+	if (json_is_integer(value) && json_integer_value(value) > 0)
+		return (uint64_t)json_integer_value(value);
+	return text && str_parse_u64(text, INT64_MAX, &number) == 0 ? number : 0;
+}
+
+int etcd_bytes(const json_t *object, const char *name, char **ret_bytes, size_t *ret_len)
+{
+	const json_t *value = json_object_get(object, name);
+	CLEANUP_BUF struct buf bytes = buf_of(ANSWER_MAX);
+	int r;
+
+	if (value && !json_is_string(value))
+		return ERR_SYNTAX;
+	r = value ? crypto_unbase64(&bytes, json_string_value(value), json_string_length(value)) : 0;
+	if (r == 0)
+		r = buf_puts(&bytes, "");
+	if (r < 0)
+		return r == -ENOMEM ? r : ERR_SYNTAX;
+	*ret_len = bytes.len;
+	*ret_bytes = bytes.data ? buf_steal(&bytes) : strdup("");
+	return *ret_bytes ? 0 : -ENOMEM;
+}
+
+int etcd_key(const struct etcd_store *etcd, const json_t *pair, char **ret_key)
+{
+	size_t prefix_len = strlen(etcd->prefix), len;
+	char *whole;
+	int r = etcd_bytes(pair, "key", &whole, &len);
+
+	*ret_key = NULL;
+	if (r < 0)
+		return r;
+	if (len > prefix_len + 1 && memcmp(whole, etcd->prefix, prefix_len) == 0 && whole[prefix_len] == 'k' &&
+	    strlen(whole) == len) {
+		memmove(whole, whole + prefix_len + 1, len - prefix_len);
+		*ret_key = whole;
+		return 0;
+	}
+	free(whole);
+	return 0;
+}
