@@ -10,8 +10,8 @@
 #include "crypto/key.h"
 
 #define BODY_MAX ((size_t)8 << 20)
-#define PAGE 500          /* entries asked for at once */
-#define PUBLISH_MS 2000   /* a transaction waits so long for the watch before it doubts it */
+#define PAGE 500        /* entries asked for at once */
+#define PUBLISH_MS 2000 /* a transaction waits so long for the watch before it doubts it */
 #define OPEN_MS 10000
 
 CLEANUP_DEFINE(answer, json_t *, json_decref)
@@ -351,8 +351,10 @@ static int copy_texts(struct etcd_store *etcd, const struct store_etcd_config *c
 		if (!etcd->endpoints[etcd->endpoint_count])
 			return no_memory(err);
 	}
-	etcd->tls = (struct http_client_config){
-		.ca = etcd->ca, .certificate = etcd->certificate, .key = etcd->key, .connect_ms = 2000};
+	etcd->tls = (struct http_client_config){.ca = etcd->ca,
+						.certificate = etcd->certificate,
+						.key = etcd->key,
+						.connect_ms = 2000};
 	return 0;
 }
 

@@ -13,9 +13,9 @@
 #include "store/etcd.h"
 
 #define LINE_MAX_BYTES ((size_t)64 << 20)
-#define IDLE_MS 10000   /* of silence, then something is written */
+#define IDLE_MS 10000    /* of silence, then something is written */
 #define SILENCE_MS 15000 /* then the watch is believed to be dead */
-#define PAUSE_MS 200    /* before it begins again */
+#define PAUSE_MS 200     /* before it begins again */
 #define HISTORY_MS 20000
 
 /* A watch under way. */
@@ -27,7 +27,7 @@ struct stream {
 	size_t count, room;
 	unsigned index; /* of the next event in its revision */
 	uint64_t revision;
-	uint64_t compacted; /* etcd says that all up to here is gone */
+	uint64_t compacted;                     /* etcd says that all up to here is gone */
 	int (*complete)(struct stream *stream); /* events up to and of revision are all there; takes them */
 	void *user;
 };
@@ -168,8 +168,9 @@ static int read_line(struct stream *stream, const char *line, size_t len)
 {
 	json_t *answer = json_loadb(line, len, 0, NULL);
 	const json_t *result = json_object_get(answer, "result");
-	int r = json_is_object(result) ? read_result(stream, result)
-		: json_object_get(answer, "error") ? ERR_UNAVAILABLE : ERR_SYNTAX;
+	int r = json_is_object(result)             ? read_result(stream, result)
+		: json_object_get(answer, "error") ? ERR_UNAVAILABLE
+						   : ERR_SYNTAX;
 
 	json_decref(answer);
 	return r;
@@ -181,7 +182,8 @@ static int on_bytes(void *user, const char *bytes, size_t len)
 	const char *end;
 	int r = buf_append(&stream->line, bytes, len);
 
-	while (r == 0 && (end = memchr(stream->line.data + stream->scanned, '\n', stream->line.len - stream->scanned))) {
+	while (r == 0 &&
+	       (end = memchr(stream->line.data + stream->scanned, '\n', stream->line.len - stream->scanned))) {
 		size_t length = (size_t)(end - stream->line.data);
 
 		r = length ? read_line(stream, stream->line.data, length) : 0;
@@ -211,15 +213,19 @@ static int put_watch(const struct etcd_store *etcd, struct buf *to, uint64_t fro
 static int watch(struct stream *stream, struct http_client *client, uint64_t from, unsigned timeout_ms, struct err *err)
 {
 	/* The member ends the watch when it is cut off from the others. */
-	static const char *const headers[] = {"Content-Type: application/json", "Expect:",
-					      "Grpc-Metadata-Hasleader: true", NULL};
+	static const char *const headers[] = {"Content-Type: application/json",
+					      "Expect:", "Grpc-Metadata-Hasleader: true", NULL};
 	CLEANUP_HTTP_REPLY struct http_reply reply = {.body = {0}};
 	CLEANUP_BUF struct buf body = buf_of(STORE_KEY_MAX * 8);
 	size_t index;
 	const char *endpoint = etcd_endpoint(stream->etcd, &index);
 	CLEANUP_FREE char *url = str_format("%s/v3/watch", endpoint);
-	struct http_call call = {.method = "POST", .url = url, .headers = headers, .receive = on_bytes,
-				 .user = stream, .timeout_ms = timeout_ms};
+	struct http_call call = {.method = "POST",
+				 .url = url,
+				 .headers = headers,
+				 .receive = on_bytes,
+				 .user = stream,
+				 .timeout_ms = timeout_ms};
 	int r = url ? put_watch(stream->etcd, &body, from) : -ENOMEM;
 
 	if (r < 0)
@@ -318,7 +324,9 @@ static bool rest(struct etcd_store *etcd, unsigned ms)
 
 static int watch_once(struct etcd_store *etcd, struct http_client *client)
 {
-	struct stream stream = {.etcd = etcd, .line = buf_of(LINE_MAX_BYTES), .revision = etcd->published,
+	struct stream stream = {.etcd = etcd,
+				.line = buf_of(LINE_MAX_BYTES),
+				.revision = etcd->published,
 				.complete = publish};
 	struct err ignored;
 	int r = watch(&stream, client, etcd->published + 1, 0, &ignored);
@@ -375,7 +383,7 @@ void *etcd_keep_loop(void *store)
 /* What a reader of the past wants of it. */
 struct wanted {
 	const char *prefix;
-	uint64_t above, until_revision;
+	uint64_t above, until;
 	size_t limit;
 	struct ring_event **events;
 	size_t count;
@@ -392,7 +400,7 @@ static int collect(struct stream *stream)
 		struct ring_event *event = stream->events[i];
 		uint64_t id = ring_event_id(event);
 
-		if (id <= wanted->above || RING_REVISION(id) > wanted->until_revision)
+		if (id <= wanted->above || id > wanted->until)
 			continue;
 		wanted->seen = id;
 		if (!str_starts(ring_event_get(event)->key, wanted->prefix))
@@ -400,7 +408,7 @@ static int collect(struct stream *stream)
 		wanted->events[wanted->count++] = event;
 		stream->events[i] = NULL;
 	}
-	wanted->all = i == stream->count && stream->revision >= wanted->until_revision;
+	wanted->all = i == stream->count && stream->revision >= RING_REVISION(wanted->until);
 	drop_events(stream);
 	return wanted->all || wanted->count == wanted->limit ? -EALREADY : 0;
 }
@@ -410,8 +418,9 @@ static int read_past(struct etcd_store *etcd, struct wanted *wanted, struct err 
 	struct stream stream = {.etcd = etcd, .line = buf_of(LINE_MAX_BYTES), .complete = collect, .user = wanted};
 	struct http_client *client;
 	uint64_t from = RING_REVISION(wanted->above), now;
-	/* A revision from now, so that the watch has an end to come to. */
-	int r = etcd_tick(etcd, &now, err);
+	/* An event is to come to, else one is made. */
+	bool ends = wanted->until != RING_ID_END(RING_REVISION(wanted->until));
+	int r = ends ? 0 : etcd_tick(etcd, &now, err);
 
 	if (r == 0)
 		r = http_client_new(&etcd->tls, &client, err);
@@ -432,8 +441,8 @@ int etcd_history(struct store *store, const char *prefix, uint64_t *seen, uint64
 		 struct ring_event **ret_events, size_t *ret_count, struct err *err)
 {
 	struct etcd_store *etcd = (struct etcd_store *)store;
-	struct wanted wanted = {.prefix = prefix, .above = *seen, .until_revision = RING_REVISION(until),
-				.limit = limit, .events = ret_events, .seen = *seen};
+	struct wanted wanted =
+		{.prefix = prefix, .above = *seen, .until = until, .limit = limit, .events = ret_events, .seen = *seen};
 	uint64_t revision = RING_REVISION(*seen);
 	int r = limit ? read_past(etcd, &wanted, err) : 0;
 

@@ -262,7 +262,7 @@ bool ring_collect(struct ring *ring, const char *prefix, uint64_t *seen, size_t 
 	inside = *seen >= ring->floor;
 	if (inside)
 		collect(ring, prefix, seen, limit, ret_events, ret_count);
-	*ret_until = RING_ID_END(ring->revision);
+	*ret_until = ring->floor;
 	(void)pthread_mutex_unlock(&ring->lock);
 	return inside;
 }

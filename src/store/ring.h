@@ -39,7 +39,8 @@ uint64_t ring_revision(struct ring *ring);
 
 /*
  * Takes references to at most limit events of the prefix with ids above *seen; *seen becomes the id up to which all is in
- * them. False when *seen lies before the ring: then ret_until is the id up to which history has to be asked.
+ * them. False when *seen lies before the ring: then ret_until is the id up to which history has to be asked, that of an
+ * event or, when none has left the ring yet, the end of a revision.
  */
 bool ring_collect(struct ring *ring, const char *prefix, uint64_t *seen, size_t limit, struct ring_event **ret_events,
 		  size_t *ret_count, uint64_t *ret_until);

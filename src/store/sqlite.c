@@ -330,7 +330,8 @@ int store_sqlite_open_with(int dir, const char *file, const struct store_history
 	if (r == 0)
 		r = open_links(sqlite, dir, err);
 	if (r == 0) {
-		sqlite->store.ring = ring_new(sqlite->marks.limits.ring_events, sqlite->marks.limits.ring_bytes, sqlite->revision);
+		sqlite->store.ring = ring_new(sqlite->marks.limits.ring_events, sqlite->marks.limits.ring_bytes,
+					      sqlite->revision);
 		if (!sqlite->store.ring)
 			r = err_set(err, -ENOMEM, "out of memory");
 	}

@@ -344,8 +344,7 @@ static int forget_piece(struct sqlite_store *sqlite, uint64_t to, struct err *er
 
 bool sqlite_compact(struct sqlite_store *sqlite)
 {
-	uint64_t target =
-		marks_target(&sqlite->marks, clock_monotonic_ns() / 1000000, sqlite->revision, sqlite->bytes);
+	uint64_t target = marks_target(&sqlite->marks, clock_monotonic_ns() / 1000000, sqlite->revision, sqlite->bytes);
 	struct err err;
 
 	/* Small remainders wait until they are worth a transaction. */

@@ -15,8 +15,9 @@
 
 #define STORE_KEY_MAX 1024                    /* bytes, without NUL */
 #define STORE_VALUE_MAX ((size_t)1400 * 1024) /* bytes */
-#define STORE_TXN_MAX ((size_t)1500 * 1024)   /* bytes of keys and values in a transaction; etcd takes requests of 1.5 MiB */
-#define STORE_OPS_MAX 120                     /* compares and operations each in a transaction; etcd's default is 128 */
+#define STORE_TXN_MAX \
+	((size_t)1500 * 1024) /* bytes of keys and values in a transaction; etcd takes requests of 1.5 MiB */
+#define STORE_OPS_MAX 120     /* compares and operations each in a transaction; etcd's default is 128 */
 
 struct store;
 
