@@ -19,7 +19,7 @@
 #define PATIENCE_MS 60000
 
 static struct store *store;
-static atomic_bool ending;
+static atomic_bool ending, written;
 static atomic_uint_fast64_t newest;
 
 static void rest(unsigned ms)
@@ -72,14 +72,14 @@ static void *watch_keys(void *user)
 {
 	struct store_watch *watch = user;
 
-	for (unsigned left = PATIENCE_MS / 5; left; left -= atomic_load(&ending)) {
+	for (unsigned left = PATIENCE_MS / 5; left; left -= atomic_load(&written)) {
 		struct err err = {0};
 
 		if (store_watch_next(watch, 100, tell, NULL, &err) < 0) {
 			(void)printf("lost %s\n", err.msg);
 			break;
 		}
-		if (atomic_load(&ending) && store_watch_position(watch) >= atomic_load(&newest))
+		if (atomic_load(&written) && store_watch_position(watch) >= atomic_load(&newest))
 			break;
 		rest(5);
 	}
@@ -109,6 +109,7 @@ static void storm(struct store_watch *watch)
 	atomic_store(&ending, true);
 	for (unsigned i = 0; i < WRITERS; i++)
 		(void)pthread_join(writers[i], NULL);
+	atomic_store(&written, true);
 	(void)pthread_join(watcher, NULL);
 }
 
