@@ -66,7 +66,8 @@ class Cluster:
 
     def ctl(self, *words, timeout=30):
         endpoints, ca, pem, key = self.arguments()
-        return subprocess.run(['etcdctl', '--endpoints', endpoints, '--cacert', ca, '--cert', pem, '--key', key, *words],
+        return subprocess.run(['etcdctl', '--endpoints', endpoints, '--cacert', ca, '--cert', pem, '--key', key,
+                               *words],
                               env={'PATH': os.environ['PATH'], 'ETCDCTL_API': '3'}, capture_output=True, text=True,
                               timeout=timeout, check=False)
 
