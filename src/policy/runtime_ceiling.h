@@ -26,7 +26,6 @@ enum runtime_ceiling_namespace {
 	RUNTIME_CEILING_UTS,
 	RUNTIME_CEILING_CGROUP,
 	RUNTIME_CEILING_TIME,
-	RUNTIME_CEILING_USER,
 	RUNTIME_CEILING_NAMESPACES
 };
 
@@ -262,6 +261,28 @@ int runtime_ceiling_check(const struct runtime_ceiling *ceiling, const struct ru
  */
 bool runtime_ceiling_default(const struct runtime_ceiling *ceilings, size_t count, enum runtime_ceiling_limit_kind kind,
 			     const struct runtime_ceiling_machine *machine, uint64_t *ret_value);
+
+/* What speaks for and against a user namespace that the caller did not ask for. */
+struct runtime_ceiling_user_facts {
+	bool given;         /* config.json has one that is not the host's */
+	const char *shared; /* a namespace that is not new, which the container would lose its rights in; NULL: none */
+	uint64_t capabilities; /* of the bounding set */
+	uint32_t greatest_id;  /* that config.json names */
+	const char *obstacle;  /* why owners cannot be mapped, or why there are no ids; NULL: nothing */
+};
+
+/*
+ * Whether a container without a user namespace gets one: where it is possible unless every file that speaks of it says
+ * never. 1: it gets one. 0: it has one or does without; reason says why, empty when there is nothing to say. ERR_DENIED
+ * when a file demands one and none can be had.
+ */
+int runtime_ceiling_user_decide(const struct runtime_ceiling *ceilings, size_t count,
+				const struct runtime_ceiling_user_facts *facts, char *reason, size_t size,
+				struct err *err) MUST_CHECK;
+
+/* The file that gives ids for added user namespaces, NULL: none. ERR_INVALID when two do. */
+int runtime_ceiling_user_ids(const struct runtime_ceiling *ceilings, size_t count,
+			     const struct runtime_ceiling **ret_ceiling, struct err *err) MUST_CHECK;
 
 /* The word of a limit in a file ("cpu"), and of a namespace ("network"). */
 const char *runtime_ceiling_limit_name(enum runtime_ceiling_limit_kind kind);

@@ -13,7 +13,6 @@
 static const char *const namespace_names[RUNTIME_CEILING_NAMESPACES] = {
 	[RUNTIME_CEILING_NETWORK] = "network", [RUNTIME_CEILING_PID] = "pid",       [RUNTIME_CEILING_IPC] = "ipc",
 	[RUNTIME_CEILING_UTS] = "uts",         [RUNTIME_CEILING_CGROUP] = "cgroup", [RUNTIME_CEILING_TIME] = "time",
-	[RUNTIME_CEILING_USER] = "user",
 };
 
 static const char *const limit_names[RUNTIME_CEILING_LIMITS] = {

@@ -183,8 +183,7 @@ static void note_findings(struct bounds *bounds, const struct runtime_ceiling_fi
 		bounds_note(bounds, "narrowed: %s", findings->items[i].sentence);
 }
 
-/* Replaces the configuration by an edited one. */
-static int take_config(struct buf *text, struct spec *spec, const json_t *config, struct err *err)
+int bounds_take_config(struct buf *text, struct spec *spec, const json_t *config, struct err *err)
 {
 	CLEANUP_FREE char *edited = json_dumps(config, JSON_COMPACT);
 	int r;
@@ -219,7 +218,7 @@ static int narrow(struct bounds *bounds, int bundle, struct buf *text, struct sp
 	if (r == 0)
 		note_findings(bounds, &findings);
 	if (r == 0)
-		r = take_config(text, spec, config, err);
+		r = bounds_take_config(text, spec, config, err);
 	json_decref(config);
 	return r;
 }
@@ -230,7 +229,7 @@ static int add_defaults(struct bounds *bounds, struct buf *text, struct spec *sp
 	int r = bounds_defaults_limits(bounds, spec, &config, err);
 
 	if (r == 0 && config)
-		r = take_config(text, spec, config, err);
+		r = bounds_take_config(text, spec, config, err);
 	json_decref(config);
 	return r;
 }

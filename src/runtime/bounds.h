@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "oci/spec.h"
 #include "policy/runtime_ceiling.h"
+#include "runtime/state.h"
 
 #define BOUNDS_FOLDER "/etc/bulkhead/runtime.d"
 
@@ -30,6 +31,7 @@ struct bounds {
 	struct bounds_identity *mounts; /* by the index in the final config.json */
 	size_t mount_count;
 	struct bounds_identity namespaces[SPEC_NS_TYPES];
+	bool user_added; /* the owners of the root and of every bind mount are mapped then */
 };
 
 /*
@@ -40,6 +42,9 @@ struct bounds {
 int bounds_load(struct bounds *bounds, const char *folder, struct err *err) MUST_CHECK;
 void bounds_done(struct bounds *bounds);
 
+/* Replaces a configuration by an edited one. */
+int bounds_take_config(struct buf *text, struct spec *spec, const json_t *config, struct err *err) MUST_CHECK;
+
 /* Keeps a sentence for the log. Without memory it is lost. */
 void bounds_note(struct bounds *bounds, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -48,6 +53,16 @@ void bounds_note(struct bounds *bounds, const char *format, ...) PRINTF_LIKE(2, 
  * now on. bundle is what relative sources start at. ERR_DENIED with the field and the rule.
  */
 int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, struct err *err) MUST_CHECK;
+
+/*
+ * Gives the container a user namespace when the caller did not, the ceiling wants it and it can be had: with ids of its
+ * own until its state is removed. After bounds_apply. ERR_DENIED when one is demanded and none can be had.
+ */
+int bounds_add_user(struct bounds *bounds, const struct state *state, int bundle, struct buf *text, struct spec *spec,
+		    struct err *err) MUST_CHECK;
+
+/* The same without doing it: 1 when the container would get one. */
+int bounds_would_add_user(struct bounds *bounds, int bundle, const struct spec *spec, struct err *err) MUST_CHECK;
 
 /* The same for a process to add (exec), and for new limits of a container (update): changed in place. */
 int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err) MUST_CHECK;

@@ -24,7 +24,6 @@ enum spec_namespace_type bounds_namespace_type(enum runtime_ceiling_namespace wh
 		[RUNTIME_CEILING_NETWORK] = SPEC_NS_NETWORK, [RUNTIME_CEILING_PID] = SPEC_NS_PID,
 		[RUNTIME_CEILING_IPC] = SPEC_NS_IPC,         [RUNTIME_CEILING_UTS] = SPEC_NS_UTS,
 		[RUNTIME_CEILING_CGROUP] = SPEC_NS_CGROUP,   [RUNTIME_CEILING_TIME] = SPEC_NS_TIME,
-		[RUNTIME_CEILING_USER] = SPEC_NS_USER,
 	};
 
 	return types[which];
@@ -133,8 +132,7 @@ static int add_mounts(struct bounds_facts *facts, struct bounds *bounds, int bun
 	return 0;
 }
 
-/* Whether it is the namespace of this process or of the machine's first one. */
-static bool is_host(const struct stat *namespace, enum spec_namespace_type type)
+bool bounds_is_host_namespace(const struct stat *namespace, enum spec_namespace_type type)
 {
 	static const char *const files[SPEC_NS_TYPES] = {
 		[SPEC_NS_USER] = "user",     [SPEC_NS_MOUNT] = "mnt", [SPEC_NS_PID] = "pid",
@@ -169,7 +167,8 @@ static int add_namespaces(struct bounds_facts *facts, struct bounds *bounds, con
 			return err_sys(err, -errno, "config.json: linux.namespaces: cannot open %s namespace '%s'",
 				       spec_namespace_name(type), asked->path);
 		bounds->namespaces[type] = (struct bounds_identity){.dev = st.st_dev, .ino = st.st_ino};
-		facts->facts.namespaces[i] = is_host(&st, type) ? RUNTIME_CEILING_HOST : RUNTIME_CEILING_JOINED;
+		facts->facts.namespaces[i] = bounds_is_host_namespace(&st, type) ? RUNTIME_CEILING_HOST
+										 : RUNTIME_CEILING_JOINED;
 	}
 	return 0;
 }

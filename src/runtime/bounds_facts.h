@@ -3,6 +3,8 @@
 #ifndef RUNTIME_BOUNDS_FACTS_H
 #define RUNTIME_BOUNDS_FACTS_H
 
+#include <sys/stat.h>
+
 #include "runtime/bounds.h"
 
 struct bounds_facts {
@@ -22,6 +24,9 @@ int bounds_facts_add_resources(struct bounds_facts *facts, const struct spec_res
 			       struct err *err) MUST_CHECK;
 
 void bounds_facts_done(struct bounds_facts *facts);
+
+/* Whether it is the namespace of this process or of the machine's first one. */
+bool bounds_is_host_namespace(const struct stat *namespace, enum spec_namespace_type type);
 
 /* The types of one namespace on both sides. */
 enum spec_namespace_type bounds_namespace_type(enum runtime_ceiling_namespace which);

@@ -74,14 +74,12 @@ static int narrow_capability(const struct narrowing *to, const struct runtime_ce
 	return 0;
 }
 
-/* A namespace of its own instead of the host's or another's. A user namespace needs ids: added elsewhere, or refused. */
+/* A namespace of its own instead of the host's or another's. */
 static int narrow_namespace(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
 {
 	const char *name = runtime_ceiling_namespace_name((enum runtime_ceiling_namespace)finding->part);
 	json_t *list = array_of(to->linux_, "namespaces");
 
-	if (finding->part == RUNTIME_CEILING_USER)
-		return 0;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		json_t *item = json_array_get(list, i);
 		const char *type = json_string_value(json_object_get(item, "type"));

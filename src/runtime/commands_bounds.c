@@ -35,8 +35,12 @@ static int check_bundle(const struct commands_global *global, const char *path, 
 		r = spec_parse(&spec, text.data, text.len, err);
 	if (r == 0)
 		r = bounds_apply(&bounds, folder, &text, &spec, err);
+	if (r == 0)
+		r = bounds_would_add_user(&bounds, folder, &spec, err);
 	if (r < 0)
 		return r;
+	if (r > 0)
+		bounds_note(&bounds, "config.json: linux.namespaces: gets a user namespace");
 	for (size_t i = 0; !print && i < bounds.note_count; i++)
 		(void)puts(bounds.notes[i]);
 	if (print)

@@ -104,6 +104,12 @@ static bool wants_idmap(const struct container *container)
 	return value && str_eq(value, "true");
 }
 
+/* The caller knows of no user namespace: whatever of the host it mounts belongs to whom it says. */
+static bool user_added(const struct container *container)
+{
+	return container->bounds && container->bounds->user_added;
+}
+
 static int open_root(struct container *container, struct err *err)
 {
 	const char *path = container->spec->root_path;
@@ -141,6 +147,7 @@ int container_list_mounts(struct container *container, struct err *err)
 		*mount = (struct container_mount){.spec = &mounts->items[container->mount_count], .fd = -1};
 		if (mountfd_options_read(&mount->options, &mount->spec->options, err) < 0)
 			return err_prefix(err, "config.json: mounts[%zu]", container->mount_count);
+		mount->options.idmap = mount->options.idmap || (is_bind(mount) && user_added(container));
 		mount->skipped = !is_bind(mount) && str_eq(mount->spec->destination, "/dev");
 	}
 	return 0;
@@ -192,8 +199,8 @@ int container_map_owners(struct container *container, struct err *err)
 		if (user < 0)
 			return err_sys(err, -errno, "cannot open the user namespace");
 	}
-	if (wants_idmap(container)) {
-		r = mountfd_idmap(container->root, false, user);
+	if (wants_idmap(container) || user_added(container)) {
+		r = mountfd_idmap(container->root, !wants_idmap(container), user);
 		if (r < 0)
 			return err_sys(err, r, "config.json: annotations.%s: cannot map the owners of '%s'",
 				       IDMAP_ANNOTATION, container->spec->root_path);

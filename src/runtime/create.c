@@ -22,6 +22,7 @@
 #include "runtime/container.h"
 #include "runtime/executable.h"
 #include "runtime/hook.h"
+#include "runtime/idrange.h"
 #include "runtime/listen.h"
 #include "runtime/notify.h"
 
@@ -283,8 +284,13 @@ static void undo(struct state *state, pid_t pid)
 static int build(struct state *state, struct bundle *bundle, const struct create_options *options, struct err *err)
 {
 	struct container container;
-	int r;
+	int r = options->bounds ? bounds_add_user(options->bounds, state, bundle->fd, &bundle->text, &bundle->spec, err)
+				: 0;
 
+	if (r < 0) {
+		undo(state, 0);
+		return r;
+	}
 	container_init(&container, &bundle->spec, state);
 	container.bundle = take_fd(&bundle->fd);
 	container.preserve_fds = options->preserve_fds;
@@ -413,5 +419,6 @@ int create_destroy(struct state *state, struct err *err)
 	crashpoint("runtime-delete");
 	if (state->pid && state_has_hooks(state, SPEC_POSTSTOP) && state_load_spec(state, &spec, &ignored) == 0)
 		(void)!hook_run(&spec.hooks[SPEC_POSTSTOP], "poststop", state, STATE_STOPPED, &ignored);
+	idrange_release(state);
 	return state_remove(state, err);
 }

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from support_runtime import Runtime
+from support_runtime import Runtime, wait_until
 
 NAME = '10-base.json'
 
@@ -530,11 +530,13 @@ def random_config(dice, runtime):
 
 
 def permitted_calls(profile):
-    """Which of the calls this profile permits: the last rule that names one decides."""
-    action = dict.fromkeys(CALLS, profile['defaultAction'])
-    for rule in profile['syscalls']:
-        action.update(dict.fromkeys(rule['names'], rule['action']))
-    return {name for name in CALLS if action[name] == 'SCMP_ACT_ALLOW'}
+    """Which of the calls this profile permits: of several rules that name one the strictest decides."""
+    permitted = set()
+    for name in CALLS:
+        actions = [rule['action'] for rule in profile['syscalls'] if name in rule['names']]
+        if set(actions or [profile['defaultAction']]) == {'SCMP_ACT_ALLOW'}:
+            permitted.add(name)
+    return permitted
 
 
 def named_calls(profile):
@@ -649,3 +651,169 @@ def test_random_configurations_never_exceed_random_ceilings(runtime):
             runtime.call('delete', '--force', name)
             outcomes['started'] += 1
     assert all(outcomes.values()), outcomes
+
+
+IDS = 2_100_000_000
+RANGES = pathlib.Path('/run/bulkhead/runtime-ids')
+
+
+def plain_config(runtime, *args):
+    """What an engine asks that knows nothing of user namespaces."""
+    config = runtime.config(*(args or ('/bin/sleep', '1000')))
+    config['linux']['namespaces'] = [row for row in config['linux']['namespaces'] if row['type'] != 'user']
+    del config['linux']['uidMappings'], config['linux']['gidMappings'], config['annotations']
+    return config
+
+
+def map_of(runtime, name):
+    return [int(word) for word in runtime.proc(name, 'uid_map').split()]
+
+
+@pytest.fixture
+def writable(runtime):
+    """A root that the container may write, owned by the ids it knows."""
+    (runtime.folder / 'rootfs' / 'owned').write_text('x')
+    os.chown(runtime.folder / 'rootfs' / 'owned', 1000, 1001)
+    return runtime
+
+
+def test_a_user_namespace_is_added(writable):
+    """ISO-1: the caller gives none; files keep their owners on both sides, and each container has ids of its own."""
+    runtime = writable
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 2})
+    data = runtime.folder / 'data'
+    data.mkdir()
+    os.chown(data, 1000, 1000)
+    config = plain_config(runtime)
+    config['root']['readonly'] = False
+    set_bind([], str(data))(config)
+    config['process']['capabilities'] = {kind: ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_NET_BIND_SERVICE']
+                                         for kind in ('bounding', 'permitted', 'effective')}
+    first = runtime.start(config=config)
+    assert map_of(runtime, first) == [0, IDS, 65536]
+    assert runtime.warnings() == ['config.json: linux.namespaces: a user namespace is added, its ids are '
+                                  f'{IDS} to {IDS + 65535}']
+    assert pathlib.Path(f'/proc/{runtime.pid(first)}').stat().st_uid in (0, IDS)
+    status = dict(line.split(':\t', 1) for line in runtime.proc(first, 'status').splitlines() if ':\t' in line)
+    assert status['Uid'].split() == [str(IDS)] * 4
+    done = runtime.call('exec', first, '/bin/sh', '-c', 'stat -c %u:%g /owned /data; echo y >/owned; echo z >/data/made; '
+                        'echo n >/new; stat -c %u:%g /new')
+    assert (done.stdout, done.stderr) == ('1000:1001\n1000:1000\n0:0\n', '')
+    assert [(path.stat().st_uid, path.read_text()) for path in (
+        data / 'made', runtime.folder / 'rootfs' / 'new', runtime.folder / 'rootfs' / 'owned')] == [
+        (0, 'z\n'), (0, 'n\n'), (1000, 'y\n')]
+    config['linux']['cgroupsPath'] += 'b'
+    second = runtime.start(config=config)
+    assert map_of(runtime, second) == [0, IDS + 65536, 65536]
+    config['linux']['cgroupsPath'] += 'c'
+    third = runtime.start(config=config)
+    assert runtime.warnings()[-1] == ('config.json: linux.namespaces: no user namespace is added: '
+                                      'all 2 ranges of ids are in use')
+    assert map_of(runtime, third) == [0, 0, 4294967295]
+    assert runtime.call('delete', '--force', first).returncode == 0
+    assert [int(path.name) for path in RANGES.iterdir() if int(path.name) >= IDS] == [IDS + 65536]
+    config['linux']['cgroupsPath'] += 'd'
+    assert map_of(runtime, runtime.start(config=config)) == [0, IDS, 65536]
+
+
+def test_ids_are_taken_until_the_container_is_gone(runtime):
+    """A container that was not deleted keeps its ids; one whose state is gone does not, nor does what never finished."""
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 4})
+    names = [runtime.start(config=plain_config(runtime)) for _ in range(2)]
+    os.kill(runtime.pid(names[0]), 9)
+    wait_until(lambda: runtime.status(names[0])['status'] == 'stopped')
+    assert map_of(runtime, runtime.start(config=plain_config(runtime)))[1] == IDS + 2 * 65536
+    runtime.call('delete', '--force', names[1])
+    (RANGES / str(IDS + 65536)).write_text('')
+    assert map_of(runtime, runtime.start(config=plain_config(runtime)))[1] == IDS + 65536
+    (RANGES / str(IDS + 3 * 65536 + 10)).write_text('1 1 /nowhere\n')
+    assert map_of(runtime, runtime.start(config=plain_config(runtime)))[1] == IDS + 3 * 65536
+
+
+def test_many_at_once_have_ids_of_their_own(runtime):
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 12})
+    bundles = [runtime.bundle(plain_config(runtime)) for _ in range(10)]
+    makers = [subprocess.Popen([runtime.program, '--root', runtime.state, '--ceiling', runtime.files, 'create',
+                                '--bundle', bundle, bundle.name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL) for bundle in bundles]
+    assert [maker.wait(timeout=60) for maker in makers] == [0] * 10
+    firsts = {map_of(runtime, bundle.name)[1] for bundle in bundles}
+    assert len(firsts) == 10 and all((first - IDS) % 65536 == 0 for first in firsts)
+
+
+def share_network(config, runtime):
+    set_host_network(config)
+
+
+def ask_for_the_clock(config, runtime):
+    config['process']['capabilities'] = {'bounding': ['CAP_SYS_TIME']}
+
+
+def ask_for_a_large_id(config, runtime):
+    config['process']['user'] = {'uid': 65536, 'gid': 0}
+
+
+def mount_what_cannot_be_mapped(config, runtime):
+    set_bind(['ro'], '/sys/kernel')(config)
+
+
+def take_an_overlay_root(config, runtime):
+    for name in ('upper', 'work', 'merged'):
+        (runtime.folder / name).mkdir()
+    config['root']['path'] = str(runtime.folder / 'merged')
+    return ['unshare', '-m', 'sh', '-c', 'mount -t overlay overlay -o lowerdir="$0/rootfs",upperdir="$0/upper",'
+            'workdir="$0/work" "$0/merged" && shift 0 && exec "$@"', str(runtime.folder)]
+
+
+@pytest.mark.parametrize('change, reason', [
+    (share_network, 'its network namespace is not new'),
+    (ask_for_the_clock, 'CAP_SYS_TIME has no effect in one'),
+    (ask_for_a_large_id, 'id 65536 is beyond the 65536 ids of one'),
+    (mount_what_cannot_be_mapped, "mounts[8].source: the owners of '/sys/kernel' cannot be mapped"),
+    (take_an_overlay_root, "root.path: the owners of '{folder}/merged' cannot be mapped"),
+])
+def test_where_none_can_be_added_it_runs_without_or_not_at_all(runtime, change, reason):
+    config = plain_config(runtime, '/bin/cat', '/proc/self/uid_map')
+    before = change(config, runtime) or []
+    bundle = runtime.bundle(config)
+    reason = reason.format(folder=runtime.folder)
+    words = [*before, runtime.program, '--root', runtime.state, '--ceiling', runtime.files, '--log', runtime.log, 'run',
+             '--bundle', bundle]
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 2})
+    done = subprocess.run([*words, 'a'], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert (done.stdout.split(), done.stderr) == (['0', '0', '4294967295'], '')
+    assert runtime.warnings() == [f'config.json: linux.namespaces: no user namespace is added: {reason}']
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 2, 'demand': True})
+    done = subprocess.run([*words, 'b'], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert (done.returncode, done.stderr) == (
+        6, f'bulkhead-runtime: config.json: linux.namespaces: has no user namespace and none can be added ({reason}), '
+        f"which is over 'userNamespace.demand' of ceiling file '{NAME}'\n")
+    assert not runtime.leftovers()
+
+
+def test_none_is_added_where_the_ceiling_says_never(runtime):
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 2, 'add': 'never'})
+    name = runtime.start(config=plain_config(runtime))
+    assert map_of(runtime, name) == [0, 0, 4294967295]
+    assert runtime.warnings() == []
+    runtime.add(name='20.json', userNamespace={'demand': True})
+    assert 'none can be added (the ceiling says never)' in runtime.run(config=plain_config(runtime)).stderr
+
+
+def test_ids_come_from_the_machine_without_a_file(runtime):
+    """Without ids in a ceiling file those of /etc/subuid and /etc/subgid for 'bulkhead' are taken."""
+    for name, first in (('subuid', IDS), ('subgid', IDS + 65536)):
+        (runtime.folder / name).write_text(f'other:1:5\nbulkhead:{first}:131072\n')
+    runtime.ceiling()
+    config = plain_config(runtime, '/bin/cat', '/proc/self/uid_map', '/proc/self/gid_map')
+    bundle = runtime.bundle(config)
+    words = [runtime.program, '--root', runtime.state, '--ceiling', runtime.files, 'run', '--bundle', bundle, 'a']
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount --bind "$0/subuid" /etc/subuid && mount --bind "$0/subgid" /etc/subgid && exec "$@"',
+                           runtime.folder, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.stdout.split(), done.stderr) == (
+        ['0', str(IDS), '65536', '0', str(IDS + 65536), '65536'], '')
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split()[:3] == ['0', '0', '4294967295']

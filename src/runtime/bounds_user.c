@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/str.h"
+#include "runtime/bounds.h"
+#include "runtime/bounds_defaults.h"
+#include "runtime/bounds_facts.h"
+#include "runtime/idrange.h"
+#include "sandbox/mountfd.h"
+#include "sandbox/namespaces.h"
+
+#define OWNER "bulkhead" /* of the subordinate ids */
+
+struct search {
+	struct bounds *bounds;
+	const struct spec *spec;
+	int bundle;
+	struct idrange_pool pool;
+	char obstacle[512];
+};
+
+/* Ids of the ceiling, else those the machine gives to the name. */
+static int find_pool(struct search *search, struct err *err)
+{
+	const struct runtime_ceiling *ceiling;
+	int r = runtime_ceiling_user_ids(search->bounds->ceilings, search->bounds->count, &ceiling, err);
+
+	if (r < 0)
+		return r;
+	if (ceiling)
+		search->pool = (struct idrange_pool){ceiling->user_first_id, ceiling->user_first_id,
+						     ceiling->user_ranges};
+	else if (idrange_subordinate(OWNER, &search->pool) < 0)
+		(void)snprintf(search->obstacle, sizeof(search->obstacle),
+			       "no ids: neither a ceiling file nor /etc/subuid and /etc/subgid give any to '" OWNER
+			       "'");
+	return 0;
+}
+
+static bool is_given(const struct spec *spec)
+{
+	const struct spec_namespace *user = &spec->linux_.namespaces[SPEC_NS_USER];
+	struct stat st;
+
+	return user->wanted &&
+	       (!user->path || (stat(user->path, &st) == 0 && !bounds_is_host_namespace(&st, SPEC_NS_USER)));
+}
+
+/* Rights over a namespace come from the user namespace it was made in. */
+static const char *shared_namespace(const struct spec *spec)
+{
+	static const enum spec_namespace_type types[] = {SPEC_NS_NETWORK, SPEC_NS_PID, SPEC_NS_IPC, SPEC_NS_UTS,
+							 SPEC_NS_MOUNT};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (!spec->linux_.namespaces[types[i]].wanted || spec->linux_.namespaces[types[i]].path)
+			return spec_namespace_name(types[i]);
+	return NULL;
+}
+
+static uint32_t greatest_id(const struct spec *spec)
+{
+	const struct spec_user *user = &spec->process.user;
+	uint32_t greatest = user->uid > user->gid ? user->uid : user->gid;
+
+	for (size_t i = 0; i < user->additional.count; i++)
+		greatest = user->additional.items[i] > greatest ? user->additional.items[i] : greatest;
+	for (size_t i = 0; i < spec->linux_.devices.count; i++) {
+		const struct spec_device *device = &spec->linux_.devices.items[i];
+
+		greatest = device->uid > greatest ? device->uid : greatest;
+		greatest = device->gid > greatest ? device->gid : greatest;
+	}
+	return greatest;
+}
+
+/* Whether the kernel maps owners on copies of these mounts: tried on a copy that nobody sees. */
+static bool try_mount(struct search *search, const char *path, bool recursive, const char *field, int user)
+{
+	CLEANUP_CLOSE int fd = -1;
+	int r = mountfd_clone(search->bundle, path, recursive, &fd);
+
+	/* What cannot be opened is for create to complain of. */
+	if (r == 0)
+		r = mountfd_idmap(fd, recursive, user);
+	else
+		r = 0;
+	if (r < 0)
+		(void)snprintf(search->obstacle, sizeof(search->obstacle),
+			       "%s: the owners of '%.200s' cannot be mapped", field, path);
+	return r == 0;
+}
+
+static bool try_binds(struct search *search, int user)
+{
+	const struct spec_mounts *mounts = &search->spec->mounts;
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		const struct spec_mount *mount = &mounts->items[i];
+		struct mountfd_options options;
+		char field[48];
+
+		if (mountfd_options_read(&options, &mount->options, NULL) < 0 || !mount->source ||
+		    mount->uid_maps.count)
+			continue;
+		if (!options.bind && !(mount->type && str_eq(mount->type, "bind")))
+			continue;
+		(void)snprintf(field, sizeof(field), "mounts[%zu].source", i);
+		if (!try_mount(search, mount->source, options.recursive, field, user))
+			return false;
+	}
+	return true;
+}
+
+static int try_mounts(struct search *search, struct err *err)
+{
+	struct spec_idmap uid = {0, search->pool.first_uid, IDRANGE_IDS},
+			  gid = {0, search->pool.first_gid, IDRANGE_IDS};
+	const struct spec_idmaps uids = {&uid, 1}, gids = {&gid, 1};
+	CLEANUP_CLOSE int user = -1;
+	int r;
+
+	if (!search->spec->root_path)
+		return 0;
+	r = namespaces_make_user(&uids, &gids, &user, err);
+	if (r == 0 && try_mount(search, search->spec->root_path, true, "root.path", user))
+		(void)try_binds(search, user);
+	return r;
+}
+
+/* The policy's word; why not goes to the log. */
+static int decide(struct search *search, const struct runtime_ceiling_user_facts *facts, struct err *err)
+{
+	char reason[600];
+	int r = runtime_ceiling_user_decide(search->bounds->ceilings, search->bounds->count, facts, reason,
+					    sizeof(reason), err);
+
+	if (r == 0 && reason[0])
+		bounds_note(search->bounds, "config.json: linux.namespaces: no user namespace is added: %s", reason);
+	return r;
+}
+
+/* 1: a user namespace is to be added from search->pool; 0: not. Mounts are tried when nothing else speaks against it. */
+static int look(struct search *search, struct err *err)
+{
+	struct runtime_ceiling_user_facts facts = {.given = is_given(search->spec),
+						   .shared = shared_namespace(search->spec),
+						   .capabilities = search->spec->process.capabilities[SPEC_BOUNDING],
+						   .greatest_id = greatest_id(search->spec)};
+	int r;
+
+	if (facts.given)
+		return 0;
+	r = find_pool(search, err);
+	facts.obstacle = search->obstacle[0] ? search->obstacle : NULL;
+	if (r == 0)
+		r = decide(search, &facts, err);
+	if (r != 1)
+		return r;
+	r = try_mounts(search, err);
+	facts.obstacle = search->obstacle[0] ? search->obstacle : NULL;
+	return r == 0 ? decide(search, &facts, err) : r;
+}
+
+int bounds_would_add_user(struct bounds *bounds, int bundle, const struct spec *spec, struct err *err)
+{
+	struct search search = {.bounds = bounds, .spec = spec, .bundle = bundle};
+
+	return look(&search, err);
+}
+
+static int set_map(json_t *linux_, const char *name, uint32_t first)
+{
+	json_t *map = json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)first, "size",
+				IDRANGE_IDS);
+
+	return json_object_set_new(linux_, name, map) < 0 ? -ENOMEM : 0;
+}
+
+/* A user namespace by path that is the host's goes; a new one comes. */
+static int set_user(json_t *config, uint32_t first_uid, uint32_t first_gid)
+{
+	json_t *linux_ = bounds_defaults_object(config, "linux"), *list = json_object_get(linux_, "namespaces");
+
+	for (size_t i = json_array_size(list); i > 0; i--) {
+		const char *type = json_string_value(json_object_get(json_array_get(list, i - 1), "type"));
+
+		if (type && str_eq(type, "user"))
+			(void)json_array_remove(list, i - 1);
+	}
+	if (json_array_append_new(list, json_pack("{s:s}", "type", "user")) < 0)
+		return -ENOMEM;
+	return set_map(linux_, "uidMappings", first_uid) < 0 ? -ENOMEM : set_map(linux_, "gidMappings", first_gid);
+}
+
+static int add(struct search *search, const struct state *state, struct buf *text, struct spec *spec, struct err *err)
+{
+	uint32_t first_uid, first_gid;
+	json_t *config;
+	int r = idrange_take(&search->pool, state, &first_uid, &first_gid, err);
+
+	if (r < 0)
+		return r;
+	config = json_deep_copy(spec->json);
+	r = config && set_user(config, first_uid, first_gid) == 0 ? bounds_take_config(text, spec, config, err)
+								  : err_set(err, -ENOMEM, "no memory");
+	json_decref(config);
+	search->bounds->user_added = r == 0;
+	if (r == 0)
+		bounds_note(search->bounds,
+			    "config.json: linux.namespaces: a user namespace is added, its ids are %u to %u", first_uid,
+			    first_uid + IDRANGE_IDS - 1);
+	return r;
+}
+
+int bounds_add_user(struct bounds *bounds, const struct state *state, int bundle, struct buf *text, struct spec *spec,
+		    struct err *err)
+{
+	struct search search = {.bounds = bounds, .spec = spec, .bundle = bundle};
+	int r = look(&search, err);
+
+	if (r != 1)
+		return r;
+	r = add(&search, state, text, spec, err);
+	if (r != -EUSERS)
+		return r;
+	(void)snprintf(search.obstacle, sizeof(search.obstacle), "%.400s", err->msg);
+	*err = (struct err){0};
+	return decide(&search, &(struct runtime_ceiling_user_facts){.obstacle = search.obstacle}, err);
+}
