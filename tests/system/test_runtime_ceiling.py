@@ -696,8 +696,8 @@ def test_a_user_namespace_is_added(writable):
     assert pathlib.Path(f'/proc/{runtime.pid(first)}').stat().st_uid in (0, IDS)
     status = dict(line.split(':\t', 1) for line in runtime.proc(first, 'status').splitlines() if ':\t' in line)
     assert status['Uid'].split() == [str(IDS)] * 4
-    done = runtime.call('exec', first, '/bin/sh', '-c', 'stat -c %u:%g /owned /data; echo y >/owned; echo z >/data/made; '
-                        'echo n >/new; stat -c %u:%g /new')
+    done = runtime.call('exec', first, '/bin/sh', '-c', 'stat -c %u:%g /owned /data; echo y >/owned; '
+                        'echo z >/data/made; echo n >/new; stat -c %u:%g /new')
     assert (done.stdout, done.stderr) == ('1000:1001\n1000:1000\n0:0\n', '')
     assert [(path.stat().st_uid, path.read_text()) for path in (
         data / 'made', runtime.folder / 'rootfs' / 'new', runtime.folder / 'rootfs' / 'owned')] == [
@@ -717,7 +717,7 @@ def test_a_user_namespace_is_added(writable):
 
 
 def test_ids_are_taken_until_the_container_is_gone(runtime):
-    """A container that was not deleted keeps its ids; one whose state is gone does not, nor does what never finished."""
+    """A container that was not deleted keeps its ids; one whose state is gone does not, nor what never finished."""
     runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 4})
     names = [runtime.start(config=plain_config(runtime)) for _ in range(2)]
     os.kill(runtime.pid(names[0]), 9)
@@ -810,8 +810,8 @@ def test_ids_come_from_the_machine_without_a_file(runtime):
     config = plain_config(runtime, '/bin/cat', '/proc/self/uid_map', '/proc/self/gid_map')
     bundle = runtime.bundle(config)
     words = [runtime.program, '--root', runtime.state, '--ceiling', runtime.files, 'run', '--bundle', bundle, 'a']
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount --bind "$0/subuid" /etc/subuid && mount --bind "$0/subgid" /etc/subgid && exec "$@"',
-                           runtime.folder, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount --bind "$0/subuid" /etc/subuid && '
+                           'mount --bind "$0/subgid" /etc/subgid && exec "$@"', runtime.folder, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=60, check=False)
     assert (done.stdout.split(), done.stderr) == (
         ['0', str(IDS), '65536', '0', str(IDS + 65536), '65536'], '')
