@@ -810,9 +810,10 @@ def test_ids_come_from_the_machine_without_a_file(runtime):
     config = plain_config(runtime, '/bin/cat', '/proc/self/uid_map', '/proc/self/gid_map')
     bundle = runtime.bundle(config)
     words = [runtime.program, '--root', runtime.state, '--ceiling', runtime.files, 'run', '--bundle', bundle, 'a']
-    done = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount --bind "$0/subuid" /etc/subuid && '
-                           'mount --bind "$0/subgid" /etc/subgid && exec "$@"', runtime.folder, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=60, check=False)
+    private = ['unshare', '-m', 'sh', '-c', 'mount --bind "$0/subuid" /etc/subuid && '
+               'mount --bind "$0/subgid" /etc/subgid && exec "$@"', runtime.folder]
+    done = subprocess.run([*private, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
     assert (done.stdout.split(), done.stderr) == (
         ['0', str(IDS), '65536', '0', str(IDS + 65536), '65536'], '')
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
