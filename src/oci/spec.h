@@ -180,6 +180,55 @@ struct spec_number {
 	int64_t value;
 };
 
+/* Rates of I/O that are bounded for each device. */
+enum spec_io_rate {
+	SPEC_IO_READ_BYTES,
+	SPEC_IO_WRITE_BYTES,
+	SPEC_IO_READ_OPERATIONS,
+	SPEC_IO_WRITE_OPERATIONS,
+	SPEC_IO_RATES
+};
+
+/* A disk with its weights or its rate; which of them count depends on the list it is in. */
+struct spec_io_device {
+	uint32_t major;
+	uint32_t minor;
+	struct spec_number weight;
+	struct spec_number leaf_weight;
+	struct spec_number rate;
+};
+
+struct spec_io_devices {
+	struct spec_io_device *items;
+	size_t count;
+};
+
+struct spec_huge_page {
+	const char *size; /* "2MB" */
+	struct spec_number limit;
+};
+
+struct spec_huge_pages {
+	struct spec_huge_page *items;
+	size_t count;
+};
+
+struct spec_net_priority {
+	const char *name;
+	uint32_t priority;
+};
+
+struct spec_net_priorities {
+	struct spec_net_priority *items;
+	size_t count;
+};
+
+struct spec_rdma {
+	const char *name;
+	struct spec_number handles;
+	struct spec_number objects;
+};
+
 struct spec_resources {
 	struct spec_number memory_limit;
 	struct spec_number memory_reservation;
@@ -190,11 +239,22 @@ struct spec_resources {
 	struct spec_number cpu_period;
 	struct spec_number cpu_burst;
 	struct spec_number cpu_idle;
+	struct spec_number cpu_rt_runtime;
+	struct spec_number cpu_rt_period;
 	struct spec_number pids_limit;
 	struct spec_number io_weight;
+	struct spec_number io_leaf_weight;
+	struct spec_io_devices io_weights;
+	struct spec_io_devices io_rates[SPEC_IO_RATES];
+	struct spec_huge_pages huge_pages;
+	struct spec_number net_class;
+	struct spec_net_priorities net_priorities;
+	struct spec_rdma *rdma;
+	size_t rdma_count;
 	const char *cpus;
 	const char *mems;
 	bool disable_oom_killer;
+	bool memory_check; /* refuse a memory limit below what is used */
 	struct spec_device_rules devices;
 	struct spec_pairs unified;
 };

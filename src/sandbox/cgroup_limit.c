@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/cgroup_limit.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "sandbox/cgroup.h"
 #include "sandbox/cgroup_file.h"
 
-struct limit_target {
-	struct cgroup *cgroup;
-	struct err *err;
-};
-
-/* Writes one value where the controller's group is; a limit that cannot be set is an error, never forgotten. */
-static int put(struct limit_target *to, const char *field, const char *controller, const char *file, const char *value)
+int cgroup_limit_put(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,
+		     const char *value)
 {
 	int group = cgroup_unified_fd(to->cgroup);
 	int r = controller ? cgroup_controller_make(to->cgroup, controller, &group, to->err) : 0;
@@ -33,37 +29,39 @@ static int put(struct limit_target *to, const char *field, const char *controlle
 	return 0;
 }
 
-static int put_number(struct limit_target *to, const char *field, const char *controller, const char *file,
-		      const struct spec_number *number)
+int cgroup_limit_put_number(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,
+			    const struct spec_number *number)
 {
 	char value[32];
 
 	if (!number->present)
 		return 0;
 	(void)snprintf(value, sizeof(value), "%" PRId64, number->value);
-	return put(to, field, controller, file, value);
+	return cgroup_limit_put(to, field, controller, file, value);
 }
 
 /* Version 2 has the word "max" where version 1 has -1. */
-static int put_max(struct limit_target *to, const char *field, const char *file, const struct spec_number *number)
+static int put_max(struct cgroup_limit_target *to, const char *field, const char *file,
+		   const struct spec_number *number)
 {
 	if (number->present && number->value == -1)
-		return put(to, field, NULL, file, "max");
-	return put_number(to, field, NULL, file, number);
+		return cgroup_limit_put(to, field, NULL, file, "max");
+	return cgroup_limit_put_number(to, field, NULL, file, number);
 }
 
-/* Ends the function at the first write that fails; its error stays. */
-#define TRY(call)                  \
-	do {                       \
-		int r_ = call;     \
-		if (r_ < 0)        \
-			return r_; \
-	} while (0)
+int cgroup_limit_refuse(struct cgroup_limit_target *to, const char *field, int version)
+{
+	return err_set(
+		to->err, -EOPNOTSUPP,
+		"config.json: linux.resources.%s: version %d of control groups, which this machine has, knows no such "
+		"limit",
+		field, version);
+}
 
 static bool wants_cpu(const struct spec_resources *res)
 {
 	return res->cpu_shares.present || res->cpu_quota.present || res->cpu_period.present || res->cpu_burst.present ||
-	       res->cpu_idle.present;
+	       res->cpu_idle.present || res->cpu_rt_runtime.present || res->cpu_rt_period.present;
 }
 
 /* Memory that is limited is not had again as swap, unless the caller says how much of it. */
@@ -72,7 +70,7 @@ static struct spec_number swap_limit(const struct spec_resources *res)
 	return res->memory_swap.present || res->memory_limit.value <= 0 ? res->memory_swap : res->memory_limit;
 }
 
-static int limit_legacy_memory(struct limit_target *to, const struct spec_resources *res)
+static int limit_legacy_memory(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
 	int group = cgroup_controller_fd(to->cgroup, "memory");
 	const struct spec_number both = swap_limit(res);
@@ -89,53 +87,60 @@ static int limit_legacy_memory(struct limit_target *to, const struct spec_resour
 		(void)snprintf(value, sizeof(value), "%" PRId64, both.value);
 		(void)cgroup_file_write(group, "memory.memsw.limit_in_bytes", value);
 	}
-	TRY(put_number(to, "memory.limit", "memory", "memory.limit_in_bytes", &res->memory_limit));
+	TRY(cgroup_limit_put_number(to, "memory.limit", "memory", "memory.limit_in_bytes", &res->memory_limit));
 	if (swap)
-		TRY(put_number(to, "memory.swap", "memory", "memory.memsw.limit_in_bytes", &both));
-	TRY(put_number(to, "memory.reservation", "memory", "memory.soft_limit_in_bytes", &res->memory_reservation));
+		TRY(cgroup_limit_put_number(to, "memory.swap", "memory", "memory.memsw.limit_in_bytes", &both));
+	TRY(cgroup_limit_put_number(to, "memory.reservation", "memory", "memory.soft_limit_in_bytes",
+				    &res->memory_reservation));
 	if (res->memory_swappiness.present && res->memory_swappiness.value >= 0)
-		TRY(put_number(to, "memory.swappiness", "memory", "memory.swappiness", &res->memory_swappiness));
-	return res->disable_oom_killer ? put(to, "memory.disableOOMKiller", "memory", "memory.oom_control", "1") : 0;
+		TRY(cgroup_limit_put_number(to, "memory.swappiness", "memory", "memory.swappiness",
+					    &res->memory_swappiness));
+	return res->disable_oom_killer
+		       ? cgroup_limit_put(to, "memory.disableOOMKiller", "memory", "memory.oom_control", "1")
+		       : 0;
 }
 
-static int limit_legacy_cpu(struct limit_target *to, const struct spec_resources *res)
+static int limit_legacy_cpu(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
 	if (res->cpu_shares.value > 0)
-		TRY(put_number(to, "cpu.shares", "cpu", "cpu.shares", &res->cpu_shares));
+		TRY(cgroup_limit_put_number(to, "cpu.shares", "cpu", "cpu.shares", &res->cpu_shares));
 	if (res->cpu_period.value > 0)
-		TRY(put_number(to, "cpu.period", "cpu", "cpu.cfs_period_us", &res->cpu_period));
+		TRY(cgroup_limit_put_number(to, "cpu.period", "cpu", "cpu.cfs_period_us", &res->cpu_period));
 	if (res->cpu_quota.value != 0)
-		TRY(put_number(to, "cpu.quota", "cpu", "cpu.cfs_quota_us", &res->cpu_quota));
+		TRY(cgroup_limit_put_number(to, "cpu.quota", "cpu", "cpu.cfs_quota_us", &res->cpu_quota));
 	if (res->cpu_burst.value > 0)
-		TRY(put_number(to, "cpu.burst", "cpu", "cpu.cfs_burst_us", &res->cpu_burst));
-	return put_number(to, "cpu.idle", "cpu", "cpu.idle", &res->cpu_idle);
+		TRY(cgroup_limit_put_number(to, "cpu.burst", "cpu", "cpu.cfs_burst_us", &res->cpu_burst));
+	if (res->cpu_rt_period.value > 0)
+		TRY(cgroup_limit_put_number(to, "cpu.realtimePeriod", "cpu", "cpu.rt_period_us", &res->cpu_rt_period));
+	if (res->cpu_rt_runtime.value != 0)
+		TRY(cgroup_limit_put_number(to, "cpu.realtimeRuntime", "cpu", "cpu.rt_runtime_us",
+					    &res->cpu_rt_runtime));
+	return cgroup_limit_put_number(to, "cpu.idle", "cpu", "cpu.idle", &res->cpu_idle);
 }
 
-static int put_pids(struct limit_target *to, const char *controller, const struct spec_number *limit)
+static int put_pids(struct cgroup_limit_target *to, const char *controller, const struct spec_number *limit)
 {
 	/* The specification lets 0 and -1 stand for "no limit". */
 	if (limit->present && limit->value <= 0)
-		return put(to, "pids.limit", controller, "pids.max", "max");
-	return put_number(to, "pids.limit", controller, "pids.max", limit);
+		return cgroup_limit_put(to, "pids.limit", controller, "pids.max", "max");
+	return cgroup_limit_put_number(to, "pids.limit", controller, "pids.max", limit);
 }
 
-static int limit_legacy(struct limit_target *to, const struct spec_resources *res)
+static int limit_legacy(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
 	TRY(limit_legacy_memory(to, res));
 	if (wants_cpu(res))
 		TRY(limit_legacy_cpu(to, res));
 	TRY(put_pids(to, "pids", &res->pids_limit));
 	if (res->cpus && res->cpus[0])
-		TRY(put(to, "cpu.cpus", "cpuset", "cpuset.cpus", res->cpus));
+		TRY(cgroup_limit_put(to, "cpu.cpus", "cpuset", "cpuset.cpus", res->cpus));
 	if (res->mems && res->mems[0])
-		TRY(put(to, "cpu.mems", "cpuset", "cpuset.mems", res->mems));
-	if (res->io_weight.value > 0)
-		TRY(put_number(to, "blockIO.weight", "blkio", "blkio.bfq.weight", &res->io_weight));
+		TRY(cgroup_limit_put(to, "cpu.mems", "cpuset", "cpuset.mems", res->mems));
 	return 0;
 }
 
 /* Version 1 counts memory and swap together, version 2 swap alone. */
-static int limit_swap(struct limit_target *to, const struct spec_resources *res)
+static int limit_swap(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
 	struct spec_number swap = swap_limit(res);
 	char ignored[32];
@@ -157,7 +162,7 @@ static int limit_swap(struct limit_target *to, const struct spec_resources *res)
 }
 
 /* cpu.weight 1…10000 for shares 2…262144, as the specification's formula has it. */
-static int limit_weight(struct limit_target *to, const struct spec_number *shares)
+static int limit_weight(struct cgroup_limit_target *to, const struct spec_number *shares)
 {
 	struct spec_number weight = {.present = true};
 	int64_t value = shares->value;
@@ -169,10 +174,10 @@ static int limit_weight(struct limit_target *to, const struct spec_number *share
 	if (value > 262144)
 		value = 262144;
 	weight.value = 1 + ((value - 2) * 9999) / 262142;
-	return put_number(to, "cpu.shares", NULL, "cpu.weight", &weight);
+	return cgroup_limit_put_number(to, "cpu.shares", NULL, "cpu.weight", &weight);
 }
 
-static int limit_quota(struct limit_target *to, const struct spec_resources *res)
+static int limit_quota(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
 	char value[64], quota[32] = "max";
 
@@ -182,98 +187,105 @@ static int limit_quota(struct limit_target *to, const struct spec_resources *res
 		(void)snprintf(quota, sizeof(quota), "%" PRId64, res->cpu_quota.value);
 	(void)snprintf(value, sizeof(value), "%s %" PRId64, quota,
 		       res->cpu_period.value > 0 ? res->cpu_period.value : 100000);
-	return put(to, "cpu.quota", NULL, "cpu.max", value);
+	return cgroup_limit_put(to, "cpu.quota", NULL, "cpu.max", value);
 }
 
-static int limit_unified(struct limit_target *to, const struct spec_resources *res)
+/* What version 2 has no file for: dropped, the container would behave otherwise than asked. */
+static int refuse_legacy(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
+	if (res->disable_oom_killer)
+		return cgroup_limit_refuse(to, "memory.disableOOMKiller", 2);
+	if (res->memory_swappiness.present)
+		return cgroup_limit_refuse(to, "memory.swappiness", 2);
+	if (res->cpu_rt_runtime.value != 0)
+		return cgroup_limit_refuse(to, "cpu.realtimeRuntime", 2);
+	return res->cpu_rt_period.value != 0 ? cgroup_limit_refuse(to, "cpu.realtimePeriod", 2) : 0;
+}
+
+static int limit_unified(struct cgroup_limit_target *to, const struct spec_resources *res)
+{
+	TRY(refuse_legacy(to, res));
 	TRY(put_max(to, "memory.limit", "memory.max", &res->memory_limit));
 	TRY(limit_swap(to, res));
 	TRY(put_max(to, "memory.reservation", "memory.low", &res->memory_reservation));
 	TRY(limit_weight(to, &res->cpu_shares));
 	TRY(limit_quota(to, res));
 	if (res->cpu_burst.value > 0)
-		TRY(put_number(to, "cpu.burst", NULL, "cpu.max.burst", &res->cpu_burst));
-	TRY(put_number(to, "cpu.idle", NULL, "cpu.idle", &res->cpu_idle));
+		TRY(cgroup_limit_put_number(to, "cpu.burst", NULL, "cpu.max.burst", &res->cpu_burst));
+	TRY(cgroup_limit_put_number(to, "cpu.idle", NULL, "cpu.idle", &res->cpu_idle));
 	TRY(put_pids(to, NULL, &res->pids_limit));
 	if (res->cpus && res->cpus[0])
-		TRY(put(to, "cpu.cpus", NULL, "cpuset.cpus", res->cpus));
+		TRY(cgroup_limit_put(to, "cpu.cpus", NULL, "cpuset.cpus", res->cpus));
 	if (res->mems && res->mems[0])
-		TRY(put(to, "cpu.mems", NULL, "cpuset.mems", res->mems));
-	if (res->io_weight.value > 0)
-		TRY(put_number(to, "blockIO.weight", NULL, "io.bfq.weight", &res->io_weight));
+		TRY(cgroup_limit_put(to, "cpu.mems", NULL, "cpuset.mems", res->mems));
 	return 0;
 }
 
-static int format_device(char *to, size_t size, const struct spec_device_rule *rule)
+/* The kernel takes one line a write: "io.max" has one for each device. */
+static int put_lines(struct cgroup_limit_target *to, const char *field, const char *file, const char *value)
 {
-	char major[24] = "*", minor[24] = "*";
+	while (true) {
+		size_t len = strcspn(value, "\n");
+		CLEANUP_FREE char *line = strndup(value, len);
 
-	if (rule->type == 'a')
-		return snprintf(to, size, "a");
-	if (rule->major >= 0)
-		(void)snprintf(major, sizeof(major), "%" PRId64, rule->major);
-	if (rule->minor >= 0)
-		(void)snprintf(minor, sizeof(minor), "%" PRId64, rule->minor);
-	return snprintf(to, size, "%c %s:%s %s", rule->type, major, minor, rule->access[0] ? rule->access : "rwm");
-}
-
-/* Everything is denied first, then the rules in their order, then the devices every container has. */
-static int limit_devices(struct limit_target *to, const struct spec_resources *res)
-{
-	static const char *const always[] = {
-		"c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm",
-		"c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
-	};
-
-	int group;
-
-	TRY(cgroup_controller_make(to->cgroup, "devices", &group, to->err));
-	if (group < 0)
-		return 0;
-	TRY(put(to, "devices", "devices", "devices.deny", "a"));
-	for (size_t i = 0; i < res->devices.count; i++) {
-		const struct spec_device_rule *rule = &res->devices.items[i];
-		char line[80], field[32];
-
-		(void)format_device(line, sizeof(line), rule);
-		(void)snprintf(field, sizeof(field), "devices[%zu]", i);
-		TRY(put(to, field, "devices", rule->allow ? "devices.allow" : "devices.deny", line));
+		if (!line)
+			return err_set(to->err, -ENOMEM, "no memory");
+		TRY(cgroup_limit_put(to, field, NULL, file, line));
+		if (!value[len] || !value[len + 1])
+			return 0;
+		value += len + 1;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-		TRY(put(to, "devices", "devices", "devices.allow", always[i]));
-	return 0;
 }
 
-static int limit_raw(struct limit_target *to, const struct spec_pairs *unified)
+static int limit_raw(struct cgroup_limit_target *to, const struct spec_pairs *unified)
 {
 	for (size_t i = 0; i < unified->count; i++) {
 		char field[80];
 
 		(void)snprintf(field, sizeof(field), "unified.%.64s", unified->items[i].key);
-		TRY(put(to, field, NULL, unified->items[i].key, unified->items[i].value));
+		TRY(put_lines(to, field, unified->items[i].key, unified->items[i].value));
 	}
 	return 0;
 }
 
+/* A limit below what is used would have the kernel kill at once. */
+static int check_memory(struct cgroup_limit_target *to, const struct spec_resources *res)
+{
+	bool only = to->cgroup->only_unified;
+	int group = only ? cgroup_unified_fd(to->cgroup) : cgroup_controller_fd(to->cgroup, "memory");
+	char value[32];
+	int64_t used;
+
+	if (!res->memory_check || !res->memory_limit.present || res->memory_limit.value < 0 || group < 0 ||
+	    cgroup_file_read(group, only ? "memory.current" : "memory.usage_in_bytes", value, sizeof(value)) < 0 ||
+	    str_parse_i64(value, 0, INT64_MAX, &used) < 0 || used <= res->memory_limit.value)
+		return 0;
+	return err_set(to->err, ERR_INVALID,
+		       "config.json: linux.resources.memory.limit: %" PRId64 " is less than the %" PRId64
+		       " bytes in use, and checkBeforeUpdate is set",
+		       res->memory_limit.value, used);
+}
+
 int cgroup_change(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err)
 {
-	struct limit_target to = {.cgroup = cgroup, .err = err};
+	struct cgroup_limit_target to = {.cgroup = cgroup, .err = err};
 
+	TRY(check_memory(&to, resources));
 	if (cgroup->only_unified)
 		TRY(limit_unified(&to, resources));
 	else
 		TRY(limit_legacy(&to, resources));
+	TRY(cgroup_limit_io(&to, resources));
 	if (resources->devices.count)
-		TRY(limit_devices(&to, resources));
+		TRY(cgroup_limit_devices(&to, &resources->devices));
 	return limit_raw(&to, &resources->unified);
 }
 
 int cgroup_limit(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err)
 {
-	struct limit_target to = {.cgroup = cgroup, .err = err};
+	struct cgroup_limit_target to = {.cgroup = cgroup, .err = err};
 
 	if (resources->devices.count == 0)
-		TRY(limit_devices(&to, resources));
+		TRY(cgroup_limit_devices(&to, &resources->devices));
 	return cgroup_change(cgroup, resources, err);
 }

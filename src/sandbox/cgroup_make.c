@@ -32,7 +32,7 @@ static int inherit_cpuset(int parent, int child)
 /* Those of a version 2 group that may be handed on to the groups below, as words for cgroup.subtree_control. */
 static void name_controllers(int group, char *to, size_t size)
 {
-	static const char *const controllers[] = {"cpu", "memory", "pids", "cpuset", "io", "hugetlb"};
+	static const char *const controllers[] = {"cpu", "memory", "pids", "cpuset", "io", "hugetlb", "rdma", "misc"};
 	char present[256], *save = NULL;
 	size_t used = 0;
 

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "sandbox/cgroup_file.h"
+#include "sandbox/cgroup_limit.h"
+#include "sandbox/device_bpf.h"
+
+/* What every container has; these come last, so that no rule takes them away. */
+static const struct spec_device_rule always[] = {
+	{true, 'c', 1, 3, "rwm"}, {true, 'c', 1, 5, "rwm"}, {true, 'c', 1, 7, "rwm"}, {true, 'c', 1, 8, "rwm"},
+	{true, 'c', 1, 9, "rwm"}, {true, 'c', 5, 0, "rwm"}, {true, 'c', 5, 2, "rwm"}, {true, 'c', 136, -1, "rwm"},
+};
+
+static void format_device(char *to, size_t size, const struct spec_device_rule *rule)
+{
+	char major[24] = "*", minor[24] = "*";
+
+	if (rule->major >= 0)
+		(void)snprintf(major, sizeof(major), "%" PRId64, rule->major);
+	if (rule->minor >= 0)
+		(void)snprintf(minor, sizeof(minor), "%" PRId64, rule->minor);
+	if (rule->type == 'a')
+		(void)snprintf(to, size, "a");
+	else
+		(void)snprintf(to, size, "%c %s:%s %s", rule->type, major, minor, rule->access);
+}
+
+static int put_rule(struct cgroup_limit_target *to, const char *field, const struct spec_device_rule *rule)
+{
+	char line[80];
+
+	format_device(line, sizeof(line), rule);
+	return cgroup_limit_put(to, field, "devices", rule->allow ? "devices.allow" : "devices.deny", line);
+}
+
+/* Everything is denied first, then the rules in their order. */
+static int limit_legacy(struct cgroup_limit_target *to, const struct spec_device_rules *rules)
+{
+	TRY(cgroup_limit_put(to, "devices", "devices", "devices.deny", "a"));
+	for (size_t i = 0; i < rules->count; i++) {
+		char field[32];
+
+		(void)snprintf(field, sizeof(field), "devices[%zu]", i);
+		TRY(put_rule(to, field, &rules->items[i]));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+		TRY(put_rule(to, "devices", &always[i]));
+	return 0;
+}
+
+/* The inode of the first user namespace is a constant of the kernel. */
+#define FIRST_USER_NAMESPACE 0xEFFFFFFDu
+
+/*
+ * Whoever is not, cannot load programs. They can make no device either, and those of the machine keep their owners and
+ * modes towards them: the rules have nothing to hold back.
+ */
+static bool is_machine_root(void)
+{
+	struct stat st;
+
+	return geteuid() == 0 && stat("/proc/self/ns/user", &st) == 0 && st.st_ino == FIRST_USER_NAMESPACE;
+}
+
+static int limit_unified(struct cgroup_limit_target *to, const struct spec_device_rules *rules)
+{
+	CLEANUP_FREE struct spec_device_rule *all = calloc(rules->count + ARRAY_SIZE(always), sizeof(*all));
+	struct device_bpf_program program = {0};
+	int r = all ? 0 : -ENOMEM;
+
+	if (r == 0 && rules->count)
+		memcpy(all, rules->items, rules->count * sizeof(*all));
+	if (r == 0) {
+		memcpy(all + rules->count, always, sizeof(always));
+		r = device_bpf_compile(all, rules->count + ARRAY_SIZE(always), &program);
+	}
+	if (r == 0)
+		r = device_bpf_attach(&program, cgroup_unified_fd(to->cgroup));
+	device_bpf_done(&program);
+	if (r == 0 || (r == -EPERM && !is_machine_root()))
+		return 0;
+	(void)err_sys(to->err, r, "config.json: linux.resources.devices: cannot confine control group '%s'",
+		      to->cgroup->path);
+	return err_hint(to->err, "version 2 of control groups needs CONFIG_CGROUP_BPF and the privilege for it");
+}
+
+int cgroup_limit_devices(struct cgroup_limit_target *to, const struct spec_device_rules *rules)
+{
+	int group;
+
+	TRY(cgroup_controller_make(to->cgroup, "devices", &group, to->err));
+	if (group >= 0)
+		return limit_legacy(to, rules);
+	return cgroup_unified_fd(to->cgroup) < 0 ? 0 : limit_unified(to, rules);
+}
