@@ -83,6 +83,11 @@ def file_handle(path):
     return f'{handle.type}:{bytes(handle.data[:handle.bytes]).hex()}'
 
 
+def landlock_abi():
+    """The best ABI of the running kernel, 0 without Landlock."""
+    return max(0, libc.syscall(444, None, 0, 1))
+
+
 class Outside:
     """What belongs to the test and to no container: a victim process, a secret file, sockets, shared memory."""
 
@@ -91,6 +96,11 @@ class Outside:
         self.secret.parent.mkdir(mode=0o700)
         self.secret.write_bytes(SECRET)
         self.secret.chmod(0o600)
+        self.passed = folder / 'passed'
+        self.passed.mkdir(mode=0o755)
+        for name, mode in (('secret', 0o600), ('open', 0o644)):
+            (self.passed / name).write_bytes(SECRET)
+            (self.passed / name).chmod(mode)
         self.abstract = 'bulkhead-' + secrets.token_hex(8)
         self.sockets = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)]
         self.sockets[0].bind('\0' + self.abstract)
@@ -100,6 +110,7 @@ class Outside:
         self.key = 0x42480000 | int.from_bytes(os.urandom(2), 'big')
         self.segment = self._segment()
         self.victim, self.address = self._victim()
+        self.friend = self._friend(folder / 'volume' / 'friend')
 
     def _segment(self):
         made = check(libc.shmget(self.key, 4096, 0o1600))
@@ -122,15 +133,33 @@ class Outside:
                 signal.pause()
         return pid, address
 
+    def _friend(self, path):
+        """A process that hands a folder of the host to whoever connects."""
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(path))
+        path.chmod(0o666)
+        listening.listen(16)
+        passed = os.open(self.passed, os.O_RDONLY | os.O_DIRECTORY)
+        pid = os.fork()
+        if pid == 0:
+            while True:
+                peer, _ = listening.accept()
+                socket.send_fds(peer, [b'x'], [passed])
+                peer.close()
+        os.close(passed)
+        listening.close()
+        return pid
+
     def facts(self):
         return {'victim': self.victim, 'address': self.address, 'secret': self.secret,
-                'socket': self.secret.parent / 'socket', 'handle': file_handle(self.secret), 'abstract': self.abstract,
+                'socket': self.secret.parent / 'socket', 'open': 'open', 'handle': file_handle(self.secret), 'abstract': self.abstract,
                 'network': os.readlink('/proc/self/ns/net'), 'names': os.readlink('/proc/self/ns/uts'),
                 'segment': self.key, 'processes': PROCESSES, 'memory': MEMORY}
 
     def close(self):
-        os.kill(self.victim, signal.SIGKILL)
-        os.waitpid(self.victim, 0)
+        for pid in (self.victim, self.friend):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         check(libc.shmctl(self.segment, 0, None))
         for listening in self.sockets:
             listening.close()
@@ -196,16 +225,22 @@ class Attack:
         plain = ['nosuid', 'nodev'] + ([] if 'noexec' in self.off else ['noexec'])
         shared = 'rw' if 'readonly' in self.off else 'ro'
         return [
-            {'destination': '/proc', 'type': 'proc', 'source': 'proc'},
+            self._kernel_mount('/proc', 'proc', 'pid', plain),
             {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'mode=755', 'size=64k']},
             {'destination': '/dev/pts', 'type': 'devpts', 'source': 'devpts',
              'options': ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620']},
             {'destination': '/dev/shm', 'type': 'tmpfs', 'source': 'shm', 'options': plain + ['mode=1777', 'size=8m']},
-            {'destination': '/sys', 'type': 'sysfs', 'source': 'sysfs', 'options': plain + [shared]},
+            self._kernel_mount('/sys', 'sysfs', 'network', plain + [shared]),
             {'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': [shared]},
             {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['mode=1777', 'size=16m']},
             {'destination': '/volume', 'type': 'bind', 'source': str(self.folder / 'volume'), 'options': ['bind']},
         ]
+
+    def _kernel_mount(self, path, kind, space, options):
+        """A file system of its own; where the namespace it shows is the host's, a user namespace has to take the host's."""
+        if space in self.off and 'user' not in self.off:
+            return {'destination': path, 'type': 'bind', 'source': path, 'options': ['rbind', *options]}
+        return {'destination': path, 'type': kind, 'source': kind, 'options': options}
 
     def call(self, *words, environment=None, preexec_fn=None, **more):
         """Runs the runtime from a terminal of its own unless stdin says otherwise; returns the finished process."""
@@ -329,6 +364,7 @@ def main():
     parser.add_argument('--exec', action='store_true', help='the probes in a process that `exec` puts in')
     parser.add_argument('--device', default='0:0', help='MAJOR:MINOR of a block device that begins with the secret')
     options = parser.parse_args()
+    print(json.dumps({'kernel': os.uname().release, 'landlock': landlock_abi()}), flush=True)
     for row in options.off or ['']:
         with Attack(options.runtime, options.probe, layers_off(row)) as attack:
             attack.facts.update(zip(('major', 'minor'), map(int, options.device.split(':'))))

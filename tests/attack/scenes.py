@@ -30,6 +30,8 @@ def answer(name, done, marker=None):
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
     if rows:
         return [(name, rows[-1]['result'], rows[-1]['error'])]
+    if done.returncode == 0:
+        return [(name, 'unclear', 'the probe said nothing')]
     return [(name, 'held', done.stderr.strip().rpartition('\n')[2])]
 
 
@@ -210,8 +212,18 @@ def dev_race(attack):
     return race('dev_race', attack, swapped, lambda _: attack.config(*attack.words('started'), root=root))
 
 
-def joined(attack):
-    """A container lies in wait for the runtime's processes that join it (exec), and looks at their program."""
+def left_for_host(attack):
+    """A set-user-id file in a volume, whose owner is root on the host or is not."""
+    done = attack.run(attack.config(*attack.words('left')))
+    file = attack.folder / 'volume' / 'left'
+    rows = answer('left_for_host', done)
+    if rows[0][1] == 'escaped' and not (file.stat().st_uid == 0 and file.stat().st_mode & stat.S_ISUID):
+        return [('left_for_host', 'held', 'owner')]
+    return rows
+
+
+def watched(attack, names, lure):
+    """A container lies in wait for processes of the runtime that lure() brings into its pid namespace."""
     attack.facts['program'] = os.stat(attack.runtime).st_ino
     config = attack.config(*attack.words())
     config['process']['args'][1] = 'watch'
@@ -221,14 +233,41 @@ def joined(attack):
         name = attack.start(config, to)
     end = time.monotonic() + 15
     while not (volume / 'seen').exists() and time.monotonic() < end:
-        attack.call('exec', name, '/proc/self/exe', '--version', stdin=subprocess.DEVNULL)
+        lure(name)
     (volume / 'stop').touch()
-    suite.wait_until(lambda: len(output.read_text().splitlines()) == len(JOINED), 15)
+    suite.wait_until(lambda: len(output.read_text().splitlines()) == len(names), 15)
     rows = [json.loads(line) for line in output.read_text().splitlines()]
     attack.call('delete', '--force', name)
     for made in ('stop', 'seen'):
         (volume / made).unlink(missing_ok=True)
-    return [(row['name'], row['result'], row['error']) for row in rows]
+    return [(name, row['result'], row['error']) for name, row in zip(names, rows)]
+
+
+def joined(attack):
+    """The runtime joins by `exec`, and is made to execute itself."""
+    return watched(attack, JOINED, lambda name: attack.call('exec', name, '/proc/self/exe', '--version',
+                                                            stdin=subprocess.DEVNULL))
+
+
+def waiting(attack):
+    """The runtime waits in a container that is created and not started, and shares the pid namespace."""
+    def lure(name):
+        pid = json.loads(attack.call('state', name, stdin=subprocess.DEVNULL).stdout)['pid']
+        config = attack.config(*attack.words('started'))
+        for space in config['linux']['namespaces']:
+            if space['type'] in ('user', 'pid'):
+                space['path'] = f"/proc/{pid}/ns/{space['type']}"
+        for maps in ('uidMappings', 'gidMappings'):
+            config['linux'].pop(maps, None)
+        folder = attack.bundle(config)
+        with open(attack.folder / 'waiting', 'wb') as to:
+            done = attack.call('create', '--bundle', folder, f'c{attack.count}', stdin=subprocess.DEVNULL, stdout=to,
+                               stderr=to)
+        if done.returncode:
+            raise suite.Failure((attack.folder / 'waiting').read_text())
+        time.sleep(0.1)
+        attack.call('delete', '--force', f'c{attack.count}', stdin=subprocess.DEVNULL)
+    return watched(attack, WAITING, lure)
 
 
 RUNTIME, PATHS, CALLER = 'the runtime seen from inside', 'paths and links', 'what the caller passes on'
@@ -239,12 +278,14 @@ JOINED = {
     'join_root': 'CVE-2016-9962',
     'join_trace': 'CVE-2016-9962',
 }
+WAITING = {name.replace('join', 'wait'): shape for name, shape in JOINED.items()}
 SCENES = [
     ({'cwd_descriptor': 'CVE-2024-21626'}, CALLER, cwd_descriptor),
     ({'capabilities_inherited': 'CVE-2022-29162'}, CALLER, capabilities_inherited),
     ({'hook_environment': 'CVE-2025-23266'}, CALLER, hook_environment),
     ({'sysctl_injected': 'CVE-2022-0811'}, CALLER, sysctl_injected),
     ({'set_user_id': 'set-user-id file'}, CALLER, set_user_id),
+    ({'left_for_host': 'CVE-2021-41091'}, CALLER, left_for_host),
     ({'device_of_volume': 'device ioctl'}, CALLER, device_of_volume),
     ({'fake_proc': 'CVE-2019-16884'}, PATHS, fake_proc),
     ({'mask_redirected': 'CVE-2025-31133'}, PATHS, mask_redirected),
@@ -253,6 +294,7 @@ SCENES = [
     ({'dev_link': 'CVE-2026-41579'}, PATHS, dev_link),
     ({'dev_race': 'CVE-2026-47766'}, PATHS, dev_race),
     (JOINED, RUNTIME, joined),
+    (WAITING, RUNTIME, waiting),
 ]
 
 

@@ -31,7 +31,10 @@ def vm(script, seconds):
 
 
 def run(runtime, probe, rows, seconds=380):
-    """[{'name', 'result', 'error', 'off'}] of the whole suite for each row of layers off; '-' for none."""
+    """
+    [{'name', 'result', 'error', 'off'}] of the whole suite for each row of layers off; '-' for none. The first says on
+    what: {'kernel', 'landlock'}.
+    """
     if not modules():
         vm('true\n', 120)
     done = vm(f"RUNTIME={runtime} PROBE={probe} MODULES={modules()} OFF='{' '.join(rows)}' "

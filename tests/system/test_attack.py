@@ -51,7 +51,8 @@ def test_on_debians_kernel(build, programs, probe):
     if not shutil.which('qemu-system-x86_64'):
         pytest.skip('qemu-system-x86_64 is not installed')
     names = [row['name'] for row in attack.listed(probe) + scenes.listed()]
-    results = virtual.run(build / 'tests/attack/bulkhead-runtime-switched', probe, ['-', 'all'])
+    machine, *results = virtual.run(build / 'tests/attack/bulkhead-runtime-switched', probe, ['-', 'all'])
+    assert machine['kernel'].startswith('6.1.')
     held = [row for row in results if row['off'] == '']
     out = [row for row in results if row['off'] == 'all']
     inside = [name for name in names if name not in virtual.KERNEL_6_1]

@@ -3,13 +3,18 @@
 #include "probe.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define HANDLE_MAX 128
@@ -262,6 +267,71 @@ static int descriptor(const struct facts *facts)
 	return -error;
 }
 
+/* Asks the file system below a volume, which is the host's, to do something: an empty range is refused after the gate. */
+static int volume_trim(const struct facts *facts)
+{
+	struct fstrim_range range = {0};
+	int fd = open("/volume", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, FITRIM, &range) < 0 && (errno == EPERM || errno == EACCES))
+		return -errno;
+	return 0;
+}
+
+/* Attributes that only the host's root sets, and that overlay file systems believe. */
+static int volume_attribute(const struct facts *facts)
+{
+	int fd = open("/volume/attribute", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	return fd < 0 ? -errno : probe_result(fsetxattr(fd, "trusted.probe", "x", 1, 0));
+}
+
+/* A folder of the host, handed over by a friend outside through a socket that both can see. */
+static int receive(int *ret_fd)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/volume/friend"};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	struct cmsghdr *header;
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) < 0)
+		return -errno;
+	header = CMSG_FIRSTHDR(&message);
+	if (!header)
+		return -ENODATA;
+	memcpy(ret_fd, CMSG_DATA(header), sizeof(int));
+	return 0;
+}
+
+static int folder_passed(const struct facts *facts)
+{
+	const char *name = strrchr(facts->secret, '/');
+	int fd = -1, r = receive(&fd);
+
+	return r < 0 ? r : probe_read_secret(fd, name ? name + 1 : "");
+}
+
+/* The same with a file that anyone on the host may read. */
+static int folder_passed_open(const struct facts *facts)
+{
+	int fd = -1, r = receive(&fd);
+
+	return r < 0 ? r : probe_read_secret(fd, facts->open);
+}
+
 #define HOST_FILES "files of the host"
 #define KERNEL_FILES "files of the kernel"
 #define GROUPS "control groups"
@@ -275,6 +345,10 @@ static const struct probe probes[] = {
 	{"node_in_dev", HOST_FILES, "mknod", node_in_dev},
 	{"image_write", HOST_FILES, "CVE-2016-5195", image_write},
 	{"descriptor", HOST_FILES, "CVE-2024-21626", descriptor},
+	{"folder_passed", HOST_FILES, "SCM_RIGHTS", folder_passed},
+	{"folder_passed_open", HOST_FILES, "SCM_RIGHTS", folder_passed_open},
+	{"volume_trim", HOST_FILES, "ioctl of a file system", volume_trim},
+	{"volume_attribute", HOST_FILES, "trusted attributes", volume_attribute},
 	{"core_pattern", KERNEL_FILES, "CVE-2022-0811", core_pattern},
 	{"module_helper", KERNEL_FILES, "modprobe_path", module_helper},
 	{"kernel_setting", KERNEL_FILES, "/proc/sys", kernel_setting},

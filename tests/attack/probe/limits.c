@@ -3,12 +3,14 @@
 #include "probe.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,12 +85,40 @@ static int file_hog(const struct facts *facts)
 	return 0;
 }
 
+/* Last in line when memory runs out, before everything of the host. */
+static int oom_shield(const struct facts *facts)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : probe_result(write(fd, "-900", 4));
+}
+
+/* Ahead of everything of the host whenever it wants to run. */
+static int realtime(const struct facts *facts)
+{
+	const struct sched_param param = {.sched_priority = 1};
+
+	return probe_result(sched_setscheduler(0, SCHED_FIFO, &param));
+}
+
+static int limit_raise(const struct facts *facts)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		return -errno;
+	if (limit.rlim_max == RLIM_INFINITY)
+		return PROBE_INAPPLICABLE;
+	limit.rlim_cur = limit.rlim_max = limit.rlim_max + 4096;
+	return probe_result(setrlimit(RLIMIT_MEMLOCK, &limit));
+}
+
 #define LIMITS "exhaustion"
 
 static const struct probe probes[] = {
-	{"fork_bomb", LIMITS, "fork bomb", fork_bomb},
-	{"memory_hog", LIMITS, "memory", memory_hog},
-	{"file_hog", LIMITS, "memory of files", file_hog},
+	{"fork_bomb", LIMITS, "fork bomb", fork_bomb},        {"memory_hog", LIMITS, "memory", memory_hog},
+	{"file_hog", LIMITS, "memory of files", file_hog},    {"oom_shield", LIMITS, "oom_score_adj", oom_shield},
+	{"realtime", LIMITS, "sched_setscheduler", realtime}, {"limit_raise", LIMITS, "setrlimit", limit_raise},
 };
 
 const struct probe_list probe_limits = {probes, sizeof(probes) / sizeof(probes[0])};

@@ -110,6 +110,7 @@ static struct facts read_facts(int argc, char **argv)
 		.address = number_of(argc, argv, "address"),
 		.secret = value_of(argc, argv, "secret"),
 		.socket = value_of(argc, argv, "socket"),
+		.open = value_of(argc, argv, "open"),
 		.handle = value_of(argc, argv, "handle"),
 		.abstract = value_of(argc, argv, "abstract"),
 		.network = value_of(argc, argv, "network"),

@@ -17,6 +17,7 @@ struct facts {
 	uint64_t address;     /* eight bytes of its memory that say PROBE_SECRET */
 	const char *secret;   /* a file that holds PROBE_SECRET, by the host's path */
 	const char *socket;   /* a listening socket, by the host's path */
+	const char *open;     /* the name of a file that anyone may read and that holds PROBE_SECRET */
 	const char *handle;   /* the secret's file handle: type:hexadecimal */
 	const char *abstract; /* a listening socket's abstract name */
 	const char *network;  /* the host's network namespace as /proc/self/ns/net shows it */

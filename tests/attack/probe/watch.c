@@ -53,8 +53,10 @@ static int try_program(const char *folder, pid_t pid)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_ino != program || program_count == HELD_MAX)
-		return close_it(fd) == 0 ? -ESRCH : -ESRCH;
+	if (st.st_ino != program || program_count == HELD_MAX) {
+		(void)close(fd);
+		return -ESRCH;
+	}
 	programs[program_count++] = fd;
 	return -ETXTBSY;
 }
@@ -64,9 +66,21 @@ static int try_memory(const char *folder, pid_t pid)
 	return close_it(try_open(folder, "mem", O_RDWR));
 }
 
+/* Those above the three that its program is given. */
 static int try_descriptors(const char *folder, pid_t pid)
 {
-	return close_it(try_open(folder, "fd", O_RDONLY | O_DIRECTORY));
+	int error = ENOENT;
+
+	for (int fd = 3; fd < 32; fd++) {
+		char path[64], target[256];
+
+		(void)snprintf(path, sizeof(path), "%s/fd/%d", folder, fd);
+		if (readlink(path, target, sizeof(target)) >= 0)
+			return 0;
+		if (errno != ENOENT)
+			error = errno;
+	}
+	return -error;
 }
 
 static int try_root(const char *folder, pid_t pid)
@@ -179,6 +193,10 @@ void probe_watch(const struct facts *facts)
 		const char *name = strerrorname_np(-attempts[i].answer);
 		bool seen = attempts[i].answer != -ENOENT;
 
-		probe_print(attempts[i].name, !seen ? "unseen" : attempts[i].answer < 0 ? "held" : "escaped", name);
+		probe_print(attempts[i].name,
+			    !seen                    ? "unseen"
+			    : attempts[i].answer < 0 ? "held"
+						     : "escaped",
+			    attempts[i].answer < 0 ? name : "");
 	}
 }
