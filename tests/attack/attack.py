@@ -25,7 +25,7 @@ SECRET = b'BULKHEAD'
 UID_BASE = 1900000000
 GROUPS = pathlib.Path('/sys/fs/cgroup')
 PROCESSES = 40
-MEMORY = 48 << 20
+MEMORY = 32 << 20
 SPACES = ('user', 'pid', 'network', 'ipc', 'uts', 'cgroup')
 # Every layer that can be switched off, and what a container goes without then: those up to 'devices' are left out of
 # config.json here, the others by switches.c.
@@ -152,7 +152,8 @@ class Outside:
 
     def facts(self):
         return {'victim': self.victim, 'address': self.address, 'secret': self.secret,
-                'socket': self.secret.parent / 'socket', 'open': 'open', 'handle': file_handle(self.secret), 'abstract': self.abstract,
+                'socket': self.secret.parent / 'socket', 'open': 'open',
+                'handle': file_handle(self.secret), 'abstract': self.abstract,
                 'network': os.readlink('/proc/self/ns/net'), 'names': os.readlink('/proc/self/ns/uts'),
                 'segment': self.key, 'processes': PROCESSES, 'memory': MEMORY}
 
@@ -237,7 +238,7 @@ class Attack:
         ]
 
     def _kernel_mount(self, path, kind, space, options):
-        """A file system of its own; where the namespace it shows is the host's, a user namespace has to take the host's."""
+        """A file system of its own; what shows a namespace of the host cannot be made in a user namespace."""
         if space in self.off and 'user' not in self.off:
             return {'destination': path, 'type': 'bind', 'source': path, 'options': ['rbind', *options]}
         return {'destination': path, 'type': kind, 'source': kind, 'options': options}

@@ -18,16 +18,16 @@ ROWS_AT_ONCE = 8
 
 HEAD = '''# What holds which way out
 
-Written by `./dev matrix` from runs of the attack suite (`tests/attack/`) in a VM with Debian's kernel
-{kernel}, control groups of version 2 and Landlock ABI {landlock}; not by hand. Each line is a way out of a container. It counts because the
-same program **gets out when every layer is off**, and it is **held when every layer is on**, here and on newer kernels
-(`tests/system/test_attack.py`).
+Written by `./dev matrix` from runs of the attack suite (`tests/attack/`) in a VM with kernel {kernel}, control
+groups of version 2 and Landlock ABI {landlock}; not by hand. Each line is a way out of a container. It counts because
+the same program **gets out when every layer is off**, and it is **held when every layer is on**, there and on newer
+kernels (`tests/system/test_attack.py`).
 
 - **each of these alone**: layers any of which holds it while all others are off.
-- **rests on**: the layers whose absence alone lets it out. Where this is one layer, a fault in that layer is a way out;
-  where it is empty, at least two layers would have to fail.
+- **rests on**: the layers whose absence alone lets it out. Where one is named, a fault in that layer is a way out;
+  where none is, at least two layers would have to fail.
 
-{count} ways out, {single} of them rest on a single layer, {several} on several at once, and {none} are held though any
+{count} ways out: {single} of them rest on a single layer, {several} on several at once, and {none} are held though any
 one layer is missing.
 
 | layer | is |

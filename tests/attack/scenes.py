@@ -18,7 +18,9 @@ import attack as suite
 
 RENAME_EXCHANGE = 2
 SWAPS = int(os.environ.get('ATTACK_SWAPS', '4000'))
-STARTS = 10
+# How long a name keeps its meaning between two swaps, in seconds.
+PAUSE = float(os.environ.get('ATTACK_PAUSE', '0.0002'))
+STARTS = 8
 CAPABILITIES_VERSION = 0x20080522
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 
@@ -132,8 +134,7 @@ class Swapper:
                 suite.libc.renameat2(-100, names[0], -100, names[1], RENAME_EXCHANGE)
                 count += 1
                 self.shared[:] = struct.pack('Q', count)
-                # A share of the processor is left to the container that is to be met in the middle of its start.
-                time.sleep(0.00001 if count % 16 else 0.0002)
+                time.sleep(PAUSE)
 
     def count(self):
         return struct.unpack('Q', self.shared[:])[0]

@@ -23,6 +23,6 @@ words=()
 for off in $OFF; do
 	words+=(--off "${off/#-/}")
 done
-export ATTACK_DIR=$work/disk ATTACK_SWAPS=${ATTACK_SWAPS:-500}
+export ATTACK_DIR=$work/disk ATTACK_SWAPS=200 ATTACK_PAUSE=0.002
 exec python3 "$(dirname "$0")/../attack/attack.py" --runtime "$RUNTIME" --probe "$PROBE" \
 	--device "7:${device#/dev/loop}" "${words[@]}"

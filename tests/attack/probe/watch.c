@@ -187,6 +187,7 @@ void probe_watch(const struct facts *facts)
 		look();
 		if (saw_all())
 			(void)close(open("/volume/seen", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+		(void)usleep(50);
 	}
 	write_program();
 	for (size_t i = 0; i < ATTEMPTS; i++) {
