@@ -14,6 +14,7 @@ enum channel_kind {
 	CHANNEL_GO,         /* parent to child: on */
 	CHANNEL_READY,      /* child to parent: all but the start is done */
 	CHANNEL_LISTENER,   /* child to whoever starts it: a descriptor comes along, see notify.h */
+	CHANNEL_END,        /* spawner to `exec`: the process ended with the status `value` */
 	CHANNEL_ERROR,      /* child to parent, or to `start`: err */
 };
 

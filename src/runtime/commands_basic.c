@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -269,28 +270,36 @@ int commands_hold_signals(int *ret_fd, struct err *err)
 	return *ret_fd < 0 ? err_sys(err, -errno, "cannot wait for signals") : 0;
 }
 
-static int wait_at_console(pid_t pid, int signals, int console, int *ret_exit, struct err *err)
+static int wait_at_console(const struct child *child, int signals, int console, int *ret_exit, struct err *err)
 {
 	CLEANUP_CLOSE int master = -1;
 	int r = console_receive(console, &master, err);
 
-	return r == 0 ? console_relay(master, pid, signals, ret_exit, err) : r;
+	return r == 0 ? console_relay(master, child, signals, ret_exit, err) : r;
 }
 
-int commands_wait(pid_t pid, int signals, int console, int *ret_exit, struct err *err)
+int commands_wait(const struct child *child, int signals, int console, int *ret_exit, struct err *err)
 {
+	struct pollfd ready[] = {{.fd = signals, .events = POLLIN}, {.fd = child->session, .events = POLLIN}};
 	struct signalfd_siginfo info;
+	bool ended;
 	int status;
 
 	if (console >= 0)
-		return wait_at_console(pid, signals, console, ret_exit, err);
-	while (waitpid(pid, &status, WNOHANG) != pid) {
-		if (read(signals, &info, sizeof(info)) != sizeof(info))
+		return wait_at_console(child, signals, console, ret_exit, err);
+	while (true) {
+		int r = child_ended(child, &ended, &status, err);
+
+		if (r < 0)
+			return r;
+		if (ended)
+			break;
+		if (poll(ready, ARRAY_SIZE(ready), -1) < 0 && errno != EINTR)
 			return err_sys(err, -errno, "cannot wait for signals");
-		if (info.ssi_signo != SIGCHLD)
-			(void)kill(pid, (int)info.ssi_signo);
+		if (ready[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGCHLD)
+			child_signal(child, (int)info.ssi_signo);
 	}
-	*ret_exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	*ret_exit = child_exit_status(status);
 	return 0;
 }
 
@@ -324,7 +333,8 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 		return 0;
 	/* Others must be able to signal and look while it runs. */
 	state_unlock(&state);
-	r = commands_wait(state.pid, signals, console, ret_exit, err);
+	r = commands_wait(&(struct child){.pid = state.pid, .pidfd = -1, .session = -1}, signals, console, ret_exit,
+			  err);
 	if (keep)
 		return r;
 	if (r == 0)

@@ -207,8 +207,10 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 					.process = &own.process,
 					.console_socket = request->console_socket,
 					.ret_console = request->detach ? NULL : &console,
+					/* Whoever is told the number waits for it. */
+					.own_child = request->detach && request->pid_file,
 					.argv = global->argv};
-	pid_t pid;
+	CLEANUP_CHILD struct child child = CHILD_NONE;
 	int r = check_request(request, err);
 
 	if (r == 0)
@@ -226,12 +228,12 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	if (r == 0 && !request->detach)
 		r = commands_hold_signals(&signals, err);
 	if (r == 0)
-		r = enter_container(&state, &options, &pid, err);
+		r = enter_container(&state, &options, &child, err);
 	if (r == 0)
-		r = commands_write_pid(request->pid_file, pid, err);
+		r = commands_write_pid(request->pid_file, child.pid, err);
 	if (r < 0 || request->detach)
 		return r;
-	return commands_wait(pid, signals, console, ret_exit, err);
+	return commands_wait(&child, signals, console, ret_exit, err);
 }
 
 int commands_exec(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)

@@ -22,7 +22,7 @@ struct flow {
 struct relay {
 	int master;
 	int signals;
-	pid_t pid;
+	const struct child *child;
 	bool raw; /* the caller's terminal was changed */
 	struct termios before;
 	struct flow in, out;
@@ -98,7 +98,7 @@ static void pass_signal(struct relay *relay)
 	if (info.ssi_signo == SIGWINCH)
 		copy_size(relay->master);
 	else
-		(void)kill(relay->pid, (int)info.ssi_signo);
+		child_signal(relay->child, (int)info.ssi_signo);
 }
 
 /* What the child wrote before its end is still in the pty. */
@@ -118,12 +118,19 @@ static void finish_output(struct relay *relay)
 
 static int run(struct relay *relay, int *ret_status, struct err *err)
 {
-	while (waitpid(relay->pid, ret_status, WNOHANG) != relay->pid) {
-		struct pollfd fds[3] = {{.fd = relay->signals, .events = POLLIN}};
+	while (true) {
+		struct pollfd fds[4] = {{.fd = relay->signals, .events = POLLIN}};
+		bool ended;
+		int r = child_ended(relay->child, &ended, ret_status, err);
 
+		if (r < 0)
+			return r;
+		if (ended)
+			break;
 		fds[1] = interest(&relay->in);
 		fds[2] = interest(&relay->out);
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		fds[3] = (struct pollfd){.fd = relay->child->session, .events = POLLIN};
+		if (poll(fds, 4, -1) < 0 && errno != EINTR)
 			return err_sys(err, -errno, "cannot wait for the terminal");
 		if (fds[0].revents)
 			pass_signal(relay);
@@ -134,12 +141,12 @@ static int run(struct relay *relay, int *ret_status, struct err *err)
 	return 0;
 }
 
-int console_relay(int master, pid_t pid, int signals, int *ret_exit, struct err *err)
+int console_relay(int master, const struct child *child, int signals, int *ret_exit, struct err *err)
 {
 	struct relay relay = {
 		.master = master,
 		.signals = signals,
-		.pid = pid,
+		.child = child,
 		.in = {.from = 0, .to = master},
 		.out = {.from = master, .to = 1},
 	};
@@ -153,6 +160,6 @@ int console_relay(int master, pid_t pid, int signals, int *ret_exit, struct err 
 	if (relay.raw)
 		(void)tcsetattr(0, TCSADRAIN, &relay.before);
 	if (r == 0)
-		*ret_exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		*ret_exit = child_exit_status(status);
 	return r;
 }

@@ -20,6 +20,7 @@ void container_init(struct container *container, const struct spec *spec, struct
 					.root = -1,
 					.dev = -1,
 					.listener = -1,
+					.spawner = -1,
 					.channel = -1,
 					.far_end = -1,
 					.console = -1};
@@ -47,6 +48,7 @@ void container_done(struct container *container)
 	close_if_open(container->root);
 	close_if_open(container->dev);
 	close_if_open(container->listener);
+	close_if_open(container->spawner);
 	close_if_open(container->channel);
 	close_if_open(container->console);
 	close_if_open(container->bundle);

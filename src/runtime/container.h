@@ -37,6 +37,7 @@ struct container {
 	size_t mount_count;
 	int groups[CGROUP_HIERARCHIES_MAX]; /* detached views of the container's own groups, -1: none */
 	int listener;                       /* where the created container waits for `start` */
+	int spawner;                        /* where the container's spawner listens, -1: there is none */
 	int channel;                        /* to the child, or in the child to the parent */
 	int far_end;                        /* while the child is made: the other end of the channel */
 	int console;                        /* the socket of --console-socket, -1: none */

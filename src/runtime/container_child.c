@@ -17,6 +17,7 @@
 #include "runtime/container.h"
 #include "runtime/hook.h"
 #include "runtime/launch.h"
+#include "runtime/spawner.h"
 
 static _Noreturn void fail(struct container *container, const struct err *err)
 {
@@ -60,11 +61,19 @@ static int enter(struct container *container, struct err *err)
 	return r;
 }
 
+/*
+ * The real user stays the one from outside, who has no number in the user namespace: so nobody inside may signal this
+ * process, or the spawner it makes, without CAP_KILL. Programs that are executed on the way, hooks, would wonder.
+ */
 static int become_inner_root(struct container *container, struct err *err)
 {
+	const struct spec_hook_list *hooks = container->spec->hooks;
+	bool runs = hooks[SPEC_CREATE_CONTAINER].count || hooks[SPEC_START_CONTAINER].count;
+	uid_t other = runs ? 0 : (uid_t)-1;
+
 	if (setgroups(0, NULL) < 0)
 		return err_sys(err, -errno, "cannot drop the groups");
-	if (container->own[SPEC_NS_USER] && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+	if (container->own[SPEC_NS_USER] && (setresgid(0, 0, 0) < 0 || setresuid(other, 0, other) < 0))
 		return err_sys(err, -errno, "cannot become root of the user namespace");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, -errno, "cannot become non-dumpable");
@@ -144,6 +153,8 @@ static int start(struct container *container, const struct seccomp_program *filt
 		r = err_sys(err, -errno, "cannot set no_new_privs");
 	if (r == 0)
 		r = container_confine(container, err);
+	if (r == 0)
+		spawner_start(container);
 	return r == 0 ? launch_execute(&launch, err) : r;
 }
 

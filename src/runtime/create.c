@@ -25,6 +25,7 @@
 #include "runtime/idrange.h"
 #include "runtime/listen.h"
 #include "runtime/notify.h"
+#include "runtime/spawner.h"
 
 /* What is read before anything is made. */
 struct bundle {
@@ -146,6 +147,8 @@ static int prepare(struct container *container, struct err *err)
 		r = container_make_groups(container, err);
 	if (r == 0)
 		r = container_open_mounts(container, err);
+	if (r == 0)
+		r = spawner_listen(container, err);
 	return r == 0 ? make_start(container, err) : r;
 }
 

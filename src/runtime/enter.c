@@ -16,6 +16,7 @@
 #include "runtime/executable.h"
 #include "runtime/launch.h"
 #include "runtime/notify.h"
+#include "runtime/spawn.h"
 
 struct entry {
 	const struct enter_options *options;
@@ -156,8 +157,6 @@ static int prepare(struct entry *entry, struct err *err)
 		r = cgroup_open(&entry->container.cgroup, err);
 	if (r == 0)
 		r = container_list_mounts(&entry->container, err);
-	if (r == 0)
-		r = launch_compile_filter(entry->options->spec, entry->options->process, &entry->filter, err);
 	if (r < 0)
 		return r;
 	entry->pidfd = pidfd_open(state->pid, 0);
@@ -167,7 +166,49 @@ static int prepare(struct entry *entry, struct err *err)
 	return 0;
 }
 
-int enter_container(struct state *state, const struct enter_options *options, pid_t *ret_pid, struct err *err)
+/* From outside: as a child of this process. */
+static int join(struct entry *entry, struct child *ret_child, struct err *err)
+{
+	int r = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? err_sys(err, -errno, "cannot become non-dumpable") : 0;
+
+	*ret_child = CHILD_NONE;
+	if (r == 0)
+		r = prepare(entry, err);
+	return r == 0 ? spawn(entry, &ret_child->pid, err) : r;
+}
+
+/* From inside; 1 when that cannot be. */
+static int ask_spawner(const struct entry *entry, struct child *ret_child, struct err *err)
+{
+	const struct enter_options *options = entry->options;
+	const struct spec_process *process = options->process;
+	const struct spawn_request request = {
+		.process = *process,
+		.filter = entry->filter,
+		.preserve_fds = (uint32_t)options->preserve_fds,
+		.prepare = true,
+	};
+
+	/* What asks an agent needs a thread, and memory for it. */
+	if (options->own_child || entry->filter.notifies)
+		return 1;
+	return spawn_process(entry->state, &request, entry->container.console, ret_child, err);
+}
+
+static int start(struct entry *entry, struct child *ret_child, struct err *err)
+{
+	const struct enter_options *options = entry->options;
+	int r = launch_compile_filter(options->spec, options->process, &entry->filter, err);
+
+	if (r == 0)
+		r = console_prepare(options->process, options->console_socket, options->ret_console,
+				    &entry->container.console, err);
+	if (r == 0)
+		r = ask_spawner(entry, ret_child, err);
+	return r == 1 ? join(entry, ret_child, err) : r;
+}
+
+int enter_container(struct state *state, const struct enter_options *options, struct child *ret_child, struct err *err)
 {
 	struct entry entry = {.options = options, .state = state, .pidfd = -1, .channel = -1};
 	enum state_status status = state_status_of(state);
@@ -180,14 +221,7 @@ int enter_container(struct state *state, const struct enter_options *options, pi
 		r = executable_protect(options->argv, err);
 	container_init(&entry.container, options->spec, NULL);
 	if (r == 0)
-		r = console_prepare(options->process, options->console_socket, options->ret_console,
-				    &entry.container.console, err);
-	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		r = err_sys(err, -errno, "cannot become non-dumpable");
-	if (r == 0)
-		r = prepare(&entry, err);
-	if (r == 0)
-		r = spawn(&entry, ret_pid, err);
+		r = start(&entry, ret_child, err);
 	seccomp_program_done(&entry.filter);
 	if (entry.pidfd >= 0)
 		(void)close(entry.pidfd);

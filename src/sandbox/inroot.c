@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -101,13 +102,13 @@ static int open_file(int root, char *path, int *ret_fd)
 
 int inroot_open_target(int root, const char *path, bool file, int *ret_fd, struct err *err)
 {
-	CLEANUP_FREE char *copy = strdup(path);
 	CLEANUP_CLOSE int fd = -1;
 	struct stat st;
-	int r;
+	char copy[PATH_MAX];
+	int r = str_copy(copy, sizeof(copy), path);
 
-	if (!copy)
-		return err_sys(err, -ENOMEM, "mount target '%s'", path);
+	if (r < 0)
+		return err_sys(err, -ENAMETOOLONG, "mount target '%.64s'", path);
 	r = file ? open_file(root, copy, &fd) : open_folder(root, copy, 0, &fd);
 	if (r == -EROFS || r == -EACCES || r == -EPERM || r == -EOVERFLOW)
 		return err_set(err, r, "mount target '%s' is not in the root file system and cannot be made there",

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes added to a running container (ISO-1, ISO-3): confinement, ends, signals, and containers that attack."""
+import json
 import os
 import pathlib
 import re
 import signal
+import socket
+import struct
 import subprocess
+import sys
 import time
 
 import pytest
 
 from support_runtime import Runtime, wait_until
+
+CHANNEL_END = 6
 
 
 @pytest.fixture
@@ -69,3 +75,216 @@ def test_delete_does_not_wait_for_an_exec_that_comes_up(runtime):
     assert time.monotonic() - started < 10
     assert running.wait(10) != 0
     assert runtime.leftovers() == []
+
+
+def named(runtime, name, command):
+    """The processes of a container that execute this."""
+    found = set()
+    for pid in inside(runtime, name):
+        try:
+            if pathlib.Path(f'/proc/{pid}/comm').read_text() == f'{command}\n':
+                found.add(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def spawner_of(runtime, name):
+    """The host's process id of a container's spawner, as soon as it has its name."""
+    return next(iter(wait_until(lambda: named(runtime, name, 'bulkhead-exec'))))
+
+
+def field(pid, key):
+    return re.search(rf'^{key}:[ \t]*(.*)$', pathlib.Path(f'/proc/{pid}/status').read_text(), re.M).group(1)
+
+
+def test_lives_in_the_domain_of_the_container(runtime):
+    """It signals the first process and reads what Landlock keeps from those outside of the domain."""
+    name = runtime.start('/bin/sh', '-c', 'trap "echo heard; exit 9" USR1; while :; do sleep 0.02; done')
+    done = runtime.call('exec', name, '/bin/sh', '-c', 'readlink /proc/1/exe; kill -USR1 1')
+    assert done.stdout.startswith('/bin/busybox\n'), done.stderr
+    wait_until(lambda: runtime.status(name)['status'] == 'stopped')
+    assert (runtime.folder / f'{name}.out').read_text() == 'heard\n'
+
+
+def test_is_inside_of_every_limit_and_namespace(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    first = runtime.status(name)['pid']
+    running = begin(runtime, name, '/bin/sleep', '1000')
+    added, = wait_until(lambda: named(runtime, name, 'sleep') - {first})
+    for kind in ('user', 'mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup'):
+        assert os.readlink(f'/proc/{added}/ns/{kind}') == os.readlink(f'/proc/{first}/ns/{kind}'), kind
+    assert pathlib.Path(f'/proc/{added}/cgroup').read_text() == pathlib.Path(f'/proc/{first}/cgroup').read_text()
+    for key in ('Uid', 'Gid', 'Groups', 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp',
+                'Seccomp_filters', 'SigBlk', 'SigIgn', 'SigCgt'):
+        assert field(added, key) == field(first, key), key
+    assert os.readlink(f'/proc/{added}/root') == '/' == os.readlink(f'/proc/{added}/cwd')
+    assert sorted(os.listdir(f'/proc/{added}/fd')) == ['0', '1', '2']
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(10) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize('script, status', [
+    ('exit 0', 0), ('exit 7', 7), ('kill -KILL $$', 137), ('kill -TERM $$', 143), ('exec /bin/false', 1)])
+def test_ends_as_the_program_ends(runtime, script, status):
+    name = runtime.start('/bin/sleep', '1000')
+    done = runtime.call('exec', name, '/bin/sh', '-c', f'echo out; echo err >&2; {script}')
+    assert (done.returncode, done.stdout, done.stderr) == (status, 'out\n', 'err\n')
+
+
+def test_what_only_root_may_set_is_set_from_outside(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    process = runtime.folder / 'process.json'
+    process.write_text(json.dumps({
+        'args': ['/bin/sh', '-c', 'ulimit -n; ulimit -c; cat /proc/self/oom_score_adj; id -u; id -g; umask; pwd'],
+        'env': ['PATH=/bin'], 'cwd': '/tmp', 'oomScoreAdj': 300,
+        'user': {'uid': 5, 'gid': 6, 'additionalGids': [7], 'umask': 0o77},
+        'rlimits': [{'type': 'RLIMIT_NOFILE', 'soft': 99, 'hard': 100},
+                    {'type': 'RLIMIT_CORE', 'soft': 0, 'hard': 0}]}))
+    done = runtime.call('exec', '--process', process, name)
+    assert done.stdout == '99\n0\n300\n5\n6\n0077\n/tmp\n', done.stderr
+
+
+def test_preserved_descriptors_arrive(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    ours, theirs = os.pipe()
+    os.dup2(theirs, 50)
+    done = subprocess.run(['/bin/bash', '-c', f'exec 3>&50 50>&-; exec {runtime.program} --root {runtime.state} exec '
+                           f'--preserve-fds 1 {name} /bin/sh -c "echo kept >&3; ls /proc/self/fd"'], pass_fds=[50],
+                          stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=30, check=True)
+    os.close(50)
+    os.close(theirs)
+    assert os.read(ours, 100) == b'kept\n'
+    os.close(ours)
+    # The fifth is the listing's own.
+    assert done.stdout.split() == ['0', '1', '2', '3', '4']
+
+
+def test_detached_with_a_pid_file_is_the_callers_to_wait_for(runtime):
+    """An engine waits for the number in the file as a subreaper: it must be a child of the runtime."""
+    name = runtime.start('/bin/sleep', '1000')
+    pid_file = runtime.folder / 'exec.pid'
+    script = ('import ctypes, os, subprocess, sys; ctypes.CDLL(None).prctl(36, 1); '
+              'subprocess.run(sys.argv[2:], check=True); '
+              'print(os.waitstatus_to_exitcode(os.waitpid(int(open(sys.argv[1]).read()), 0)[1]))')
+    done = subprocess.run([sys.executable, '-c', script, str(pid_file), runtime.program, '--root', str(runtime.state),
+                           'exec', '--detach', '--pid-file', str(pid_file), name, '/bin/sh', '-c', 'exit 41'],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=30, check=True)
+    assert done.stdout == '41\n'
+
+
+def test_detached_without_one_goes_on_alone(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    first, spawner = runtime.status(name)['pid'], spawner_of(runtime, name)
+    assert begin(runtime, '--detach', name, '/bin/sleep', '1000').wait(10) == 0
+    added, = inside(runtime, name) - {first, spawner}
+    assert field(added, 'PPid') == str(spawner)
+    os.kill(added, signal.SIGKILL)
+    wait_until(lambda: not pathlib.Path(f'/proc/{added}').exists())
+
+
+def test_many_in_a_row_leave_nothing(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    spawner = spawner_of(runtime, name)
+
+    def look():
+        rollup = pathlib.Path(f'/proc/{spawner}/smaps_rollup').read_text()
+        return (len(os.listdir(f'/proc/{spawner}/fd')), inside(runtime, name),
+                int(re.search(r'^Pss_Anon:\s+(\d+)', rollup, re.M).group(1)))
+    for _ in range(3):
+        assert runtime.call('exec', name, '/bin/true').returncode == 0
+    before = look()
+    for _ in range(200):
+        subprocess.run([runtime.program, '--root', str(runtime.state), 'exec', name, '/bin/true'], check=True,
+                       stdin=subprocess.DEVNULL, timeout=30)
+    wait_until(lambda: look() == before)
+    assert before[0] == 2 and before[2] <= 128
+
+
+def test_more_at_once_than_it_serves_go_another_way(runtime):
+    limits = {'memory': {'limit': 256 << 20}, 'pids': {'limit': 512}}
+    name = runtime.start('/bin/sleep', '1000', resources=limits)
+    spawner = spawner_of(runtime, name)
+    for _ in range(66):
+        assert begin(runtime, '--detach', name, '/bin/sleep', '1000').wait(10) == 0
+    added = named(runtime, name, 'sleep') - {runtime.status(name)['pid']}
+    assert len(added) == 66
+    assert len([pid for pid in added if field(pid, 'PPid') == str(spawner)]) == 64
+    for pid in added:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: inside(runtime, name) == {runtime.status(name)['pid'], spawner})
+    assert runtime.call('exec', name, '/bin/grep', 'PPid', '/proc/self/status').stdout == 'PPid:\t2\n'
+
+
+ATTACK = '''
+for way in "kill -KILL 2" "kill -STOP 2" "kill -CONT 2" "ls /proc/2/fd/" "readlink /proc/2/exe" "readlink /proc/2/cwd" \
+"cat /proc/2/environ" "cat /proc/2/maps" "dd if=/proc/2/mem bs=1 count=1" "ls /proc/2/map_files/" \
+"cat /proc/2/stack" "cat /proc/2/syscall"; do
+    $way >/dev/null 2>&1 && echo "passed: $way"
+done
+kill -KILL -1
+echo done
+exec sleep 1000'''
+
+
+@pytest.mark.parametrize('capabilities', [[], ['CAP_SYS_PTRACE', 'CAP_DAC_OVERRIDE', 'CAP_SETUID', 'CAP_SYS_RESOURCE']])
+def test_container_without_kill_does_not_get_at_the_spawner(runtime, capabilities):
+    sets = {kind: capabilities for kind in ('bounding', 'effective', 'permitted')}
+    name = runtime.start('/bin/sh', '-c', ATTACK, capabilities=sets)
+    out = runtime.folder / f'{name}.out'
+    wait_until(lambda: 'done' in out.read_text())
+    assert out.read_text() == 'done\n'
+    assert field(spawner_of(runtime, name), 'State').startswith('S')
+    assert runtime.call('exec', name, '/bin/grep', 'PPid', '/proc/self/status').stdout == 'PPid:\t2\n'
+
+
+def test_killed_spawner_is_done_without(runtime):
+    """A container whose root may kill everything may kill its spawner: what is added then has a domain of its own."""
+    sets = {kind: ['CAP_KILL'] for kind in ('bounding', 'effective', 'permitted')}
+    name = runtime.start('/bin/sh', '-c', 'while :; do sleep 0.02; done', capabilities=sets)
+    assert runtime.call('exec', name, '/bin/sh', '-c', 'kill -KILL 2; exit 3').returncode in (1, 137)
+    wait_until(lambda: not named(runtime, name, 'bulkhead-exec'))
+    assert runtime.call('exec', name, '/bin/grep', 'PPid', '/proc/self/status').stdout == 'PPid:\t0\n'
+    assert runtime.call('exec', name, '/bin/sh', '-c', 'readlink /proc/1/exe').returncode == 1
+    assert runtime.call('delete', '--force', name).returncode == 0
+    assert runtime.leftovers() == []
+
+
+def test_stopped_spawner_is_done_without(runtime):
+    sets = {kind: ['CAP_KILL'] for kind in ('bounding', 'effective', 'permitted')}
+    name = runtime.start('/bin/sh', '-c', 'kill -STOP 2; while :; do sleep 0.02; done', capabilities=sets)
+    spawner = spawner_of(runtime, name)
+    wait_until(lambda: field(spawner, 'State').startswith('T'))
+    started = time.monotonic()
+    done = runtime.call('exec', name, '/bin/sh', '-c', 'echo once >> /tmp/ran; exit 4')
+    assert (done.returncode, done.stderr) == (4, '')
+    assert time.monotonic() - started < 5
+    os.kill(spawner, signal.SIGCONT)
+    # What it had been asked for meanwhile must not run a second time.
+    assert runtime.call('exec', name, '/bin/cat', '/tmp/ran').stdout == 'once\n'
+
+
+@pytest.mark.parametrize('changes', [
+    {'resources': {'pids': {'limit': 3}}}, {'resources': {'memory': {'limit': 2 << 20}, 'pids': {'limit': 64}}}])
+def test_limits_too_small_for_a_spawner_go_without(runtime, changes):
+    name = runtime.start('/bin/sleep', '1000', **changes)
+    assert not named(runtime, name, 'bulkhead-exec')
+    assert runtime.call('exec', name, '/bin/sh', '-c', 'exit 6').returncode == 6
+
+
+def test_nonsense_at_the_socket_harms_nothing(runtime):
+    """Only the owner of the state folder reaches it; even what that one sends is not believed."""
+    name = runtime.start('/bin/sleep', '1000')
+    alone = inside(runtime, name)
+    folder = os.open(runtime.state / name, os.O_PATH)
+    for words in (b'', b'x', b'BHX1' * 1024):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(10)
+            client.connect(f'/proc/self/fd/{folder}/spawner')
+            assert struct.unpack('i', client.recv(4096)[:4])[0] == 0  # CHANNEL_PID
+            client.send(words)
+            kind, value = struct.unpack('ii', client.recv(4096)[:8])
+            assert (kind, os.waitstatus_to_exitcode(value)) == (CHANNEL_END, 1)
+    os.close(folder)
+    wait_until(lambda: inside(runtime, name) == alone)
+    assert runtime.call('exec', name, '/bin/sh', '-c', 'exit 8').returncode == 8

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A process that runs in a container and is waited for: a child of this process, or one of the container's spawner. */
+#ifndef RUNTIME_CHILD_H
+#define RUNTIME_CHILD_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct child {
+	pid_t pid;
+	int pidfd;   /* -1 for a child of this process */
+	int session; /* where the spawner tells of its end, -1 for a child of this process */
+};
+
+/* No child. */
+#define CHILD_NONE ((struct child){.pid = 0, .pidfd = -1, .session = -1})
+
+/*
+ * Whether it has ended; ret_status is then as of wait(2). Does not block: SIGCHLD, or readiness of the session, is when
+ * to ask. -EOWNERDEAD when the spawner died before the child.
+ */
+int child_ended(const struct child *child, bool *ret_ended, int *ret_status, struct err *err) MUST_CHECK;
+
+/* Sends it a signal; one that has ended takes none. */
+void child_signal(const struct child *child, int number);
+
+/* The exit status a command reports for a status of wait(2). */
+int child_exit_status(int status);
+
+/* Closes the descriptors. */
+void child_done(struct child *child);
+#define CLEANUP_CHILD __attribute__((cleanup(child_done)))
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/fdio.h"
+#include "runtime/channel.h"
+#include "runtime/launch.h"
+#include "runtime/spawner.h"
+
+/* A spawner that was stopped, or a container without processor time, does not hold the caller up for longer. */
+#define PATIENCE_MS 1000
+
+static size_t list_fds(const struct spawn_request *request, int channel, int console, int *fds)
+{
+	size_t count = 0;
+
+	fds[count++] = channel;
+	for (int fd = 0; fd < 3 + (int)request->preserve_fds; fd++)
+		fds[count++] = fd;
+	if (console >= 0)
+		fds[count++] = console;
+	return count;
+}
+
+static int send_request(int session, const struct spawn_request *request, const struct buf *bytes, int channel,
+			int console)
+{
+	int fds[SPAWNER_FDS_MAX];
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(fds))];
+	} control = {0};
+	struct iovec part = {bytes->data, bytes->len};
+	size_t count = list_fds(request, channel, console, fds);
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_SPACE(count * sizeof(int)),
+	};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(count * sizeof(int));
+	memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+	return sendmsg(session, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static void take_control(struct msghdr *message, struct child *child)
+{
+	for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+		struct ucred sender;
+
+		if (at->cmsg_level != SOL_SOCKET)
+			continue;
+		if (at->cmsg_type == SCM_RIGHTS && at->cmsg_len == CMSG_LEN(sizeof(int)))
+			memcpy(&child->pidfd, CMSG_DATA(at), sizeof(int));
+		if (at->cmsg_type == SCM_CREDENTIALS && at->cmsg_len == CMSG_LEN(sizeof(sender))) {
+			memcpy(&sender, CMSG_DATA(at), sizeof(sender));
+			child->pid = sender.pid;
+		}
+	}
+}
+
+/* The process tells who it is, and the kernel vouches for it. 1 when none comes in time. */
+static int meet(int session, struct child *child, struct err *err)
+{
+	struct channel_packet packet;
+	struct iovec part = {.iov_base = &packet, .iov_len = sizeof(packet)};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+	} control;
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct pollfd ready = {.fd = session, .events = POLLIN};
+
+	if (poll(&ready, 1, PATIENCE_MS) <= 0 ||
+	    recvmsg(session, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != sizeof(packet))
+		return 1;
+	take_control(&message, child);
+	if (packet.kind != CHANNEL_PID || child->pid <= 0 || child->pidfd < 0)
+		return err_set(err, -EPROTO, "the container's process sent something else than expected");
+	/* The spawner of another version of this program does not understand the request. */
+	return packet.value == SPAWN_REQUEST_VERSION ? 0 : 1;
+}
+
+/* What only the machine's own root may set is set from here, before the process goes on. */
+static int instruct(int session, const struct spawn_request *request, const struct buf *bytes, int console,
+		    const struct child *child, struct err *err)
+{
+	CLEANUP_CLOSE int ours = -1, theirs = -1;
+	int ends[2], r = channel_pair(ends, err);
+
+	if (r < 0)
+		return r;
+	ours = ends[0];
+	theirs = ends[1];
+	r = request->prepare ? launch_prepare(child->pid, &request->process, err) : 0;
+	if (r < 0)
+		return r;
+	r = send_request(session, request, bytes, theirs, console);
+	if (r < 0)
+		return err_sys(err, r, "cannot tell the container's process what to be");
+	(void)close(take_fd(&theirs));
+	/* Silence up to the end of the connection means that the program has replaced the process. */
+	r = channel_expect(ours, CHANNEL_READY, NULL, err);
+	return r == -ECONNRESET ? 0 : r;
+}
+
+/* Without waiting: a queue that is full is a spawner that does not serve. */
+static int reach(const struct state *state, int *ret_session)
+{
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un address;
+	const int yes = 1;
+
+	spawner_address(state, &address);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0 ||
+	    connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	*ret_session = take_fd(&fd);
+	return 0;
+}
+
+int spawn_process(struct state *state, const struct spawn_request *request, int console, struct child *ret_child,
+		  struct err *err)
+{
+	CLEANUP_CLOSE int session = -1;
+	CLEANUP_CHILD struct child child = CHILD_NONE;
+	CLEANUP_BUF struct buf bytes = {0};
+	int r;
+
+	/* The request is written while the process comes up. */
+	if (request->preserve_fds + 5 > SPAWNER_FDS_MAX || reach(state, &session) < 0 ||
+	    spawn_request_format(request, &bytes) < 0)
+		return 1;
+	r = meet(session, &child, err);
+	if (r)
+		return r;
+	state_unlock(state);
+	r = instruct(session, request, &bytes, console, &child, err);
+	if (r < 0)
+		return r;
+	child.session = take_fd(&session);
+	*ret_child = child;
+	child = CHILD_NONE;
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process added to a container shall be, as one packet of bytes: the process of config.json and its filter. It is
+ * made by this program outside, and read by this program inside the container, where nothing may be allocated.
+ */
+#ifndef RUNTIME_SPAWN_REQUEST_H
+#define RUNTIME_SPAWN_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "oci/spec.h"
+#include "sandbox/seccomp.h"
+
+#define SPAWN_REQUEST_MAX (160u << 10) /* what a socket's default buffer takes in one packet */
+
+/* Of the form: a container lives longer than the program that made it. */
+#define SPAWN_REQUEST_VERSION ((int32_t)(sizeof(struct spec_process) << 8 | 1))
+
+struct spawn_request {
+	struct spec_process process;
+	struct seccomp_program filter;
+	uint32_t preserve_fds;
+	bool prepare;  /* launch_prepare is needed: not for what the container's first process has as well */
+	bool fits_all; /* the filter is the same for whatever process */
+};
+
+/* Writes a request. -EFBIG when it is larger than SPAWN_REQUEST_MAX. */
+int spawn_request_format(const struct spawn_request *request, struct buf *to) MUST_CHECK;
+
+/*
+ * Reads a request in place: the result points into bytes, which must be aligned as malloc aligns, and which are changed.
+ * ERR_SYNTAX for anything that spawn_request_format of the very same version did not write.
+ */
+int spawn_request_parse(void *bytes, size_t len, struct spawn_request *ret_request, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/spawner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/str.h"
+#include "runtime/channel.h"
+#include "runtime/console.h"
+#include "runtime/launch.h"
+#include "runtime/spawn_request.h"
+#include "sandbox/landlock.h"
+
+#define CHILDREN_MAX 64
+#define PIDS_LEAST 8
+#define MEMORY_LEAST (4 << 20)
+#define LISTENER 3
+#define STACK_USED (64u << 10)
+#define WORDS_MAX (128u << 10)
+
+struct spawner {
+	int signals;
+	struct {
+		pid_t pid; /* 0: free */
+		int session;
+	} children[CHILDREN_MAX];
+};
+
+/* Where the heap begins that the container's first process used. */
+static void *heap;
+
+__attribute__((constructor)) static void note_heap(void)
+{
+	heap = sbrk(0);
+}
+
+void spawner_address(const struct state *state, struct sockaddr_un *ret_address)
+{
+	*ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	(void)snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "/proc/self/fd/%d/spawner", state->dir);
+}
+
+static bool leaves(const struct spec_number *limit, int64_t least)
+{
+	return !limit->present || limit->value <= 0 || limit->value >= least;
+}
+
+static bool is_wanted(const struct container *container)
+{
+	const struct spec_resources *resources = &container->spec->linux_.resources;
+
+	/* Outside of a user namespace it would have the machine's rights, outside of a pid namespace it would stay. */
+	return container->own[SPEC_NS_USER] && container->own[SPEC_NS_PID] && container->join[SPEC_NS_PID] < 0 &&
+	       leaves(&resources->pids_limit, PIDS_LEAST) && leaves(&resources->memory_limit, MEMORY_LEAST) &&
+	       landlock_abi() > 0;
+}
+
+int spawner_listen(struct container *container, struct err *err)
+{
+	CLEANUP_CLOSE int fd = -1;
+	struct sockaddr_un address;
+
+	if (!is_wanted(container))
+		return 0;
+	spawner_address(container->state, &address);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 16) < 0)
+		return err_sys(err, -errno, "cannot make the spawner's socket");
+	container->spawner = take_fd(&fd);
+	return 0;
+}
+
+/* Takes the request with its descriptors into memory of its own. */
+static size_t receive(int session, void *bytes, int *fds, size_t *ret_count)
+{
+	struct iovec part = {.iov_base = bytes, .iov_len = SPAWN_REQUEST_MAX};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(SPAWNER_FDS_MAX * sizeof(int))];
+	} control;
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	const struct cmsghdr *header;
+	ssize_t n;
+
+	do
+		n = recvmsg(session, &message, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	if (!header || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || header->cmsg_level != SOL_SOCKET ||
+	    header->cmsg_type != SCM_RIGHTS)
+		_exit(1);
+	*ret_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(fds, CMSG_DATA(header), *ret_count * sizeof(int));
+	return (size_t)n;
+}
+
+/* Puts the descriptors where the program expects them. None of them is in another's place meanwhile. */
+static int place(int *fds, size_t count, unsigned int preserve)
+{
+	int above = 3 + (int)preserve;
+
+	for (size_t i = 0; i < count; i++) {
+		int moved = fcntl(fds[i], F_DUPFD_CLOEXEC, above);
+
+		if (moved < 0)
+			return -errno;
+		fds[i] = moved;
+	}
+	for (int fd = 0; fd < above; fd++)
+		if (dup2(fds[1 + fd], fd) < 0)
+			return -errno;
+	return 0;
+}
+
+/* Tells who this is: the number comes from the kernel, the descriptor stands for this very process. */
+static int introduce(int session)
+{
+	struct channel_packet packet = {.kind = CHANNEL_PID, .value = SPAWN_REQUEST_VERSION};
+	struct iovec part = {.iov_base = &packet, .iov_len = sizeof(packet)};
+	CLEANUP_CLOSE int self = pidfd_open(getpid(), 0);
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	if (self < 0)
+		return -errno;
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &self, sizeof(self));
+	return sendmsg(session, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int attach_console(const struct spec_process *process, int console, struct err *err)
+{
+	CLEANUP_CLOSE int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return err_sys(err, -errno, "cannot open the root");
+	return console_attach(root, -1, process, console, err);
+}
+
+static int become(const struct spawn_request *request, int channel, int console, struct err *err)
+{
+	const struct launch launch = {.process = &request->process,
+				      .filter = &request->filter,
+				      .preserve_fds = (int)request->preserve_fds,
+				      .channel = channel};
+	int r = request->process.terminal ? attach_console(&request->process, console, err) : 0;
+
+	if (r == 0)
+		r = launch_enter_cwd(&request->process, err);
+	return r == 0 ? launch_execute(&launch, err) : r;
+}
+
+static int take_request(void *bytes, size_t len, int *fds, size_t count, struct spawn_request *request, struct err *err)
+{
+	int r = spawn_request_parse(bytes, len, request, err);
+
+	if (r < 0)
+		return r;
+	if (count != 4 + (size_t)request->preserve_fds + request->process.terminal)
+		return err_set(err, ERR_SYNTAX, "the request's descriptors are not those it names");
+	r = place(fds, count, request->preserve_fds);
+	return r < 0 ? err_sys(err, r, "cannot pass descriptors on") : 0;
+}
+
+/* A child of the spawner, up to the program. Nothing is allocated: the heap is gone. */
+static _Noreturn void run_child(int session)
+{
+	void *bytes = mmap(NULL, SPAWN_REQUEST_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct spawn_request request;
+	struct err err = {0};
+	size_t count = 0, len;
+	int fds[SPAWNER_FDS_MAX];
+
+	(void)setsid();
+	/* Whoever waits no longer must not get the process later. */
+	if (bytes == MAP_FAILED || introduce(session) < 0)
+		_exit(1);
+	len = receive(session, bytes, fds, &count);
+	if (count < 4)
+		_exit(1);
+	if (take_request(bytes, len, fds, count, &request, &err) == 0)
+		(void)become(&request, fds[0], fds[count - 1], &err);
+	(void)channel_send_error(fds[0], &err);
+	_exit(1);
+}
+
+static pid_t clone_process(int exit_signal)
+{
+	struct clone_args args = {.exit_signal = (uint64_t)exit_signal};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static bool credentials(int socket, struct ucred *ret_peer)
+{
+	socklen_t len = sizeof(*ret_peer);
+
+	return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, ret_peer, &len) == 0;
+}
+
+/*
+ * Only the owner of the container's state reaches the socket. This makes sure that nothing of the container did: the
+ * peer must be who made the socket, and have no number here, as everything inside has.
+ */
+static bool is_owner(int session)
+{
+	struct ucred peer, owner;
+
+	return credentials(session, &peer) && credentials(LISTENER, &owner) && peer.uid == owner.uid && peer.pid == 0;
+}
+
+/* Who comes while all places are taken is sent away, and goes another way. */
+static void take_session(struct spawner *spawner)
+{
+	int session = accept4(LISTENER, NULL, NULL, SOCK_CLOEXEC);
+
+	for (size_t i = 0; session >= 0 && is_owner(session) && i < CHILDREN_MAX; i++) {
+		pid_t pid;
+
+		if (spawner->children[i].pid)
+			continue;
+		pid = clone_process(SIGCHLD);
+		if (pid == 0)
+			run_child(session);
+		if (pid < 0)
+			break;
+		spawner->children[i].pid = pid;
+		spawner->children[i].session = session;
+		return;
+	}
+	if (session >= 0)
+		(void)close(session);
+}
+
+static void tell_end(int session, int status)
+{
+	struct channel_packet packet = {.kind = CHANNEL_END, .value = status};
+
+	(void)send(session, &packet, sizeof(packet), MSG_NOSIGNAL | MSG_DONTWAIT);
+	(void)close(session);
+}
+
+static void reap(struct spawner *spawner)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	(void)!read(spawner->signals, &info, sizeof(info));
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (size_t i = 0; i < CHILDREN_MAX; i++)
+			if (spawner->children[i].pid == pid) {
+				spawner->children[i].pid = 0;
+				tell_end(spawner->children[i].session, status);
+			}
+}
+
+static _Noreturn void serve(struct spawner *spawner)
+{
+	while (true) {
+		struct pollfd ready[] = {
+			{.fd = spawner->signals, .events = POLLIN},
+			{.fd = LISTENER, .events = POLLIN},
+		};
+
+		if (poll(ready, ARRAY_SIZE(ready), -1) < 0 && errno != EINTR)
+			_exit(1);
+		if (ready[0].revents)
+			reap(spawner);
+		if (ready[1].revents)
+			take_session(spawner);
+	}
+}
+
+/* What is readable of this process in the container's /proc says nothing of the machine. */
+static void forget_words(void)
+{
+	static const char name[] = "bulkhead-exec";
+	char *first = program_invocation_name;
+	size_t len = environ[0] > first ? (size_t)(environ[0] - first) : 0;
+
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+	if (len <= sizeof(name) || len > WORDS_MAX)
+		return;
+	memset(first, 0, len);
+	memcpy(first, name, sizeof(name));
+}
+
+/*
+ * Everything the container's first process had at hand goes: the session with its terminal, words, and last the
+ * descriptors, which tells that process to go on.
+ */
+static int shed(const struct container *container)
+{
+	sigset_t all;
+
+	(void)sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setsid() < 0 || chdir("/") < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
+	forget_words();
+	if (dup2(container->spawner, LISTENER) < 0 || fcntl(LISTENER, F_SETFD, FD_CLOEXEC) < 0 ||
+	    close_range(0, LISTENER - 1, 0) < 0 || close_range(LISTENER + 1, ~0u, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/*
+ * Memory that was written to and will not be read again: the heap, and the stack well below this function. On its own,
+ * so that its frame is small.
+ */
+__attribute__((noinline)) static int shed_memory(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *below = (char *)((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - 2 * page;
+
+	(void)madvise(below - STACK_USED, STACK_USED, MADV_DONTNEED);
+	return syscall(SYS_brk, heap) == (long)heap ? 0 : -ENOMEM;
+}
+
+static _Noreturn void run(const struct container *container)
+{
+	struct spawner spawner = {0};
+	sigset_t child;
+
+	if (shed(container) < 0 || shed_memory() < 0)
+		_exit(1);
+	(void)sigemptyset(&child);
+	(void)sigaddset(&child, SIGCHLD);
+	spawner.signals = signalfd(-1, &child, SFD_CLOEXEC);
+	if (spawner.signals < 0)
+		_exit(1);
+	serve(&spawner);
+}
+
+void spawner_start(const struct container *container)
+{
+	CLEANUP_CLOSE int wait = -1, held = -1;
+	int ends[2];
+	char byte;
+
+	if (container->spawner < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return;
+	wait = ends[0];
+	held = ends[1];
+	/*
+	 * A child of the first process, so that the kernel ends and reaps it with the pid namespace and nobody outside
+	 * need know of it; one that signals nothing at its end, and so is no child to a program's wait().
+	 */
+	if (clone_process(0) == 0)
+		run(container);
+	(void)close(take_fd(&held));
+	/* What the program finds is a spawner that holds nothing and is ready, so that stopping it holds nobody up. */
+	(void)!read(wait, &byte, 1);
+}
