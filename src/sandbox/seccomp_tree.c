@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 
-#define PEELED_MAX 3    /* single numbers tested for one after the other */
+#define PEELED_MAX 3 /* single numbers tested for one after the other */
 #define WEIGHED 512u /* numbers from here on, which no kernel has, do not count for the balance */
 #define NEVER 0x3fffffffu
 #define NO_CLASS 0xffff
