@@ -101,6 +101,22 @@ static int open_state(const struct paths *paths, int *ret_dir, struct err *err)
 	return 0;
 }
 
+static int open_store(struct cism *cism, int state, struct err *err)
+{
+	const struct cism_config_etcd *etcd = &cism->config.etcd;
+	const struct store_etcd_config config = {
+		.endpoints = (const char *const *)etcd->endpoints,
+		.endpoint_count = etcd->endpoint_count,
+		.prefix = etcd->prefix,
+		.ca = etcd->ca ? etcd->ca : cism->ca,
+		.certificate = etcd->certificate,
+		.key = etcd->key,
+	};
+
+	return etcd->endpoint_count ? store_etcd_open(&config, NULL, &cism->store, err)
+				    : store_sqlite_open(state, "state.db", &cism->store, err);
+}
+
 static int open_all(struct cism *cism, const char *root, struct err *err)
 {
 	CLEANUP_CLOSE int state = -1;
@@ -121,7 +137,7 @@ static int open_all(struct cism *cism, const char *root, struct err *err)
 	if (r == 0)
 		r = privilege_drop(PRIVILEGE_CISM, err);
 	if (r == 0)
-		r = store_sqlite_open(state, "state.db", &cism->store, err);
+		r = open_store(cism, state, err);
 	return r;
 }
 

@@ -2,10 +2,12 @@
 """A bulkhead-cism alone, in a network namespace, with keys made by openssl; clients are curl and unmodified kubectl."""
 
 import base64
+import copy
 import json
 import os
 import pathlib
 import select
+import shutil
 import subprocess
 import time
 
@@ -105,6 +107,7 @@ class Cism:
         self.kubectls = kubectls
         self.etc = self.root / 'etc/bulkhead'
         self.process = None
+        self.port = PORT
         self.log = self.root / 'cism.log'
         self.pki = Pki(self.etc / 'pki')
         self.identities = {}
@@ -117,6 +120,16 @@ class Cism:
         self.write_topology(instances or [('node-1', 'server-1', 1)])
         settings = settings or {'address': '127.0.0.1', 'port': PORT, 'registries': [{'host': '127.0.0.1:5000'}]}
         (self.etc / 'cism.json').write_text(json.dumps(settings))
+
+    def replica(self, root, port):
+        """A further CISM over the same store, with the same keys."""
+        other = copy.copy(self)
+        other.root, other.port, other.process = pathlib.Path(root), port, None
+        other.etc, other.log = other.root / 'etc/bulkhead', other.root / 'cism.log'
+        shutil.copytree(self.etc, other.etc)
+        settings = json.loads((self.etc / 'cism.json').read_text())
+        (other.etc / 'cism.json').write_text(json.dumps({**settings, 'port': port}))
+        return other
 
     def write_topology(self, instances):
         rows = [
@@ -188,7 +201,7 @@ class Cism:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             words += ['-H', f'Content-Type: {kind}', '--data-binary', '@-']
         done = subprocess.run(
-            self.words(*words, f'https://127.0.0.1:{PORT}{path}'),
+            self.words(*words, f'https://127.0.0.1:{self.port}{path}'),
             input=data,
             check=False,
             stdout=subprocess.PIPE,
@@ -217,7 +230,7 @@ class Cism:
                         {
                             'name': 'c',
                             'cluster': {
-                                'server': f'https://127.0.0.1:{PORT}',
+                                'server': f'https://127.0.0.1:{self.port}',
                                 'certificate-authority-data': data(self.pki.ca),
                             },
                         }
