@@ -19,7 +19,8 @@ SERVERS = 4
 def make_store(netns, root):
     """One member in the network namespace."""
     words = ['ip', 'netns', 'exec', netns, 'etcd', '--data-dir', f'{root}/etcd', '--log-level', 'error',
-             '--listen-client-urls', ETCD, '--advertise-client-urls', ETCD, '--listen-peer-urls', 'http://127.0.0.1:2380']
+             '--listen-client-urls', ETCD, '--advertise-client-urls', ETCD, '--listen-peer-urls',
+             'http://127.0.0.1:2380']
     with open(f'{root}/etcd.log', 'wb') as log, subprocess.Popen(words, stdout=log, stderr=log,
                                                                  env={'PATH': os.environ['PATH']}) as process:
         yield process
