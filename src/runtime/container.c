@@ -36,6 +36,18 @@ static void close_if_open(int fd)
 		(void)close(fd);
 }
 
+struct cgroup *container_take_groups(struct container *container)
+{
+	struct cgroup *groups = malloc(sizeof(*groups));
+
+	if (groups) {
+		*groups = container->cgroup;
+		groups->populated = true;
+		container->cgroup.count = 0;
+	}
+	return groups;
+}
+
 void container_done(struct container *container)
 {
 	for (size_t i = 0; i < SPEC_NS_TYPES; i++)

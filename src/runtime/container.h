@@ -72,6 +72,9 @@ int container_map_owners(struct container *container, struct err *err) MUST_CHEC
 int container_make_dev(struct container *container, struct err *err) MUST_CHECK;
 int container_fill_dev(struct container *container, struct err *err) MUST_CHECK;
 
+/* Hands the open control groups over; the caller frees them. NULL without memory. */
+struct cgroup *container_take_groups(struct container *container);
+
 /* Parent: makes the control groups that have to be there before the container's process. */
 int container_make_groups(struct container *container, struct err *err) MUST_CHECK;
 

@@ -81,20 +81,21 @@ static int open_folder_of(struct container *container, const char *path, int *re
 static int make_device(struct container *container, const struct spec_device *device)
 {
 	mode_t type = device->type == 'c' ? S_IFCHR : device->type == 'b' ? S_IFBLK : S_IFIFO;
+	const char *name = device->path + strlen("/dev/");
 	CLEANUP_CLOSE int folder = -1;
-	const char *name;
-	int r = open_folder_of(container, device->path + strlen("/dev"), &folder, &name);
+	int at = container->dev, r;
 
-	if (r < 0)
-		return r;
+	if (strchr(name, '/')) {
+		r = open_folder_of(container, device->path + strlen("/dev"), &folder, &name);
+		if (r < 0)
+			return r;
+		at = folder;
+	}
 	if (!name[0] || str_eq(name, ".") || str_eq(name, ".."))
 		return -EINVAL;
-	if (mknodat(folder, name, type | device->mode, makedev(device->major, device->minor)) < 0)
+	if (mknodat(at, name, type | device->mode, makedev(device->major, device->minor)) < 0)
 		return -errno;
-	/* The mode asked for, whatever the umask. */
-	if (fchmodat(folder, name, device->mode, 0) < 0)
-		return -errno;
-	return give(container, folder, name, device->uid, device->gid);
+	return give(container, at, name, device->uid, device->gid);
 }
 
 static bool is_standard(const char *path)
@@ -206,7 +207,7 @@ int container_attach_dev(struct container *container, bool renew, struct err *er
 	return r < 0 ? err_sys(err, r, "cannot mount /dev") : 0;
 }
 
-int container_fill_dev(struct container *container, struct err *err)
+static int fill_dev(struct container *container, struct err *err)
 {
 	int r = give(container, container->dev, "", 0, 0);
 
@@ -219,4 +220,14 @@ int container_fill_dev(struct container *container, struct err *err)
 		return r;
 	r = make_links(container);
 	return r < 0 ? err_sys(err, r, "cannot fill /dev") : 0;
+}
+
+int container_fill_dev(struct container *container, struct err *err)
+{
+	/* The modes asked for count. */
+	mode_t before = umask(0);
+	int r = fill_dev(container, err);
+
+	(void)umask(before);
+	return r;
 }

@@ -212,27 +212,32 @@ int container_map_owners(struct container *container, struct err *err)
 }
 
 /* Kernel file systems must come to lie where they are named: not through a link the image brought. */
+static bool is_kernels(const struct container_mount *mount)
+{
+	static const char *const types[] = {"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (str_eq(types[i], type_of(mount)))
+			return true;
+	return false;
+}
+
 static int open_target(struct container *container, const struct container_mount *mount, int *ret_fd, struct err *err)
 {
-	static const char *const kernel_types[] = {"proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"};
 	const char *path = mount->spec->destination;
-	CLEANUP_CLOSE int fd = -1, plain = -1;
-	int r = inroot_open_target(container->root, path, mount->file, &fd, err);
+	CLEANUP_CLOSE int fd = -1;
+	int r;
 
+	if (!is_kernels(mount))
+		return inroot_open_target(container->root, path, mount->file, ret_fd, err);
+	if (inroot_open_plain(container->root, path, O_PATH | O_DIRECTORY, false, ret_fd) == 0)
+		return 0;
+	r = inroot_open_target(container->root, path, false, &fd, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(kernel_types); i++) {
-		if (!str_eq(kernel_types[i], type_of(mount)))
-			continue;
-		r = inroot_open_plain(container->root, path, O_PATH | O_DIRECTORY, false, &plain);
-		if (r < 0)
-			return err_sys(err, r, "mount target '%s' of type '%s' must not lead over a link", path,
-				       kernel_types[i]);
-		*ret_fd = take_fd(&plain);
-		return 0;
-	}
-	*ret_fd = take_fd(&fd);
-	return 0;
+	r = inroot_open_plain(container->root, path, O_PATH | O_DIRECTORY, false, ret_fd);
+	return r < 0 ? err_sys(err, r, "mount target '%s' of type '%s' must not lead over a link", path, type_of(mount))
+		     : 0;
 }
 
 static int new_filesystem(const struct container *container, const struct container_mount *mount, uint64_t attributes,

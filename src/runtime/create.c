@@ -315,6 +315,8 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 		r = bring_up(&container, options, err);
 	if (r < 0)
 		undo(state, container.pid);
+	else
+		state->groups = container_take_groups(&container);
 	container_done(&container);
 	return r;
 }
@@ -388,27 +390,37 @@ static void wait_for_end(pid_t pid)
 		(void)poll(&wait, 1, 5000);
 }
 
+/* Whoever made the container has its groups open still; others look for them. */
+static int open_groups(struct state *state, struct err *err)
+{
+	struct cgroup *groups;
+	int r;
+
+	if (state->groups)
+		return 0;
+	groups = state->groups = calloc(1, sizeof(*groups));
+	if (!groups)
+		return err_set(err, -ENOMEM, "no memory");
+	r = cgroup_init(groups, state->cgroup, err);
+	return r == 0 ? cgroup_open(groups, err) : r;
+}
+
 static int destroy_processes(struct state *state, struct err *err)
 {
 	enum state_status status = state_status_of(state);
-	struct cgroup cgroup;
+	bool lives = status == STATE_CREATED || status == STATE_RUNNING;
 	int r;
 
-	if (status == STATE_CREATED || status == STATE_RUNNING)
+	if (lives)
 		(void)!state_signal(state, SIGKILL);
 	if (!state->cgroup[0])
 		return 0;
-	r = cgroup_init(&cgroup, state->cgroup, err);
-	if (r == 0)
-		r = cgroup_open(&cgroup, err);
-	if (r == 0)
-		r = cgroup_kill(&cgroup, SIGKILL, err);
-	if (r == 0 && (status == STATE_CREATED || status == STATE_RUNNING))
+	r = open_groups(state, err);
+	if (r == 0 && (lives || !cgroup_remove_empty(state->groups)))
+		r = cgroup_kill(state->groups, SIGKILL, err);
+	if (r == 0 && lives)
 		wait_for_end(state->pid);
-	if (r == 0)
-		r = cgroup_remove(&cgroup, err);
-	cgroup_done(&cgroup);
-	return r;
+	return r == 0 ? cgroup_remove(state->groups, err) : r;
 }
 
 int create_destroy(struct state *state, struct err *err)

@@ -263,10 +263,21 @@ void state_done(struct state *state)
 		(void)close(take_fd(&state->root));
 	json_decref(state->annotations);
 	state->annotations = NULL;
+	if (state->groups)
+		cgroup_done(state->groups);
+	free(state->groups);
+	state->groups = NULL;
 }
 
 int state_remove(struct state *state, struct err *err)
 {
+	static const char *const files[] = {"config.json", STATE_SOCKET, "state.json"};
+
+	/* What is usually there, by name; else whatever there is. */
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		(void)unlinkat(state->dir, files[i], 0);
+	if (unlinkat(state->root, state->id, AT_REMOVEDIR) == 0)
+		return 0;
 	return fdio_remove_tree(state->root, state->id, err);
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "oci/spec.h"
+#include "sandbox/cgroup.h"
 
 #define STATE_ID_MAX 255
 #define STATE_SOCKET "start"
@@ -28,8 +29,9 @@ struct state {
 	char bundle[4096];
 	char cgroup[1100];
 	char created[32];
-	unsigned int hooks;  /* bit SPEC_POSTSTART and the like: that phase has some; all bits when it is not known */
-	json_t *annotations; /* object or NULL; owned */
+	unsigned int hooks;    /* bit SPEC_POSTSTART and the like: that phase has some; all bits when it is not known */
+	json_t *annotations;   /* object or NULL; owned */
+	struct cgroup *groups; /* the control groups as the making command holds them open; owned; NULL: to be found */
 };
 
 /* The word of the specification ("running"). */

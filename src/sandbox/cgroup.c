@@ -137,13 +137,24 @@ int cgroup_controller_fd(const struct cgroup *cgroup, const char *controller)
 }
 
 /* Any hierarchy lists the processes; of version 1 one of those that every container is in. */
+static const struct cgroup_hierarchy *listing(const struct cgroup *cgroup)
+{
+	const struct cgroup_hierarchy *found = NULL;
+
+	for (size_t i = 0; i < cgroup->count; i++) {
+		const struct cgroup_hierarchy *at = &cgroup->hierarchies[i];
+
+		if (at->group >= 0 && (!found || cgroup_file_has_word(at->controllers, "pids")))
+			found = at;
+	}
+	return found;
+}
+
 static int listing_group(const struct cgroup *cgroup)
 {
-	int pids = cgroup_controller_fd(cgroup, "pids");
+	const struct cgroup_hierarchy *found = listing(cgroup);
 
-	for (size_t i = 0; pids < 0 && i < cgroup->count; i++)
-		pids = cgroup->hierarchies[i].group;
-	return pids;
+	return found ? found->group : -1;
 }
 
 static int append_own(int group, pid_t **pids, size_t *count)
@@ -324,6 +335,13 @@ static int remove_below(int parent, const char *name, int depth)
 			(void)remove_below(dirfd(entries), entry->d_name, depth + 1);
 	(void)closedir(entries);
 	return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+bool cgroup_remove_empty(const struct cgroup *cgroup)
+{
+	const struct cgroup_hierarchy *found = listing(cgroup);
+
+	return found && unlinkat(found->mount, cgroup->path, AT_REMOVEDIR) == 0;
 }
 
 int cgroup_remove(struct cgroup *cgroup, struct err *err)

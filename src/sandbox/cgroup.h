@@ -88,6 +88,12 @@ bool cgroup_is_frozen(struct cgroup *cgroup);
 /* How many processes of the group the kernel killed for memory; 0 when unknown. */
 uint64_t cgroup_oom_kills(struct cgroup *cgroup);
 
+/*
+ * Removes the group where its processes are listed, if it has neither processes nor groups: true says that there is
+ * nothing to kill, and cgroup_remove finds no more than what is empty.
+ */
+bool cgroup_remove_empty(const struct cgroup *cgroup);
+
 /* Removes the group, waiting up to two seconds for dying processes to leave. Groups below it go too. */
 int cgroup_remove(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 

@@ -41,7 +41,7 @@ def test_runtime_on_cgroup_v2(vm, programs):
     print(done.stdout)
     assert done.returncode == 0
     assert 'FAILED' not in done.stdout
-    assert done.stdout.count('ok: ') == 17
+    assert done.stdout.count('ok: ') == 18
 
 
 @pytest.mark.seconds(600)

@@ -35,9 +35,19 @@ import sys
 work = sys.argv[1]
 script = ('id -u; grep -E "^(CapEff|NoNewPrivs|Seccomp):" /proc/self/status; cat /proc/self/uid_map; '
           'touch /written 2>/dev/null && echo writable || echo read-only; sleep 1000')
-mount = [{'destination': '/proc', 'type': 'proc', 'source': 'proc', 'options': ['nosuid', 'noexec', 'nodev']},
+quiet = ['nosuid', 'noexec', 'nodev']
+mount = [{'destination': '/proc', 'type': 'proc', 'source': 'proc', 'options': quiet},
          {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'mode=755', 'size=64k']},
+         {'destination': '/dev/pts', 'type': 'devpts', 'source': 'devpts',
+          'options': ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5']},
+         {'destination': '/dev/shm', 'type': 'tmpfs', 'source': 'shm', 'options': [*quiet, 'mode=1777', 'size=64k']},
+         {'destination': '/dev/mqueue', 'type': 'mqueue', 'source': 'mqueue', 'options': quiet},
+         {'destination': '/sys', 'type': 'sysfs', 'source': 'sysfs', 'options': [*quiet, 'ro']},
+         {'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': [*quiet, 'ro']},
          {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'nodev', 'size=1m']}]
+masked = ['/proc/acpi', '/proc/asound', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list',
+          '/proc/timer_stats', '/proc/sched_debug', '/proc/scsi', '/sys/firmware', '/sys/devices/virtual/powercap']
+readonly = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 config = {
     'ociVersion': '1.0.2',
     'process': {'user': {'uid': 1000, 'gid': 1000}, 'args': ['/bin/sh', '-c', script], 'cwd': '/',
@@ -49,7 +59,7 @@ config = {
         'namespaces': [{'type': t} for t in ('pid', 'network', 'ipc', 'uts', 'mount', 'cgroup', 'user')],
         'uidMappings': [{'containerID': 0, 'hostID': 1900000000, 'size': 65536}],
         'gidMappings': [{'containerID': 0, 'hostID': 1900000000, 'size': 65536}],
-        'cgroupsPath': '/bulkhead/podtest/main',
+        'cgroupsPath': '/bulkhead/podtest/main', 'maskedPaths': masked, 'readonlyPaths': readonly,
         'resources': {'memory': {'limit': 33554432}, 'pids': {'limit': 32}, 'cpu': {'quota': 50000, 'period': 100000}},
         'seccomp': {'defaultAction': 'SCMP_ACT_ALLOW', 'architectures': ['SCMP_ARCH_X86_64'],
                     'syscalls': [{'names': ['ptrace'], 'action': 'SCMP_ACT_ERRNO', 'errnoRet': 1}]}}}
@@ -73,6 +83,8 @@ check "memory limit" "$(cat $group/memory.max)" 33554432
 check "process limit" "$(cat $group/pids.max)" 32
 check "processor limit" "$(cat $group/cpu.max)" "50000 100000"
 check "process is in its cgroup" "$(grep -c -x "$(cat $work/pid)" $group/cgroup.procs)" 1
+mounts=$(wc -l <"/proc/$(cat $work/pid)/mountinfo")
+check "$mounts mounts are at most 20" "$((mounts <= 20))" 1
 check "user outside" "$(stat -c %u /proc/"$(cat $work/pid)")" 1900001000
 run kill box KILL
 for _ in {1..100}; do [[ $(run state box | jq -r .status) == stopped ]] && break; sleep 0.1; done
