@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one container that takes all it can does to the answers of another: the p99 of a small request loop beside each
-kind of hog, over the p99 of the same loop in the quiet seconds between. Quiet and loud take turns, so that what else the
-machine does meets both. The neighbour has declared a processor; the hog has the limits a container gets by default."""
+kind of hog, over the p99 of the same loop in the quiet seconds between. Quiet and loud take turns, so that what else
+the machine does meets both. The neighbour has declared a processor; the hog has the limits a container gets by default.
+Each has a control group of its own at the top: of a parent they shared the hog would use up the neighbour's part.
+Version 1 limits direct I/O only, so `disk` writes past the page cache."""
 import json
 import os
 import pathlib

@@ -310,10 +310,10 @@ static int read_rdma(struct spec_reader *reader, const json_t *value, void *to)
 	struct spec_resources *resources = to;
 	const char *name;
 	json_t *member;
-	int r;
+	int r = spec_read_object(reader, value, NULL, 0, NULL);
 
-	if (!json_is_object(value))
-		return spec_read_fail(reader, ERR_INVALID, "must be an object");
+	if (r < 0)
+		return r;
 	resources->rdma = spec_read_alloc(reader, (json_object_size(value) + 1) * sizeof(*resources->rdma));
 	if (!resources->rdma)
 		return spec_read_fail(reader, -ENOMEM, "no memory");

@@ -89,8 +89,18 @@ void commands_log(const struct commands_global *global, const char *level, const
 		(void)!write(fd, "\n", 1);
 }
 
-static int report(const struct commands_global *global, const struct err *err)
+/* What an error quotes may come from a tenant: it makes no second line and moves no cursor. */
+static void flatten(char *text)
 {
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
+static int report(const struct commands_global *global, struct err *err)
+{
+	flatten(err->msg);
+	flatten(err->hint);
 	(void)fprintf(stderr, "bulkhead-runtime: %s\n", err->msg);
 	if (err->hint[0])
 		(void)fprintf(stderr, "hint: %s\n", err->hint);

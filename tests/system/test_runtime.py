@@ -77,7 +77,7 @@ def test_same_id_twice(runtime):
     ('..', "container id '..' may not begin with '.'"),
     ('', 'container id must have 1 to 255 bytes'),
     ('x' * 256, 'container id must have 1 to 255 bytes'),
-    ('a\nb', "container id 'a\nb' may only have letters, digits and '_+-.'"),
+    ('a\nb', "container id 'a?b' may only have letters, digits and '_+-.'"),
 ])
 def test_bad_ids(runtime, name, message):
     bundle = runtime.bundle(runtime.config())
