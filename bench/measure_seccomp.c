@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Compiles one policy and loads it, once, as a starting container does: in a process that has done neither before.
- * usage: measure_seccomp ours|library|tree one|all      prints instructions, then microseconds to compile and to load
+ * usage: measure_seccomp ours|library|FOLDER one|all      prints instructions, then microseconds to compile and to load
+ * FOLDER is one of kept filters, where the compiler looks first.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 #include <time.h>
 
 #include "base/str.h"
-#include "sandbox/seccomp.h"
+#include "sandbox/seccomp_cache.h"
 #include "seccomp_library.h"
 #include "seccomp_policy.h"
 
@@ -24,12 +26,17 @@ static double now_us(void)
 
 static int compile(const char *how, const struct spec_seccomp *policy, struct seccomp_program *program)
 {
+	const struct seccomp_floor open_floor = {.granted = UINT32_MAX};
 	struct err err = {0};
+	int cache = -1;
 
-	if (str_eq(how, "ours"))
-		return seccomp_compile(policy, program, &err);
-	program->code = library_compile(policy, str_eq(how, "tree") ? 2 : 1, &program->len);
-	return program->code ? 0 : -1;
+	if (str_eq(how, "library")) {
+		program->code = library_compile(policy, 1, &program->len);
+		return program->code ? 0 : -1;
+	}
+	if (how[0] == '/' && seccomp_cache_open(AT_FDCWD, how, &cache) < 0)
+		return -1;
+	return seccomp_cache_compile(cache, policy, &open_floor, program, &err);
 }
 
 int main(int argc, char **argv)
