@@ -19,6 +19,7 @@ void container_init(struct container *container, const struct spec *spec, struct
 					.bundle = -1,
 					.root = -1,
 					.dev = -1,
+					.filters = -1,
 					.listener = -1,
 					.spawner = -1,
 					.channel = -1,
@@ -59,6 +60,7 @@ void container_done(struct container *container)
 		close_if_open(container->groups[i]);
 	close_if_open(container->root);
 	close_if_open(container->dev);
+	close_if_open(container->filters);
 	close_if_open(container->listener);
 	close_if_open(container->spawner);
 	close_if_open(container->channel);

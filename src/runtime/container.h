@@ -36,6 +36,7 @@ struct container {
 	struct container_mount *mounts;
 	size_t mount_count;
 	int groups[CGROUP_HIERARCHIES_MAX]; /* detached views of the container's own groups, -1: none */
+	int filters;                        /* the folder of kept filters, -1: none */
 	int listener;                       /* where the created container waits for `start` */
 	int spawner;                        /* where the container's spawner listens, -1: there is none */
 	int channel;                        /* to the child, or in the child to the parent */

@@ -26,6 +26,7 @@
 #include "runtime/listen.h"
 #include "runtime/notify.h"
 #include "runtime/spawner.h"
+#include "sandbox/seccomp_cache.h"
 
 /* What is read before anything is made. */
 struct bundle {
@@ -261,7 +262,11 @@ static int let_build(struct container *container, struct err *err)
 
 static int bring_up(struct container *container, const struct create_options *options, struct err *err)
 {
-	int r = container_spawn(container, err);
+	int r;
+
+	/* Without the folder it compiles. */
+	(void)!seccomp_cache_open(container->state->root, STATE_FILTERS, &container->filters);
+	r = container_spawn(container, err);
 
 	if (r == 0)
 		r = give_pipes(container, err);

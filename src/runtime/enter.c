@@ -17,6 +17,7 @@
 #include "runtime/launch.h"
 #include "runtime/notify.h"
 #include "runtime/spawn.h"
+#include "sandbox/seccomp_cache.h"
 
 struct entry {
 	const struct enter_options *options;
@@ -147,6 +148,15 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 	return r;
 }
 
+static int find_filter(struct entry *entry, struct err *err)
+{
+	CLEANUP_CLOSE int kept = -1;
+
+	/* Without the folder it compiles. */
+	(void)!seccomp_cache_open(entry->state->root, STATE_FILTERS, &kept);
+	return launch_compile_filter(entry->options->spec, entry->options->process, kept, &entry->filter, err);
+}
+
 static int prepare(struct entry *entry, struct err *err)
 {
 	const struct state *state = entry->state;
@@ -198,7 +208,7 @@ static int ask_spawner(const struct entry *entry, struct child *ret_child, struc
 static int start(struct entry *entry, struct child *ret_child, struct err *err)
 {
 	const struct enter_options *options = entry->options;
-	int r = launch_compile_filter(options->spec, options->process, &entry->filter, err);
+	int r = find_filter(entry, err);
 
 	if (r == 0)
 		r = console_prepare(options->process, options->console_socket, options->ret_console,

@@ -18,6 +18,7 @@
 #include "runtime/notify.h"
 #include "sandbox/capability.h"
 #include "sandbox/inroot.h"
+#include "sandbox/seccomp_cache.h"
 
 static struct capability_sets sets_of(const struct spec_process *process)
 {
@@ -78,16 +79,13 @@ int launch_prepare(pid_t pid, const struct spec_process *process, struct err *er
 	return r == 0 ? set_oom_score(pid, process, err) : r;
 }
 
-int launch_compile_filter(const struct spec *spec, const struct spec_process *process,
+int launch_compile_filter(const struct spec *spec, const struct spec_process *process, int kept,
 			  struct seccomp_program *ret_filter, struct err *err)
 {
 	const struct seccomp_floor floor = {.capabilities = sets_of(process).bounding,
 					    .granted = SECCOMP_GRANT_FOREIGN};
-	int r;
+	int r = seccomp_cache_compile(kept, &spec->linux_.seccomp, &floor, ret_filter, err);
 
-	if (!spec->linux_.seccomp.present)
-		return seccomp_default(&floor, ret_filter, err);
-	r = seccomp_compile_within(&spec->linux_.seccomp, &floor, ret_filter, err);
 	return r < 0 ? err_prefix(err, "config.json") : 0;
 }
 

@@ -23,8 +23,11 @@ struct launch {
 /* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of a process; 0: this one. */
 int launch_prepare(pid_t pid, const struct spec_process *process, struct err *err) MUST_CHECK;
 
-/* Compiles the filter of a spec within the floor under all profiles, or the built-in one. The caller frees it. */
-int launch_compile_filter(const struct spec *spec, const struct spec_process *process,
+/*
+ * The filter of a spec within the floor under all profiles, or the built-in one: from the folder of kept filters, or
+ * compiled (-1: there is no folder). The caller frees it.
+ */
+int launch_compile_filter(const struct spec *spec, const struct spec_process *process, int kept,
 			  struct seccomp_program *ret_filter, struct err *err) MUST_CHECK;
 
 /* Enters the working folder (made when missing) and checks that it lies inside the root. */

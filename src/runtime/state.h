@@ -17,6 +17,7 @@
 
 #define STATE_ID_MAX 255
 #define STATE_SOCKET "start"
+#define STATE_FILTERS ".filters" /* beside the containers, none of which begins with a dot: compiled filters */
 
 enum state_status { STATE_CREATING, STATE_CREATED, STATE_RUNNING, STATE_PAUSED, STATE_STOPPED };
 

@@ -137,14 +137,14 @@ class Runtime:
 
     def leftovers(self):
         """What this runtime left on the machine: containers, control groups, mounts."""
-        found = [str(path) for path in self.state.glob('*')] if self.state.exists() else []
+        found = [str(path) for path in self.state.glob('[!.]*')] if self.state.exists() else []
         found += [str(path) for path in CGROUPS.glob(f'*/{self.parent}/*/') if path.name.startswith('c')]
         mounts = pathlib.Path('/proc/self/mounts').read_text().splitlines()
         found += [line for line in mounts if str(self.folder) in line]
         return found
 
     def close(self):
-        for path in self.state.glob('*') if self.state.exists() else []:
+        for path in self.state.glob('[!.]*') if self.state.exists() else []:
             self.call('delete', '--force', path.name)
         for group in [*CGROUPS.glob(f'*/{self.parent}'), CGROUPS / self.parent]:
             if not group.exists():

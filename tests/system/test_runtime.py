@@ -334,4 +334,4 @@ def test_control_group_of_others_is_left_alone(runtime):
         assert (done.returncode, done.stderr) == (
             5, f"bulkhead-runtime: config.json: linux.cgroupsPath: control group '{path}' is in use already\n")
         assert runtime.status(first)['status'] == 'running'
-    assert [path.name for path in runtime.state.iterdir()] == ['first']
+    assert [path.name for path in runtime.state.glob('[!.]*')] == ['first']
