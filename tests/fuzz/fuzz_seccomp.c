@@ -71,19 +71,22 @@ static void check_call(const struct input *input, const struct seccomp_program *
 
 	for (size_t i = 0; i <= input->arg_count; i++) {
 		struct seccomp_data data = {.nr = (int)number, .arch = arch};
-		uint32_t got = 0;
+		uint32_t got = 0, want;
+		bool ended;
 
 		for (size_t k = 0; i > 0 && k < 6; k++) {
 			uint64_t value = input->args[(i - 1 + k) % input->arg_count];
 
 			data.args[k] = narrow ? (uint32_t)value : value;
 		}
-		if (!reference_run(program->code, program->len, &data, &got) ||
-		    got != reference_expected(profiles, input->has_ceiling ? 2 : 1, names, &data)) {
-			(void)fprintf(stderr, "architecture %#x, call %#x, arguments %#llx %#llx: %#x\n", arch, number,
-				      data.args[0], data.args[1], got);
-			abort();
-		}
+		want = reference_expected(profiles, input->has_ceiling ? 2 : 1, names, &data);
+		ended = reference_run(program->code, program->len, &data, &got);
+		if (ended && got == want)
+			continue;
+		(void)fprintf(stderr, "architecture %#x, call %#x, arguments %#llx %#llx %#llx: %#x instead of %#x%s\n",
+			      arch, number, data.args[0], data.args[1], data.args[2], got, want,
+			      ended ? "" : ", no return");
+		abort();
 	}
 }
 
@@ -116,8 +119,10 @@ static void check_calls(const struct input *input, const struct seccomp_program 
 		}
 		for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 			bool x32 = spaces[space].arch == AUDIT_ARCH_X86_64 && others[i] >= REFERENCE_X32;
-			struct reference_names names = reference_names_of(x32 ? SYSCALLS_X32 : spaces[space].abi,
-									  others[i]);
+			enum syscalls_abi abi = x32                                 ? SYSCALLS_X32
+						: spaces[space].abi == SYSCALLS_X32 ? SYSCALLS_X86_64
+										    : spaces[space].abi;
+			struct reference_names names = reference_names_of(abi, others[i]);
 
 			check_call(input, program, spaces[space].arch, others[i], &names);
 		}
