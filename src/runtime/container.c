@@ -10,7 +10,7 @@
 #include "base/str.h"
 #include "sandbox/sysctls.h"
 
-static const struct namespaces_map everything = {.lines = {{0, 0, UINT32_MAX}}, .count = 1};
+static const struct idmap everything = {.lines = {{0, 0, UINT32_MAX}}, .count = 1};
 
 void container_init(struct container *container, const struct spec *spec, struct state *state)
 {
@@ -114,9 +114,9 @@ static int open_joined(struct container *container, struct err *err)
 }
 
 /* The reader of config.json keeps lists as long as the kernel's own. */
-static void copy_maps(struct namespaces_map *to, const struct spec_idmaps *from)
+static void copy_maps(struct idmap *to, const struct spec_idmaps *from)
 {
-	to->count = from->count < NAMESPACES_MAPS_MAX ? from->count : NAMESPACES_MAPS_MAX;
+	to->count = from->count < IDMAP_LINES_MAX ? from->count : IDMAP_LINES_MAX;
 	memcpy(to->lines, from->items, to->count * sizeof(*to->lines));
 }
 
@@ -158,10 +158,10 @@ int container_check_user(const struct container *container, struct err *err)
 	const struct spec_user *user = &container->spec->process.user;
 	uint32_t outside;
 
-	if (namespaces_map_id(&container->uids, user->uid, &outside) < 0)
+	if (idmap_find(&container->uids, user->uid, &outside) < 0)
 		return err_set(err, ERR_INVALID,
 			       "config.json: process.user.uid: %u is not mapped in the user namespace", user->uid);
-	if (namespaces_map_id(&container->gids, user->gid, &outside) < 0)
+	if (idmap_find(&container->gids, user->gid, &outside) < 0)
 		return err_set(err, ERR_INVALID,
 			       "config.json: process.user.gid: %u is not mapped in the user namespace", user->gid);
 	return 0;

@@ -26,11 +26,11 @@ struct container {
 	const struct bounds *bounds; /* what was judged, NULL: nothing */
 	int bundle;
 	struct cgroup cgroup;
-	uint32_t groups_made;       /* in the child: the hierarchies with a group, as cgroup_made has it */
-	int join[SPEC_NS_TYPES];    /* namespaces to join, -1: none */
-	bool own[SPEC_NS_TYPES];    /* not shared with the host */
-	struct namespaces_map uids; /* of the user namespace; one line of everything without one */
-	struct namespaces_map gids;
+	uint32_t groups_made;    /* in the child: the hierarchies with a group, as cgroup_made has it */
+	int join[SPEC_NS_TYPES]; /* namespaces to join, -1: none */
+	bool own[SPEC_NS_TYPES]; /* not shared with the host */
+	struct idmap uids;       /* of the user namespace; one line of everything without one */
+	struct idmap gids;
 	int root; /* detached mount of the root */
 	int dev;  /* detached tmpfs for /dev */
 	struct container_mount *mounts;

@@ -30,10 +30,10 @@ static const char *const folders[] = {"pts", "shm", "mqueue"};
 static int give(struct container *container, int dir, const char *name, uint32_t uid, uint32_t gid)
 {
 	uint32_t outside_uid, outside_gid;
-	int r = namespaces_map_id(&container->uids, uid, &outside_uid);
+	int r = idmap_find(&container->uids, uid, &outside_uid);
 
 	if (r == 0)
-		r = namespaces_map_id(&container->gids, gid, &outside_gid);
+		r = idmap_find(&container->gids, gid, &outside_gid);
 	if (r == 0 &&
 	    fchownat(dir, name, outside_uid, outside_gid, AT_SYMLINK_NOFOLLOW | (name[0] ? 0 : AT_EMPTY_PATH)) < 0)
 		r = -errno;

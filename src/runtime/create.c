@@ -122,8 +122,7 @@ static int give_pipes(const struct container *container, struct err *err)
 
 	if (container->spec->process.terminal)
 		return 0;
-	if (namespaces_map_id(&container->uids, user->uid, &uid) < 0 ||
-	    namespaces_map_id(&container->gids, user->gid, &gid) < 0)
+	if (idmap_find(&container->uids, user->uid, &uid) < 0 || idmap_find(&container->gids, user->gid, &gid) < 0)
 		return err_set(err, ERR_INVALID, "config.json: process.user: is not mapped");
 	for (int fd = 0; fd <= 2; fd++) {
 		struct stat st;

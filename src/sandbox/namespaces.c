@@ -169,59 +169,22 @@ int namespaces_make_user(const struct spec_idmaps *uids, const struct spec_idmap
 	return r;
 }
 
-static int read_map_line(char *line, struct spec_idmap *to)
-{
-	uint32_t *numbers[] = {&to->container, &to->host, &to->size};
-	char *save = NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		const char *word = strtok_r(i ? NULL : line, " ", &save);
-		uint64_t number;
-
-		if (!word || str_parse_u64(word, UINT32_MAX, &number) < 0)
-			return -EINVAL;
-		*numbers[i] = (uint32_t)number;
-	}
-	return 0;
-}
-
-static int read_map(pid_t pid, const char *file, struct namespaces_map *map)
+static int read_map(pid_t pid, const char *file, struct idmap *map)
 {
 	CLEANUP_BUF struct buf text = buf_of(65536);
-	char path[64], *save = NULL;
+	char path[64];
 	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
 	r = fdio_read_file(AT_FDCWD, path, &text, NULL);
-	map->count = 0;
-	for (char *line = r < 0 ? NULL : strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct spec_idmap *at = &map->lines[map->count];
-
-		if (map->count == NAMESPACES_MAPS_MAX || read_map_line(line, at) < 0)
-			return -EINVAL;
-		map->count++;
-	}
-	return r;
+	return r < 0 ? r : idmap_parse(text.data ? text.data : "", text.len, map);
 }
 
-int namespaces_read_maps(pid_t pid, struct namespaces_map *uids, struct namespaces_map *gids, struct err *err)
+int namespaces_read_maps(pid_t pid, struct idmap *uids, struct idmap *gids, struct err *err)
 {
 	int r = read_map(pid, "uid_map", uids);
 
 	if (r == 0)
 		r = read_map(pid, "gid_map", gids);
 	return r < 0 ? err_sys(err, r, "cannot read the maps of the user namespace") : 0;
-}
-
-int namespaces_map_id(const struct namespaces_map *map, uint32_t inside, uint32_t *ret_outside)
-{
-	for (size_t i = 0; i < map->count; i++) {
-		const struct spec_idmap *line = &map->lines[i];
-
-		if (inside >= line->container && inside - line->container < line->size) {
-			*ret_outside = line->host + (inside - line->container);
-			return 0;
-		}
-	}
-	return -ERANGE;
 }

@@ -8,14 +8,7 @@
 
 #include "base/err.h"
 #include "oci/spec.h"
-
-#define NAMESPACES_MAPS_MAX 340
-
-/* An id map of a user namespace, as the machine's own ids. */
-struct namespaces_map {
-	struct spec_idmap lines[NAMESPACES_MAPS_MAX];
-	size_t count;
-};
+#include "sandbox/idmap.h"
 
 /* The CLONE_NEW* flag of a namespace. */
 uint64_t namespaces_flag(enum spec_namespace_type type);
@@ -32,11 +25,7 @@ int namespaces_write_maps(pid_t pid, const struct spec_idmaps *uids, const struc
 			  struct err *err) MUST_CHECK;
 
 /* Reads the maps of the user namespace a process is in. */
-int namespaces_read_maps(pid_t pid, struct namespaces_map *uids, struct namespaces_map *gids,
-			 struct err *err) MUST_CHECK;
-
-/* The machine's id for one inside; -ERANGE when it is not mapped. */
-int namespaces_map_id(const struct namespaces_map *map, uint32_t inside, uint32_t *ret_outside) MUST_CHECK;
+int namespaces_read_maps(pid_t pid, struct idmap *uids, struct idmap *gids, struct err *err) MUST_CHECK;
 
 /*
  * clone3 with fork's semantics: returns in both, 0 in the child. cgroup: a version 2 group to be born in, or -1.

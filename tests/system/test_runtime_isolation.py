@@ -199,7 +199,7 @@ def test_sysctls_are_an_allow_list(runtime):
         assert done.stderr.startswith('bulkhead-runtime: config.json: linux.sysctl: ')
     config['linux']['sysctl'] = {'kernel.msgmax': '1\n2'}
     assert runtime.run(config=config).stderr == (
-        "bulkhead-runtime: config.json: linux.sysctl: 'kernel.msgmax' cannot have the value '1\n2'\n")
+        "bulkhead-runtime: config.json: linux.sysctl: 'kernel.msgmax' cannot have the value '1?2'\n")
 
 
 def test_control_groups_are_read_only_inside(runtime):
