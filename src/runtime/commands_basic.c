@@ -254,7 +254,7 @@ int commands_delete(const struct commands_global *global, int argc, char **argv,
 	if (r < 0)
 		return r;
 	status = commands_status(&state);
-	if (!force && (status == STATE_RUNNING || status == STATE_PAUSED))
+	if (!force && status != STATE_STOPPED && status != STATE_CREATING)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be deleted: it is %s", state.id,
 			       state_status_name(status));
 	return create_destroy(&state, err);

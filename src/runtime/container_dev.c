@@ -98,12 +98,16 @@ static int make_device(struct container *container, const struct spec_device *de
 	return give(container, at, name, device->uid, device->gid);
 }
 
-static bool is_standard(const char *path)
+/* Of what every container has the machine's own, which callers list for privileged containers, is not wanted too. */
+static bool is_provided(const struct container *container, const char *path)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(standard); i++)
 		if (str_eq(standard[i].path, path))
 			return true;
-	return false;
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		if (str_starts(path, "/dev/") && str_eq(links[i].name, path + strlen("/dev/")))
+			return true;
+	return container->console >= 0 && str_eq(path, "/dev/console");
 }
 
 static int make_devices(struct container *container, struct err *err)
@@ -119,7 +123,7 @@ static int make_devices(struct container *container, struct err *err)
 	for (size_t i = 0; i < devices->count; i++) {
 		const char *path = devices->items[i].path;
 
-		if (is_standard(path))
+		if (is_provided(container, path))
 			continue;
 		if (!str_starts(path, "/dev/") || strstr(path, "/../") || strstr(path, "//"))
 			return err_set(err, ERR_INVALID,

@@ -64,8 +64,8 @@ static int open_bind(struct container *container, struct container_mount *mount,
 	struct stat st;
 	int r;
 
-	if (options->data_count)
-		return err_set(err, ERR_INVALID, "unknown mount option '%.64s'", options->data[0]);
+	if (mountfd_option_unknown(options))
+		return err_set(err, ERR_INVALID, "unknown mount option '%.64s'", mountfd_option_unknown(options));
 	/* Through a shared mount, mounts of the container would appear on the host. */
 	if (options->propagation == MS_SHARED && container->own[SPEC_NS_USER])
 		return err_set(err, ERR_INVALID, "a shared mount does not go with a user namespace");

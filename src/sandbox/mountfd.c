@@ -183,6 +183,21 @@ int mountfd_options_read(struct mountfd_options *to, const struct spec_strings *
 	return 0;
 }
 
+const char *mountfd_option_unknown(const struct mountfd_options *options)
+{
+	static const char *const idle[] = {"gid=", "mode=", "nr_blocks=", "nr_inodes=", "size=", "uid="};
+
+	for (size_t i = 0; i < options->data_count; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < ARRAY_SIZE(idle); k++)
+			known = known || str_starts(options->data[i], idle[k]);
+		if (!known)
+			return options->data[i];
+	}
+	return NULL;
+}
+
 int mountfd_clone(int dir, const char *path, bool recursive, int *ret_fd)
 {
 	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;

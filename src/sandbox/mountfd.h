@@ -31,6 +31,12 @@ int mountfd_options_read(struct mountfd_options *to, const struct spec_strings *
 /* The index-th word that is known, for listing; NULL behind the last. */
 const char *mountfd_option_name(size_t index);
 
+/*
+ * The first word that is neither an option of every mount nor one that a bind mount may ignore, because it only says how
+ * large or whose a new file system is; NULL when there is none.
+ */
+const char *mountfd_option_unknown(const struct mountfd_options *options);
+
 /* A detached copy of the mount at dir/path, with its submounts when recursive. path "" means dir itself. */
 int mountfd_clone(int dir, const char *path, bool recursive, int *ret_fd) MUST_CHECK;
 

@@ -29,6 +29,8 @@ def test_create_start_kill_delete(runtime):
     pid = int((bundle / 'pid').read_text())
     assert (state['id'], state['status'], state['pid'], state['bundle']) == ('a', 'created', pid, str(bundle))
     assert state['annotations'] == {'dev.bulkhead.root.idmap': 'true'}
+    done = runtime.call('delete', 'a')
+    assert (done.returncode, done.stderr) == (3, "bulkhead-runtime: container 'a' cannot be deleted: it is created\n")
     assert runtime.call('start', 'a').returncode == 0
     assert runtime.status('a')['status'] == 'running'
     assert runtime.call('list', '--quiet').stdout == 'a\n'

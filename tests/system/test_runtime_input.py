@@ -82,7 +82,7 @@ FIELDS = [
     (('mounts', 0, 'type'), 'ext4', "mounts[0]: file system type 'ext4' is not supported"),
     (('mounts', 0, 'options'), ['remount'], "mounts[0]: mount option 'remount' is not supported"),
     (('mounts', 1, 'type'), 'sysfs', 'mounts[1]: /dev must be a tmpfs'),
-    (('mounts', 7, 'type'), 'bind', "mounts[7]: unknown mount option 'mode=1777'"),
+    (('mounts', 7, 'options'), ['bind', 'mode=1777', 'readonly'], "mounts[7]: unknown mount option 'readonly'"),
     (('linux', 'namespaces'), [{'type': 'x'}], "linux.namespaces[0].type: unknown namespace 'x'"),
     (('linux', 'namespaces'), [{'type': 'pid'}, {'type': 'pid'}], "linux.namespaces: 'pid' is given twice"),
     (('linux', 'namespaces'), [{'type': 'pid'}], 'linux.namespaces: a new mount namespace is needed'),

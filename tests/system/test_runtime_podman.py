@@ -188,9 +188,38 @@ def test_host_namespaces(podman):
     assert shell(podman, script, '--uts', 'host', '--ipc', 'host', network='host') == podman.inside(script)
 
 
+def test_terminals(podman):
+    """Window sizes, keys that send signals, and what is typed."""
+    terminal = podman.terminal('run', '--rm', '--interactive', '--tty', '--network', 'none', '--user', '0', '--name',
+                               'box', IMAGE, 'sh', rows=33, columns=99)
+    terminal.write('tty; stty size; trap "echo interrupted" INT; echo ready-$((1+1))\n')
+    terminal.expect('ready-2')
+    assert '/dev/pts/0' in terminal.seen and '33 99' in terminal.seen
+    terminal.resize(44, 111)
+    terminal.write('until [ "$(stty size)" = "44 111" ]; do :; done; echo resized-$((1+1))\n')
+    terminal.expect('resized-2')
+    terminal.write('\x03')
+    terminal.expect('interrupted')
+    more = podman.terminal('exec', '--interactive', '--tty', 'box', 'sh', rows=22, columns=88)
+    more.write('tty; stty size; exit 5\n')
+    assert more.end() == 5
+    assert '/dev/pts/1' in more.seen and '22 88' in more.seen
+    terminal.write('exit 6\n')
+    assert terminal.end() == 6
+
+
+def test_privileged(podman):
+    """All that the calling machine can give, and still no way around what this runtime always has."""
+    seen = shell(podman, 'grep -E "^(CapEff|NoNewPrivs|Seccomp):" /proc/self/status; ls /dev/ptmx /dev/loop-control; '
+                 'mount -t tmpfs t /mnt; echo $?', '--privileged').split()
+    held = podman.inside('grep CapEff: /proc/self/status').split()[1]
+    assert seen == ['CapEff:', held, 'NoNewPrivs:', '1', 'Seccomp:', '2', '/dev/loop-control', '/dev/ptmx', '255']
+
+
 def test_build(podman):
     """buildah runs each RUN step as a container of its own."""
-    (podman.folder / 'Dockerfile').write_text(f'FROM {IMAGE}\nUSER 0\nRUN echo built >/built && ls -d /proc/1/root\n')
+    (podman.folder / 'Dockerfile').write_text(f'FROM {IMAGE}\nUSER 0\nRUN echo built >/built\n'
+                                              'RUN --mount=type=cache,target=/cache touch /cache/file\n')
     podman.ok('build', '--network', 'none', '--tag', 'made', '--file', podman.folder / 'Dockerfile', podman.folder)
     done = run(podman, '--rm', 'localhost/made', 'cat', '/built')
     assert (done.returncode, done.stdout) == (0, 'built\n'), done.stderr
