@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Stands before the runtime named by CONFORMANCE_RUNTIME: a caller that asks for process.noNewPrivileges, which
-bulkhead-runtime sets whether asked or not, so that what the validation programs compare is the same for every runtime."""
+bulkhead-runtime sets whether asked or not. The validation programs take what was not asked for as a difference."""
 import json
 import os
 import sys

@@ -3,6 +3,7 @@
 may be left of a container after any of these."""
 import copy
 import json
+import re
 import shutil
 import subprocess
 
@@ -115,7 +116,10 @@ def test_statuses(ctr):
 
 
 def test_task(ctr):
-    events = ctr.popen('events', stdout=subprocess.PIPE, text=True)
+    with open(ctr.folder / 'events', 'wb') as to:
+        events = ctr.popen('events', stdout=to)
+    # It listens from its first line on.
+    wait_until(lambda: ctr('namespaces', 'label', 'default', 'a=b') and (ctr.folder / 'events').read_text())
     done = run(ctr, '--detach', '--memory-limit', str(64 << 20), IMAGE, 'box', 'sleep', '1000')
     assert done.returncode == 0, done.stderr
     pid, status = ctr.ok('task', 'list').splitlines()[1].split()[1:]
@@ -134,20 +138,26 @@ def test_task(ctr):
     wait_until(lambda: ctr.ok('task', 'list').split()[-1] == 'STOPPED')
     ctr('task', 'delete', 'box')
     ctr.ok('container', 'delete', 'box')
-    events.terminate()
-    topics = [line.split()[5] for line in events.communicate(timeout=10)[0].splitlines()]
     wanted = ['create', 'start', 'exec-added', 'exec-started', 'exit', 'paused', 'resumed', 'exit', 'delete']
-    assert [topic for topic in topics if topic.startswith('/tasks/')] == [f'/tasks/{name}' for name in wanted]
+
+    def topics():
+        return re.findall(r' /tasks/(\S+)', (ctr.folder / 'events').read_text())
+    wait_until(lambda: 'delete' in topics())
+    events.terminate()
+    assert topics() == wanted
 
 
 def test_terminals(ctr):
-    terminal = ctr.terminal('run', '--rm', '--runc-binary', ctr.runtime, '--tty', IMAGE, 'box', 'sh', rows=33, columns=99)
-    terminal.write('tty; stty size; echo end-$((1+1))\n')
+    # It tells the size once the container runs.
+    script = 'until [ "$(stty size)" = "{} {}" ]; do :; done 2>/dev/null; tty; echo end-$((1+1))\n'
+    terminal = ctr.terminal('run', '--rm', '--runc-binary', ctr.runtime, '--tty', IMAGE, 'box', 'sh', rows=33,
+                            columns=99)
+    terminal.write(script.format(33, 99))
     terminal.expect('end-2')
-    assert '/dev/pts/0' in terminal.seen and '33 99' in terminal.seen
+    assert '/dev/pts/0' in terminal.seen
     more = ctr.terminal('task', 'exec', '--tty', '--exec-id', 'more', 'box', 'sh', rows=22, columns=88)
-    more.write('stty size; exit 5\n')
+    more.write(script.format(22, 88) + 'exit 5\n')
     assert more.end() == 5
-    assert '22 88' in more.seen
+    assert '/dev/pts/1' in more.seen and 'end-2' in more.seen
     terminal.write('exit 6\n')
     assert terminal.end() == 6

@@ -2,8 +2,10 @@
 """Another engine as caller: podman with --runtime. Nothing may be left of a container after any of these."""
 import json
 import os
+import re
 import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -186,6 +188,19 @@ def test_host_namespaces(podman):
     """Namespaces of the host where the caller says so."""
     script = 'for name in net uts ipc; do readlink /proc/self/ns/$name; done'
     assert shell(podman, script, '--uts', 'host', '--ipc', 'host', network='host') == podman.inside(script)
+
+
+def test_named_in_the_configuration(podman):
+    """As docs/drop-in.md has it."""
+    page = (support_engines.TOP / 'docs/drop-in.md').read_text()
+    conf = re.search(r'```toml\n(\[engine\]\n.*?)```', page, re.S)[1]
+    path = podman.folder / 'containers.conf'
+    path.write_text(conf.replace('/usr/bin/bulkhead-runtime', podman.runtime))
+    base = podman.base[:podman.base.index('--cgroup-manager')]
+    done = podman.cell.run(['env', f'CONTAINERS_CONF={path}', *base, 'run', '--network', 'none', '--name', 'box', IMAGE, 'sh', '-c', 'ls -d /proc/1'],
+                           env=podman.environment(), stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stdout) == (0, '/proc/1\n'), done.stderr
+    assert podman.ok('inspect', '--format', '{{.OCIRuntime}}', 'box') == 'bulkhead\n'
 
 
 def test_terminals(podman):
