@@ -412,19 +412,14 @@ static int attach_root(struct container *container, struct err *err)
 	return 0;
 }
 
-static bool lists_dev(const struct container *container)
-{
-	for (size_t i = 0; i < container->mount_count; i++)
-		if (container->mounts[i].skipped)
-			return true;
-	return false;
-}
-
 int container_attach_mounts(struct container *container, struct err *err)
 {
 	int r = attach_root(container, err);
+	bool listed = false;
 
-	if (r == 0 && !lists_dev(container))
+	for (size_t i = 0; i < container->mount_count; i++)
+		listed = listed || container->mounts[i].skipped;
+	if (r == 0 && !listed)
 		r = container_attach_dev(container, false, err);
 	for (size_t i = 0; r == 0 && i < container->mount_count; i++) {
 		struct container_mount *mount = &container->mounts[i];

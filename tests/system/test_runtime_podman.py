@@ -197,8 +197,9 @@ def test_named_in_the_configuration(podman):
     path = podman.folder / 'containers.conf'
     path.write_text(conf.replace('/usr/bin/bulkhead-runtime', podman.runtime))
     base = podman.base[:podman.base.index('--cgroup-manager')]
-    done = podman.cell.run(['env', f'CONTAINERS_CONF={path}', *base, 'run', '--network', 'none', '--name', 'box', IMAGE, 'sh', '-c', 'ls -d /proc/1'],
-                           env=podman.environment(), stdin=subprocess.DEVNULL)
+    words = ['run', '--network', 'none', '--name', 'box', IMAGE, 'sh', '-c', 'ls -d /proc/1']
+    done = podman.cell.run(['env', f'CONTAINERS_CONF={path}', *base, *words], env=podman.environment(),
+                           stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout) == (0, '/proc/1\n'), done.stderr
     assert podman.ok('inspect', '--format', '{{.OCIRuntime}}', 'box') == 'bulkhead\n'
 
