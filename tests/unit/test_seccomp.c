@@ -142,6 +142,64 @@ static void test_random_profiles(void **state)
 	}
 }
 
+/* Many looks at one argument: what is loaded already is not loaded again, unless a mask has changed it. */
+static void test_conditions_on_one_word(void **state)
+{
+	static const char *const names[] = {"ioctl"};
+	static struct spec_seccomp_arg args[] = {
+		{1, 0x0f00, 0x0300, SPEC_OP_MASKED_EQ},
+		{1, 0x00ff, 0x0011, SPEC_OP_MASKED_EQ},
+		{1, 0x5412, 0, SPEC_OP_EQ},
+		{1, 0xf000, 0x6000, SPEC_OP_MASKED_EQ},
+		{1, 0x7777, 0, SPEC_OP_GT},
+		{1, 0x70f0, 0x2050, SPEC_OP_MASKED_EQ},
+		{1, 0x1000, 0, SPEC_OP_LE},
+		{1, 0x8000, 0x8000, SPEC_OP_MASKED_EQ},
+		{1, 0x0ff0000000ff, 0x011000000022, SPEC_OP_MASKED_EQ},
+	};
+	static struct spec_seccomp_rule rules[ARRAY_SIZE(args)];
+	struct spec_seccomp profile = {.default_action = SECCOMP_RET_ALLOW, .rules = {rules, ARRAY_SIZE(rules)}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		rules[i] = (struct spec_seccomp_rule){.names = {(const char **)names, 1},
+						      .action = SECCOMP_RET_ERRNO,
+						      .errno_ret = {true, (int64_t)i + 1},
+						      .args = {&args[i], 1}};
+	check(&profile);
+	/* The other way round, other tests come first. */
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		rules[i].args.items = &args[ARRAY_SIZE(rules) - 1 - i];
+	check(&profile);
+}
+
+/* What an earlier condition of a rule says about an argument holds for the rules behind it: all of it, and no more. */
+static void test_what_conditions_say_of_later_ones(void **state)
+{
+	static const char *const names[] = {"ioctl", "socket"};
+	static struct spec_seccomp_arg args[][2] = {
+		{{0, 0x0f00, 0x0300, SPEC_OP_MASKED_EQ}, {1, 1, 0, SPEC_OP_EQ}},
+		{{0, 0xffffffff, 0x0300, SPEC_OP_MASKED_EQ}, {1, 2, 0, SPEC_OP_EQ}},
+		{{0, 0x0301, 0, SPEC_OP_EQ}, {2, 5, 0, SPEC_OP_NE}},
+		{{0, 0xffffffff, 0x0301, SPEC_OP_MASKED_EQ}, {1, 7, 0, SPEC_OP_LT}},
+		{{0, 0x0300, 0, SPEC_OP_GE}, {1, 3, 0, SPEC_OP_GT}},
+		{{0, 0xffffffff00000000, 0x100000000, SPEC_OP_MASKED_EQ}, {1, 0, 0, SPEC_OP_GE}},
+		{{0, 0x0300, 0, SPEC_OP_NE}, {0, 0x100000300, 0, SPEC_OP_EQ}},
+	};
+	static struct spec_seccomp_rule rules[ARRAY_SIZE(args)];
+	struct spec_seccomp profile = {.default_action = SECCOMP_RET_ALLOW, .rules = {rules, ARRAY_SIZE(rules)}};
+
+	(void)state;
+	for (size_t turn = 0; turn < ARRAY_SIZE(args); turn++) {
+		for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+			rules[i] = (struct spec_seccomp_rule){.names = {(const char **)names, 2},
+							      .action = SECCOMP_RET_ERRNO,
+							      .errno_ret = {true, (int64_t)i + 1},
+							      .args = {args[(i + turn) % ARRAY_SIZE(args)], 2}};
+		check(&profile);
+	}
+}
+
 /* Far jumps: so many conditions that the tree's arms are longer than a conditional jump reaches. */
 static void test_long_programs(void **state)
 {
@@ -306,6 +364,8 @@ static void test_architectures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_conditions_on_one_word),
+		cmocka_unit_test(test_what_conditions_say_of_later_ones),
 		cmocka_unit_test(test_random_profiles),
 		cmocka_unit_test(test_long_programs),
 		cmocka_unit_test(test_too_long_is_refused),
