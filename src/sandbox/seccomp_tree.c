@@ -171,6 +171,10 @@ static size_t middle_of(const struct forest *forest, size_t low, size_t high)
 		return low + (high - low) / 2;
 	while (middle + 1 < high && weighed(forest->stretches[middle].first) < begin + (end - begin) / 2)
 		middle++;
+	/* The nearer one of the two boundaries around the half. */
+	if (middle > low + 1 &&
+	    weighed(forest->stretches[middle].first) - begin > end - weighed(forest->stretches[middle - 1].first))
+		middle--;
 	return middle;
 }
 
