@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the whole suite in a VM with all layers, with none, without each one and with each one alone, and writes
-docs/breakout-matrix.md from what came out. Takes an hour of emulation. --keep FILE stores the runs as JSON, and --from
-FILE writes the page from them."""
+docs/breakout-matrix.md from what came out. It takes an hour of emulation; the runs are kept in a file, and those that it
+has are not made again."""
 import argparse
 import json
 import pathlib
@@ -14,7 +14,7 @@ import virtual
 
 TOP = pathlib.Path(__file__).parent.parent.parent
 PAGE = TOP / 'docs' / 'breakout-matrix.md'
-ROWS_AT_ONCE = 8
+ROWS_AT_ONCE = 6
 
 HEAD = '''# What holds which way out
 
@@ -90,36 +90,33 @@ def page(rows, machine, results):
     return text
 
 
-def run_all(runtime, probe):
-    rows = ['-', 'all', *attack.LAYERS, *(f'all-but:{layer}' for layer in attack.LAYERS)]
-    results = []
+def run_all(runtime, probe, keep):
+    """Makes the runs that the file does not have yet, some at a time, and stores each lot."""
+    machine, *results = json.loads(keep.read_text()) if keep.exists() else [None]
+    known = {row['off'] for row in results}
+    rows = ['', 'all', *attack.LAYERS, *(f'all-but:{layer}' for layer in attack.LAYERS)]
+    rows = [row for row in rows if row not in known]
     for at in range(0, len(rows), ROWS_AT_ONCE):
         part = rows[at:at + ROWS_AT_ONCE]
-        print(f"{at} of {len(rows)} runs; now {' '.join(part)}", file=sys.stderr, flush=True)
-        machine, *found = virtual.run(runtime, probe, part, 3000)
+        print(f"{at} of {len(rows)} runs; now: {' '.join(part)}", file=sys.stderr, flush=True)
+        machine, *found = virtual.run(runtime, probe, [row or '-' for row in part], 3000)
         results += found
-    return [machine, *results]
+        keep.write_text(json.dumps([machine, *results]))
+    return machine, results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--build', default=TOP / 'build' / 'test', type=pathlib.Path)
-    parser.add_argument('--keep', type=pathlib.Path)
-    parser.add_argument('--from', dest='stored', type=pathlib.Path)
+    parser.add_argument('--keep', default=TOP / 'build' / 'breakout-runs.json', type=pathlib.Path)
     options = parser.parse_args()
-    probe = options.build.absolute() / 'tests/attack/probe'
-    if options.stored:
-        results = json.loads(options.stored.read_text())
-    else:
-        results = run_all(options.build.absolute() / 'tests/attack/bulkhead-runtime-switched', probe)
-    if options.keep:
-        options.keep.write_text(json.dumps(results))
-    machine, *results = results
+    folder = options.build.absolute() / 'tests' / 'attack'
+    machine, results = run_all(folder / 'bulkhead-runtime-switched', folder / 'probe', options.keep)
     wrong = unclear(results)
     if wrong:
         print('\n'.join(wrong), file=sys.stderr)
         return 1
-    PAGE.write_text(page(attack.listed(probe) + scenes.listed(), machine, results))
+    PAGE.write_text(page(attack.listed(folder / 'probe') + scenes.listed(), machine, results))
     return 0
 
 

@@ -39,6 +39,7 @@ def test_no_probe_gets_out(suite, probe, how):
     assert len([row for row in results if row['result'] == 'held']) >= 80
 
 
+@pytest.mark.seconds(180 + scenes.SWAPS // 1000)
 @pytest.mark.parametrize('scene', [scene for _, _, scene in scenes.SCENES], ids=lambda scene: scene.__name__)
 def test_no_scene_gets_out(suite, scene):
     names = next(names for names, _, function in scenes.SCENES if function is scene)
