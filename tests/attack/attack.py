@@ -226,8 +226,9 @@ class Attack:
         plain = ['nosuid', 'nodev'] + ([] if 'noexec' in self.off else ['noexec'])
         shared = 'rw' if 'readonly' in self.off else 'ro'
         return [
-            self._kernel_mount('/proc', 'proc', 'pid', plain),
+            # First, so that it is attached once: that is what switches.c leaves out.
             {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'mode=755', 'size=64k']},
+            self._kernel_mount('/proc', 'proc', 'pid', plain),
             {'destination': '/dev/pts', 'type': 'devpts', 'source': 'devpts',
              'options': ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620']},
             {'destination': '/dev/shm', 'type': 'tmpfs', 'source': 'shm', 'options': plain + ['mode=1777', 'size=8m']},

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the whole suite in a VM with all layers, with none, without each one and with each one alone, and writes
-docs/breakout-matrix.md from what came out. It takes an hour of emulation; the runs are kept in a file, and those that it
-has are not made again."""
+docs/breakout-matrix.md from what came out. It takes an hour of emulation; the runs are kept in a file, and those that
+it has are not made again."""
 import argparse
 import json
 import pathlib

@@ -40,5 +40,5 @@ def run(runtime, probe, rows, seconds=380):
     done = vm(f"RUNTIME={runtime} PROBE={probe} MODULES={modules()} OFF='{' '.join(rows)}' "
               f"exec bash {TOP}/tests/vm/attack_v2.sh\n", seconds)
     if done.returncode:
-        raise Failure(done.stdout)
+        raise Failure('\n'.join(line for line in done.stdout.splitlines() if not line.startswith('{')))
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
