@@ -20,7 +20,7 @@ RENAME_EXCHANGE = 2
 SWAPS = int(os.environ.get('ATTACK_SWAPS', '4000'))
 # How long a name keeps its meaning between two swaps, in seconds.
 PAUSE = float(os.environ.get('ATTACK_PAUSE', '0.0002'))
-STARTS = 8
+STARTS = int(os.environ.get('ATTACK_STARTS', '8'))
 CAPABILITIES_VERSION = 0x20080522
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 
