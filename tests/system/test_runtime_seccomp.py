@@ -7,6 +7,7 @@ import json
 import pathlib
 import shutil
 import socket
+import stat
 import struct
 import subprocess
 import threading
@@ -292,3 +293,36 @@ def test_floor_holds_whatever_the_profile_allows(runtime, tmp_path):
     words = [','.join(str(word) for word in (NUMBERS[call[0]], *call[1:])) for call, _ in FLOOR]
     done = runtime.run('/bin/caller', *words, **under(runtime, {'defaultAction': 'SCMP_ACT_ALLOW'}))
     assert dict(zip(words, map(int, done.stdout.split()))) == dict(zip(words, (want for _, want in FLOOR))), done.stderr
+
+
+def test_filters_are_kept_and_never_taken_from_others(runtime):
+    """An entry that allows all, put where the filter is looked for, is not loaded unless it is whole and one's own."""
+    folder = runtime.state / '.filters'
+
+    def refused():
+        done = runtime.run('/bin/mkdir', '/tmp/x', **under(runtime, profile('SCMP_ACT_ERRNO', 'mkdir', errnoRet=15)))
+        return done.stderr == "mkdir: can't create directory '/tmp/x': Block device required\n"
+
+    assert refused()
+    [entry] = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(entry.stat().st_mode)) == (0o700, 0o600)
+    first = entry.stat()
+    assert refused()
+    assert (entry.stat().st_ino, entry.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
+    whole = entry.read_bytes()
+    allow = whole[:-8] + struct.pack('=HBBI', 6, 0, 0, 0x7fff0000)
+    for text in (allow, whole[:100], b''):
+        entry.write_bytes(text)
+        assert refused()
+        assert entry.read_bytes() == whole
+    entry.chmod(0o644)
+    assert refused() and stat.S_IMODE(entry.stat().st_mode) == 0o600
+    # Not even a good one counts where others may write.
+    entry.unlink()
+    folder.chmod(0o755)
+    assert refused() and list(folder.iterdir()) == []
+    name = runtime.start('/bin/sleep', '1000')
+    folder.chmod(0o700)
+    assert runtime.call('exec', name, '/bin/true').returncode == 0
+    assert len(list(folder.iterdir())) == 1
+    assert runtime.call('list', '--quiet').stdout.split() == [name]
