@@ -133,6 +133,9 @@ static void decide(struct verdict *verdict, uint32_t value)
 
 static int append(struct seccomp_rules *rules, struct verdict *verdict, uint32_t rule)
 {
+	/* A rule may name a call twice. */
+	if (verdict->last && rules->links[verdict->last - 1].rule == rule)
+		return 0;
 	if (rules->link_count == rules->link_cap) {
 		uint32_t cap = rules->link_cap ? 2 * rules->link_cap : 64;
 		struct link *grown = realloc(rules->links, cap * sizeof(*grown));
