@@ -59,8 +59,7 @@ int runtime_ceiling_report(const struct runtime_ceiling_check *check, const char
 	va_start(args, format);
 	(void)vsnprintf(asked, sizeof(asked), format, args);
 	va_end(args);
-	if (!check->ceiling->narrow || finding.rule == RUNTIME_CEILING_RULE_TERMINAL ||
-	    finding.rule == RUNTIME_CEILING_RULE_NO_PROFILE)
+	if (!check->ceiling->narrow || finding.rule == RUNTIME_CEILING_RULE_TERMINAL)
 		return err_set(check->err, ERR_DENIED, "%s: %s, which is over '%s' of ceiling file '%s'",
 			       check->facts->document, asked, key, check->ceiling->file);
 	(void)snprintf(finding.sentence, sizeof(finding.sentence),

@@ -35,6 +35,14 @@ enum runtime_ceiling_share { RUNTIME_CEILING_OWN, RUNTIME_CEILING_JOINED, RUNTIM
 /* Where mount events go, from the least to the most. */
 enum runtime_ceiling_propagation { RUNTIME_CEILING_PRIVATE, RUNTIME_CEILING_SLAVE, RUNTIME_CEILING_SHARED };
 
+enum runtime_ceiling_family {
+	RUNTIME_CEILING_UNIX = 1 << 0,
+	RUNTIME_CEILING_INET = 1 << 1,
+	RUNTIME_CEILING_INET6 = 1 << 2,
+	RUNTIME_CEILING_NETLINK = 1 << 3,
+	RUNTIME_CEILING_PACKET = 1 << 4
+};
+
 /* CPU in thousandths of a processor, memory and swap (memory and swap together, as in config.json) in bytes. */
 enum runtime_ceiling_limit_kind {
 	RUNTIME_CEILING_CPU,
@@ -93,7 +101,8 @@ struct runtime_ceiling {
 	size_t device_count;
 	const json_t *syscalls_deny;
 	const json_t *syscalls_allow;
-	const json_t *socket_families;
+	bool has_families;
+	uint32_t families; /* enum runtime_ceiling_family */
 	const json_t *sysctls;
 	struct runtime_ceiling_limit limits[RUNTIME_CEILING_LIMITS];
 	struct runtime_ceiling_rlimit *rlimits;
@@ -208,7 +217,6 @@ enum runtime_ceiling_rule {
 	RUNTIME_CEILING_RULE_DEVICE,           /* linux.resources.devices: index */
 	RUNTIME_CEILING_RULE_CALL,             /* linux.seccomp.syscalls: index, name: word */
 	RUNTIME_CEILING_RULE_CALLS_BY_DEFAULT, /* the profile's default action permits; all that may be permitted: list */
-	RUNTIME_CEILING_RULE_NO_PROFILE,       /* always refused */
 	RUNTIME_CEILING_RULE_SYSCTL,           /* word */
 	RUNTIME_CEILING_RULE_LIMIT,            /* kind: part, at most: number */
 	RUNTIME_CEILING_RULE_RAW_LIMIT,        /* kind: part, key: word */

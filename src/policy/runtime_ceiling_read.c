@@ -249,6 +249,23 @@ static int read_devices(struct runtime_ceiling *ceiling, const json_t *array, st
 	return r;
 }
 
+static int read_families(struct runtime_ceiling *ceiling, const json_t *array, struct err *err)
+{
+	static const char *const words[] = {"unix", "inet", "inet6", "netlink", "packet"};
+
+	ceiling->has_families = array != NULL;
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		size_t which = 0;
+		int r = read_word(json_array_get(array, i), TOP ".syscalls.socketFamilies", words, ARRAY_SIZE(words),
+				  &which, err);
+
+		if (r < 0)
+			return r;
+		ceiling->families |= UINT32_C(1) << which;
+	}
+	return 0;
+}
+
 static int read_syscalls(struct runtime_ceiling *ceiling, const json_t *object, struct err *err)
 {
 	static const struct policy_field fields[] = {
@@ -262,7 +279,6 @@ static int read_syscalls(struct runtime_ceiling *ceiling, const json_t *object, 
 	} lists[] = {
 		{"deny", &ceiling->syscalls_deny},
 		{"allow", &ceiling->syscalls_allow},
-		{"socketFamilies", &ceiling->socket_families},
 	};
 	int r = policy_fields_check(object, TOP ".syscalls", fields, ARRAY_SIZE(fields), err);
 
@@ -274,7 +290,7 @@ static int read_syscalls(struct runtime_ceiling *ceiling, const json_t *object, 
 		if (array)
 			r = read_list(array, path, lists[i].list, err);
 	}
-	return r;
+	return r == 0 ? read_families(ceiling, json_object_get(object, "socketFamilies"), err) : r;
 }
 
 /* A number, or a share of the machine in percent. */

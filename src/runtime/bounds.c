@@ -28,6 +28,7 @@ void bounds_done(struct bounds *bounds)
 		free(bounds->notes[i]);
 	free(bounds->notes);
 	free(bounds->mounts);
+	bounds_calls_done(bounds->calls);
 	*bounds = (struct bounds){0};
 }
 
@@ -162,7 +163,7 @@ int bounds_load(struct bounds *bounds, const char *folder, struct err *err)
 	if (r < 0)
 		return err_prefix(err, "ceiling '%s'", path);
 	bounds_defaults_machine(&bounds->machine);
-	return 0;
+	return bounds_calls_new(bounds, &bounds->calls, err);
 }
 
 static int check_all(const struct bounds *bounds, const struct runtime_ceiling_facts *facts,

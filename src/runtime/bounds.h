@@ -31,7 +31,8 @@ struct bounds {
 	struct bounds_identity *mounts; /* by the index in the final config.json */
 	size_t mount_count;
 	struct bounds_identity namespaces[SPEC_NS_TYPES];
-	bool user_added; /* the owners of the root and of every bind mount are mapped then */
+	struct bounds_calls *calls; /* NULL: no file speaks of system calls */
+	bool user_added;            /* the owners of the root and of every bind mount are mapped then */
 };
 
 /*
@@ -67,6 +68,13 @@ int bounds_would_add_user(struct bounds *bounds, int bundle, const struct spec *
 /* The same for a process to add (exec), and for new limits of a container (update): changed in place. */
 int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err) MUST_CHECK;
 int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err) MUST_CHECK;
+
+/* The profile that no filter may be looser than, for as long as bounds lives; NULL: none. bounds may be NULL. */
+const struct spec_seccomp *bounds_calls(const struct bounds *bounds);
+
+/* Inside of bounds*.c: builds and frees that profile; NULL when no file speaks of system calls. */
+int bounds_calls_new(const struct bounds *bounds, struct bounds_calls **ret_calls, struct err *err) MUST_CHECK;
+void bounds_calls_done(struct bounds_calls *calls);
 
 /* Whether what was opened is what was judged. bounds may be NULL: nothing was. ERR_DENIED. */
 int bounds_verify_mount(const struct bounds *bounds, size_t index, int fd, struct err *err) MUST_CHECK;

@@ -127,8 +127,9 @@ static int add_mounts(struct bounds_facts *facts, struct bounds *bounds, int bun
 			return err_prefix(err, "config.json: mounts[%zu]", i);
 	facts->facts.mounts = mounts;
 	facts->facts.mount_count = spec->mounts.count;
-	facts->facts.root_propagation = spec->linux_.propagation == SPEC_PROPAGATION_SLAVE ? RUNTIME_CEILING_SLAVE
-											   : RUNTIME_CEILING_PRIVATE;
+	facts->facts.root_propagation = spec->linux_.propagation == SPEC_PROPAGATION_SHARED  ? RUNTIME_CEILING_SHARED
+					: spec->linux_.propagation == SPEC_PROPAGATION_SLAVE ? RUNTIME_CEILING_SLAVE
+											     : RUNTIME_CEILING_PRIVATE;
 	return 0;
 }
 

@@ -186,14 +186,14 @@ static int check_paused(struct state *state, bool wait, struct err *err)
 }
 
 /* The ceiling as it is now, for the container may have started under another. */
-static int bound_process(const struct commands_global *global, struct spec_process *process, struct err *err)
+static int bound_process(const struct commands_global *global, struct bounds *bounds, struct spec_process *process,
+			 struct err *err)
 {
-	struct bounds bounds CLEANUP(bounds_done) = {0};
-	int r = commands_load_bounds(global, &bounds, err);
+	int r = commands_load_bounds(global, bounds, err);
 
 	if (r == 0)
-		r = bounds_apply_process(&bounds, process, err);
-	commands_log_bounds(global, &bounds);
+		r = bounds_apply_process(bounds, process, err);
+	commands_log_bounds(global, bounds);
 	return r;
 }
 
@@ -203,7 +203,9 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP_SPEC struct spec spec = {0}, own = {0};
 	CLEANUP_CLOSE int signals = -1, console = -1;
-	struct enter_options options = {.spec = &spec,
+	struct bounds bounds CLEANUP(bounds_done) = {0};
+	struct enter_options options = {.bounds = &bounds,
+					.spec = &spec,
 					.process = &own.process,
 					.console_socket = request->console_socket,
 					.ret_console = request->detach ? NULL : &console,
@@ -224,7 +226,7 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	if (r == 0)
 		r = read_process(request, argc - 1, argv + 1, &spec, &own, err);
 	if (r == 0)
-		r = bound_process(global, &own.process, err);
+		r = bound_process(global, &bounds, &own.process, err);
 	if (r == 0 && !request->detach)
 		r = commands_hold_signals(&signals, err);
 	if (r == 0)

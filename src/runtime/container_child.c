@@ -177,7 +177,8 @@ static void await_parent(struct container *container, struct seccomp_program *fi
 
 	close_parents(container);
 	/* A profile's error is one of `create`. */
-	r = launch_compile_filter(container->spec, &container->spec->process, container->filters, filter, &err);
+	r = launch_compile_filter(container->spec, &container->spec->process, container->filters,
+				  bounds_calls(container->bounds), filter, &err);
 	(void)close(take_fd(&container->filters));
 	if (r == 0)
 		r = enter(container, &err);

@@ -154,7 +154,8 @@ static int find_filter(struct entry *entry, struct err *err)
 
 	/* Without the folder it compiles. */
 	(void)!seccomp_cache_open(entry->state->root, STATE_FILTERS, &kept);
-	return launch_compile_filter(entry->options->spec, entry->options->process, kept, &entry->filter, err);
+	return launch_compile_filter(entry->options->spec, entry->options->process, kept,
+				     bounds_calls(entry->options->bounds), &entry->filter, err);
 }
 
 static int prepare(struct entry *entry, struct err *err)

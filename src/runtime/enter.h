@@ -9,12 +9,14 @@
 
 #include "base/err.h"
 #include "oci/spec.h"
+#include "runtime/bounds.h"
 #include "runtime/child.h"
 #include "runtime/state.h"
 
 struct enter_options {
 	const struct spec *spec;            /* the container's */
 	const struct spec_process *process; /* what to run */
+	const struct bounds *bounds;        /* the ceiling; NULL: none */
 	int preserve_fds;
 	bool own_child;             /* the process must be this one's child, since somebody else will wait for it */
 	const char *console_socket; /* as in struct create_options */

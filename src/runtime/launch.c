@@ -80,10 +80,11 @@ int launch_prepare(pid_t pid, const struct spec_process *process, struct err *er
 }
 
 int launch_compile_filter(const struct spec *spec, const struct spec_process *process, int kept,
-			  struct seccomp_program *ret_filter, struct err *err)
+			  const struct spec_seccomp *ceiling, struct seccomp_program *ret_filter, struct err *err)
 {
 	const struct seccomp_floor floor = {.capabilities = sets_of(process).bounding,
-					    .granted = SECCOMP_GRANT_FOREIGN};
+					    .granted = SECCOMP_GRANT_FOREIGN,
+					    .ceiling = ceiling};
 	int r = seccomp_cache_compile(kept, &spec->linux_.seccomp, &floor, ret_filter, err);
 
 	return r < 0 ? err_prefix(err, "config.json") : 0;

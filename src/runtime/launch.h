@@ -24,11 +24,12 @@ struct launch {
 int launch_prepare(pid_t pid, const struct spec_process *process, struct err *err) MUST_CHECK;
 
 /*
- * The filter of a spec within the floor under all profiles, or the built-in one: from the folder of kept filters, or
+ * The filter of a spec within the floor under all profiles, or the built-in one, and within the ceiling (NULL: none): from the folder of kept filters, or
  * compiled (-1: there is no folder). The caller frees it.
  */
 int launch_compile_filter(const struct spec *spec, const struct spec_process *process, int kept,
-			  struct seccomp_program *ret_filter, struct err *err) MUST_CHECK;
+			  const struct spec_seccomp *ceiling, struct seccomp_program *ret_filter,
+			  struct err *err) MUST_CHECK;
 
 /* Enters the working folder (made when missing) and checks that it lies inside the root. */
 int launch_enter_cwd(const struct spec_process *process, struct err *err) MUST_CHECK;

@@ -56,6 +56,8 @@ static void refused_files(void **state)
 		 "field 'ceiling.devices[0]' has no device number"},
 		{"{\"syscalls\":{\"deny\":[\"\"]}}", "field 'ceiling.syscalls.deny[0]' is not a name"},
 		{"{\"syscalls\":{\"deny\":[\"a\",\"a\"]}}", "field 'ceiling.syscalls.deny[1]' repeats 'a'"},
+		{"{\"syscalls\":{\"socketFamilies\":[\"alg\"]}}",
+		 "field 'ceiling.syscalls.socketFamilies' cannot be 'alg'"},
 		{"{\"limits\":{\"cpu\":{\"most\":0}}}", "field 'ceiling.limits.cpu.most' must be at least 1"},
 		{"{\"limits\":{\"cpu\":{\"mostPercent\":101}}}",
 		 "field 'ceiling.limits.cpu.mostPercent' must be from 1 to 100"},
@@ -294,6 +296,71 @@ static void defaults_are_the_least(void **state)
 			 100000);
 }
 
+static void added_user_namespace(void **state)
+{
+	static const struct {
+		const char *first, *second;
+		struct runtime_ceiling_user_facts facts;
+		int result;
+		const char *text; /* the reason or the error */
+	} cases[] = {
+		{"{}", "{}", {.given = true, .shared = "pid"}, 0, ""},
+		{"{}", "{}", {0}, 1, ""},
+		{"{}", "{}", {.shared = "network", .greatest_id = 70000}, 0, "its network namespace is not new"},
+		{"{}", "{}", {.capabilities = 1u << 25}, 0, "CAP_SYS_TIME has no effect in one"},
+		{"{}", "{}", {.capabilities = 1u << 21, .greatest_id = 65535}, 1, ""},
+		{"{}", "{}", {.greatest_id = 65536}, 0, "id 65536 is beyond the 65536 ids of one"},
+		{"{}", "{}", {.obstacle = "no ids"}, 0, "no ids"},
+		{"{\"userNamespace\":{\"add\":\"never\"}}", "{}", {0}, 0, ""},
+		{"{\"userNamespace\":{\"add\":\"never\"}}",
+		 "{\"userNamespace\":{\"add\":\"where-possible\"}}",
+		 {0},
+		 1,
+		 ""},
+		{"{}",
+		 "{\"userNamespace\":{\"demand\":true}}",
+		 {.obstacle = "no ids"},
+		 ERR_DENIED,
+		 "config.json: linux.namespaces: has no user namespace and none can be added (no ids), which is over "
+		 "'userNamespace.demand' of ceiling file 'f.json'"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct runtime_ceiling ceilings[2];
+		struct err err = {0};
+		char reason[256];
+		int r;
+
+		load(&ceilings[0], cases[i].first);
+		load(&ceilings[1], cases[i].second);
+		r = runtime_ceiling_user_decide(ceilings, 2, &cases[i].facts, reason, sizeof(reason), &err);
+		assert_int_equal(r, cases[i].result);
+		assert_string_equal(r < 0 ? err.msg : reason, cases[i].text);
+		runtime_ceiling_done(&ceilings[0]);
+		runtime_ceiling_done(&ceilings[1]);
+	}
+}
+
+static void ids_come_from_one_file(void **state)
+{
+	static const char *const text = "{\"userNamespace\":{\"firstId\":65536,\"ranges\":2}}";
+	struct runtime_ceiling ceilings[2];
+	const struct runtime_ceiling *found;
+	struct err err = {0};
+
+	load(&ceilings[0], "{}");
+	load(&ceilings[1], text);
+	assert_int_equal(runtime_ceiling_user_ids(ceilings, 2, &found, &err), 0);
+	assert_ptr_equal(found, &ceilings[1]);
+	runtime_ceiling_done(&ceilings[0]);
+	load(&ceilings[0], text);
+	assert_int_equal(runtime_ceiling_user_ids(ceilings, 2, &found, &err), ERR_INVALID);
+	assert_string_equal(err.msg,
+			    "ceiling files 'f.json' and 'f.json' both have 'userNamespace.firstId': only one may");
+	runtime_ceiling_done(&ceilings[0]);
+	runtime_ceiling_done(&ceilings[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +368,8 @@ int main(void)
 		cmocka_unit_test(each_rule),
 		cmocka_unit_test(terminal_is_refused_in_either_mode),
 		cmocka_unit_test(defaults_are_the_least),
+		cmocka_unit_test(added_user_namespace),
+		cmocka_unit_test(ids_come_from_one_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
