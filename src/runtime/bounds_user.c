@@ -9,6 +9,7 @@
 #include "runtime/bounds_defaults.h"
 #include "runtime/bounds_facts.h"
 #include "runtime/idrange.h"
+#include "runtime/rootless.h"
 #include "sandbox/mountfd.h"
 #include "sandbox/namespaces.h"
 
@@ -152,7 +153,7 @@ static int look(struct search *search, struct err *err)
 						   .greatest_id = greatest_id(search->spec)};
 	int r;
 
-	if (facts.given)
+	if (facts.given || rootless_is())
 		return 0;
 	r = find_pool(search, err);
 	facts.obstacle = search->obstacle[0] ? search->obstacle : NULL;

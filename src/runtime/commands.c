@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "runtime/bounds.h"
 #include "runtime/commands_common.h"
+#include "runtime/rootless.h"
 
 static const struct {
 	const char *name;
@@ -179,6 +180,7 @@ int commands_main(int argc, char **argv)
 		.most_operands = INT32_MAX,
 		.stop_at_operand = true,
 	};
+	char own_root[512];
 	struct err err = {0};
 	int first, status = 0, r = fill_standard_fds();
 
@@ -186,6 +188,10 @@ int commands_main(int argc, char **argv)
 		return 1;
 	seed_hashes();
 	r = options_parse(&command, argc, argv, &first, &err);
+	if (r == 0 && str_eq(global.root, COMMANDS_DEFAULT_ROOT) && rootless_is()) {
+		r = rootless_state_root(own_root, sizeof(own_root), &err);
+		global.root = own_root;
+	}
 	if (r == 0)
 		r = dispatch(&global, argc - first, argv + first, &status, &err);
 	if (r < 0)

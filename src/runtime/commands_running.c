@@ -13,8 +13,11 @@
 
 static int open_groups(const struct state *state, struct cgroup *cgroup, struct err *err)
 {
-	int r = cgroup_init(cgroup, state->cgroup, err);
+	int r;
 
+	if (!state->cgroup[0])
+		return err_set(err, ERR_INVALID, "container '%s' has no control group", state->id);
+	r = cgroup_init(cgroup, state->cgroup, err);
 	return r == 0 ? cgroup_open(cgroup, err) : r;
 }
 

@@ -17,6 +17,7 @@ void container_init(struct container *container, const struct spec *spec, struct
 	*container = (struct container){.spec = spec,
 					.state = state,
 					.bundle = -1,
+					.cgroup = {.unified = -1},
 					.root = -1,
 					.dev = -1,
 					.filters = -1,
@@ -56,6 +57,9 @@ void container_done(struct container *container)
 	for (size_t i = 0; i < container->mount_count; i++)
 		close_if_open(container->mounts[i].fd);
 	free(container->mounts);
+	for (size_t i = 0; i < container->node_count; i++)
+		close_if_open(container->nodes[i].fd);
+	free(container->nodes);
 	for (size_t i = 0; i < CGROUP_HIERARCHIES_MAX; i++)
 		close_if_open(container->groups[i]);
 	close_if_open(container->root);

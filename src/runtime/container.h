@@ -20,6 +20,11 @@ struct container_mount {
 	bool skipped; /* /dev: always the runtime's own */
 };
 
+struct container_node {
+	const char *path; /* in the container */
+	int fd;           /* a mount of the machine's */
+};
+
 struct container {
 	const struct spec *spec;
 	struct state *state;
@@ -31,8 +36,10 @@ struct container {
 	bool own[SPEC_NS_TYPES]; /* not shared with the host */
 	struct idmap uids;       /* of the user namespace; one line of everything without one */
 	struct idmap gids;
-	int root; /* detached mount of the root */
-	int dev;  /* detached tmpfs for /dev */
+	int root;                     /* detached mount of the root */
+	int dev;                      /* detached tmpfs for /dev */
+	struct container_node *nodes; /* devices of the machine, for users who cannot make any */
+	size_t node_count;
 	struct container_mount *mounts;
 	size_t mount_count;
 	int groups[CGROUP_HIERARCHIES_MAX]; /* detached views of the container's own groups, -1: none */

@@ -17,6 +17,7 @@
 #include "runtime/container.h"
 #include "runtime/hook.h"
 #include "runtime/launch.h"
+#include "runtime/rootless.h"
 #include "runtime/spawner.h"
 
 static _Noreturn void fail(struct container *container, const struct err *err)
@@ -71,7 +72,7 @@ static int become_inner_root(struct container *container, struct err *err)
 	bool runs = hooks[SPEC_CREATE_CONTAINER].count || hooks[SPEC_START_CONTAINER].count;
 	uid_t other = runs ? 0 : (uid_t)-1;
 
-	if (setgroups(0, NULL) < 0)
+	if (setgroups(0, NULL) < 0 && !rootless_is())
 		return err_sys(err, -errno, "cannot drop the groups");
 	if (container->own[SPEC_NS_USER] && (setresgid(0, 0, 0) < 0 || setresuid(other, 0, other) < 0))
 		return err_sys(err, -errno, "cannot become root of the user namespace");

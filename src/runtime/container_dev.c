@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "runtime/container.h"
+#include "runtime/rootless.h"
 #include "sandbox/inroot.h"
 
 static const struct spec_device standard[] = {
@@ -93,6 +94,8 @@ static int make_device(struct container *container, const struct spec_device *de
 	}
 	if (!name[0] || str_eq(name, ".") || str_eq(name, ".."))
 		return -EINVAL;
+	if (rootless_is() && device->type != 'p')
+		return mknodat(at, name, S_IFREG | 0600, 0) < 0 ? -errno : 0;
 	if (mknodat(at, name, type | device->mode, makedev(device->major, device->minor)) < 0)
 		return -errno;
 	return give(container, at, name, device->uid, device->gid);
@@ -165,14 +168,77 @@ static const struct container_mount *dev_mount(const struct container *container
 	return NULL;
 }
 
+/* The machine's own node of that name, if it is that device. */
+static int open_node(struct container *container, const struct spec_device *device)
+{
+	struct container_node *node = &container->nodes[container->node_count];
+	struct stat st;
+	int r;
+
+	if (device->type == 'p')
+		return 0;
+	r = mountfd_clone(AT_FDCWD, device->path, false, &node->fd);
+	if (r < 0)
+		return r;
+	node->path = device->path;
+	container->node_count++;
+	if (fstat(node->fd, &st) < 0)
+		return -errno;
+	return (device->type == 'c' ? S_ISCHR(st.st_mode) : S_ISBLK(st.st_mode)) &&
+			       st.st_rdev == makedev(device->major, device->minor)
+		       ? 0
+		       : -ENODEV;
+}
+
+/* Device nodes can be made by the machine's superuser alone. */
+static int open_nodes(struct container *container, struct err *err)
+{
+	const struct spec_devices *devices = &container->spec->linux_.devices;
+	int r = 0;
+
+	container->nodes = calloc(ARRAY_SIZE(standard) + devices->count, sizeof(*container->nodes));
+	if (!container->nodes)
+		return err_set(err, -ENOMEM, "no memory");
+	for (size_t i = 0; i < ARRAY_SIZE(standard); i++) {
+		r = open_node(container, &standard[i]);
+		if (r < 0)
+			return err_sys(err, r, "cannot open the machine's device '%s'", standard[i].path);
+	}
+	for (size_t i = 0; i < devices->count; i++) {
+		r = is_standard(devices->items[i].path) ? 0 : open_node(container, &devices->items[i]);
+		if (r < 0)
+			return err_sys(err, r, "config.json: linux.devices[%zu]: cannot open the machine's '%.64s'", i,
+				       devices->items[i].path);
+	}
+	return 0;
+}
+
+static int attach_nodes(struct container *container)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < container->node_count; i++) {
+		CLEANUP_CLOSE int target = -1;
+
+		r = inroot_open_plain(container->dev, container->nodes[i].path + strlen("/dev/"), O_PATH, true,
+				      &target);
+		if (r == 0)
+			r = mountfd_attach(container->nodes[i].fd, target);
+	}
+	return r;
+}
+
 int container_make_dev(struct container *container, struct err *err)
 {
+	int r = rootless_is() ? open_nodes(container, err) : 0;
 	const char *data[] = {"mode=0755", "size=65536k"};
 	const struct container_mount *asked = dev_mount(container);
 
 	for (size_t i = 0; asked && i < asked->options.data_count; i++)
 		if (str_starts(asked->options.data[i], "size="))
 			data[1] = asked->options.data[i];
+	if (r < 0)
+		return r;
 	return container_make_tmpfs(container, asked ? asked->spec->source : NULL, data, ARRAY_SIZE(data),
 				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &container->dev, err);
 }
@@ -208,6 +274,8 @@ int container_attach_dev(struct container *container, bool renew, struct err *er
 		r = renew_dev(container);
 	if (r == 0)
 		r = mountfd_attach(container->dev, plain);
+	if (r == 0)
+		r = attach_nodes(container);
 	return r < 0 ? err_sys(err, r, "cannot mount /dev") : 0;
 }
 

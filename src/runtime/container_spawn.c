@@ -138,8 +138,12 @@ static bool wants_groups_first(const struct container *container)
 
 static int make_groups(struct container *container, struct err *err)
 {
-	int r = cgroup_make(&container->cgroup, err);
+	int r;
 
+	/* Without the right to make any there are none, and nothing was asked of them. */
+	if (container->cgroup.count == 0)
+		return 0;
+	r = cgroup_make(&container->cgroup, err);
 	return r == 0 ? cgroup_limit(&container->cgroup, &container->spec->linux_.resources, err) : r;
 }
 

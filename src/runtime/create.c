@@ -25,6 +25,7 @@
 #include "runtime/idrange.h"
 #include "runtime/listen.h"
 #include "runtime/notify.h"
+#include "runtime/rootless.h"
 #include "runtime/spawner.h"
 #include "sandbox/seccomp_cache.h"
 
@@ -68,6 +69,39 @@ static int read_bundle(struct bundle *bundle, const char *path, struct err *err)
 	return bundle->spec.process.present ? 0 : err_set(err, ERR_INVALID, "config.json: process: is missing");
 }
 
+static bool asks_for_limits(const struct spec_resources *resources)
+{
+	const struct spec_number *numbers[] = {
+		&resources->memory_limit, &resources->memory_reservation, &resources->memory_swap,
+		&resources->cpu_shares,   &resources->cpu_quota,          &resources->pids_limit,
+		&resources->io_weight,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (numbers[i]->present)
+			return true;
+	return resources->cpus || resources->mems || resources->unified.count;
+}
+
+/* A user who may make no groups runs containers without; a limit that was asked for is never forgotten. */
+static int groups_for_user(struct container *container, struct err *err)
+{
+	struct err ignored;
+	int r = cgroup_make(&container->cgroup, err);
+
+	if (r != -EACCES && r != -EPERM && r != -EROFS)
+		return r;
+	(void)!cgroup_remove(&container->cgroup, &ignored);
+	cgroup_done(&container->cgroup);
+	container->cgroup = (struct cgroup){.unified = -1};
+	container->state->cgroup[0] = '\0';
+	if (!asks_for_limits(&container->spec->linux_.resources))
+		return 0;
+	(void)err_set(err, ERR_DENIED,
+		      "config.json: linux.resources: has limits, but this user may make no control groups");
+	return err_hint(err, "a version 2 group that is delegated to the user is one to make groups in");
+}
+
 /* Takes the group for the container's only when it is nobody else's. */
 static int claim_cgroup(struct container *container, struct err *err)
 {
@@ -77,9 +111,11 @@ static int claim_cgroup(struct container *container, struct err *err)
 		r = cgroup_init(&container->cgroup, container->state->cgroup, err);
 	if (r == 0)
 		r = cgroup_check_unused(&container->cgroup, err);
+	if (r == 0 && rootless_is())
+		r = groups_for_user(container, err);
 	if (r < 0)
 		container->state->cgroup[0] = '\0';
-	return r < 0 ? err_prefix(err, "config.json: linux.cgroupsPath") : 0;
+	return r < 0 && !str_starts(err->msg, "config.json") ? err_prefix(err, "config.json: linux.cgroupsPath") : r;
 }
 
 /* The address of the start socket through the folder's descriptor: its path may be longer than an address holds. */
@@ -127,7 +163,8 @@ static int give_pipes(const struct container *container, struct err *err)
 	for (int fd = 0; fd <= 2; fd++) {
 		struct stat st;
 
-		if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != uid && fchown(fd, uid, gid) < 0)
+		if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid != uid && fchown(fd, uid, gid) < 0 &&
+		    !(errno == EPERM && rootless_is()))
 			return err_sys(err, -errno, "cannot hand over descriptor %d", fd);
 	}
 	return 0;
@@ -311,7 +348,8 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 		state->hooks |= (unsigned int)(bundle->spec.hooks[i].count > 0) << i;
 	/* Later commands go by what the container was made from, not by what the bundle has become. */
 	r = state_write_file(state, "config.json", bundle->text.data, bundle->text.len, err);
-	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	/* Of a user's process that is not dumpable nobody could write the maps; nothing of it is the container's to reach. */
+	if (r == 0 && !rootless_is_plain() && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = err_sys(err, -errno, "cannot become non-dumpable");
 	if (r == 0)
 		r = prepare(&container, err);
@@ -325,11 +363,24 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 	return r;
 }
 
+/* What was opened before belongs to mounts that cannot be copied any more. */
+static int enter_as_user(struct bundle *bundle, struct err *err)
+{
+	int r = rootless_enter(&bundle->spec, err);
+
+	if (r < 0)
+		return r;
+	(void)close(take_fd(&bundle->fd));
+	return fdio_open_dir(AT_FDCWD, bundle->path, &bundle->fd, err);
+}
+
 int create_container(int root, const struct create_options *options, struct state *ret_state, struct err *err)
 {
 	CLEANUP(bundle_done) struct bundle bundle = {.fd = -1, .console = -1, .text = buf_of(SPEC_BYTES_MAX)};
 	int r = read_bundle(&bundle, options->bundle, err);
 
+	if (r == 0 && rootless_is_plain())
+		r = enter_as_user(&bundle, err);
 	if (r == 0 && !bundle.spec.linux_.namespaces[SPEC_NS_USER].wanted)
 		r = executable_protect(options->argv, err);
 	if (r == 0 && options->bounds)
@@ -417,8 +468,11 @@ static int destroy_processes(struct state *state, struct err *err)
 
 	if (lives)
 		(void)!state_signal(state, SIGKILL);
-	if (!state->cgroup[0])
+	if (!state->cgroup[0]) {
+		if (lives)
+			wait_for_end(state->pid);
 		return 0;
+	}
 	r = open_groups(state, err);
 	if (r == 0 && (lives || !cgroup_remove_empty(state->groups)))
 		r = cgroup_kill(state->groups, SIGKILL, err);

@@ -16,6 +16,7 @@
 #include "runtime/executable.h"
 #include "runtime/launch.h"
 #include "runtime/notify.h"
+#include "runtime/rootless.h"
 #include "runtime/spawn.h"
 #include "sandbox/seccomp_cache.h"
 
@@ -95,8 +96,8 @@ static _Noreturn void run_stage(struct entry *entry)
 	if (cgroup_enter_legacy(&entry->container.cgroup, cgroup_made(&entry->container.cgroup), &err) < 0 ||
 	    launch_prepare(0, entry->options->process, &err) < 0)
 		fail(entry, &err);
-	if (setgroups(0, NULL) < 0 || setns(entry->pidfd, namespace_flags(entry->options->spec)) < 0 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+	if ((setgroups(0, NULL) < 0 && !rootless_is()) ||
+	    setns(entry->pidfd, namespace_flags(entry->options->spec)) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
 		(void)err_sys(&err, -errno, "cannot join the container's namespaces");
 		fail(entry, &err);
 	}
@@ -162,7 +163,7 @@ static int prepare(struct entry *entry, struct err *err)
 {
 	const struct state *state = entry->state;
 	uint64_t start;
-	int r = cgroup_init(&entry->container.cgroup, state->cgroup, err);
+	int r = state->cgroup[0] ? cgroup_init(&entry->container.cgroup, state->cgroup, err) : 0;
 
 	if (r == 0)
 		r = cgroup_open(&entry->container.cgroup, err);

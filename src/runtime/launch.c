@@ -16,6 +16,7 @@
 #include "base/fdio.h"
 #include "base/str.h"
 #include "runtime/notify.h"
+#include "runtime/rootless.h"
 #include "sandbox/capability.h"
 #include "sandbox/inroot.h"
 #include "sandbox/seccomp_cache.h"
@@ -65,6 +66,9 @@ static int set_oom_score(pid_t pid, const struct spec_process *process, struct e
 		return err_sys(err, -errno, "config.json: process.oomScoreAdj");
 	r = fdio_write_all(fd, value, strlen(value));
 	(void)close(fd);
+	/* An ordinary user cannot lower it, and a container that is killed first harms nobody. */
+	if (r == -EACCES && rootless_is())
+		return 0;
 	if (r < 0) {
 		(void)err_sys(err, r, "config.json: process.oomScoreAdj: cannot set %s", value);
 		return err_hint(err, "lowering the score needs CAP_SYS_RESOURCE on the host");
@@ -139,7 +143,9 @@ static int limit_files(const struct spec_rlimits *limits, struct err *err)
 
 static int become_user(const struct spec_user *user, struct err *err)
 {
-	if (setgroups(user->additional.count, user->additional.items) < 0)
+	/* Made by an ordinary user without newgidmap, the namespace keeps the groups its maker had. */
+	if (setgroups(user->additional.count, user->additional.items) < 0 &&
+	    !(errno == EPERM && user->additional.count == 0 && rootless_is()))
 		return err_sys(err, -errno, "config.json: process.user.additionalGids");
 	if (setresgid(user->gid, user->gid, user->gid) < 0)
 		return err_sys(err, -errno, "config.json: process.user.gid: cannot become %u", user->gid);
