@@ -205,8 +205,8 @@ def test_the_ceiling_holds_for_users(user):
         "'capabilities' of ceiling file 'a.json'\n")
     os.chown(folder / 'a.json', UID, UID)
     done = user.run('/bin/true', options=('--ceiling', folder))
-    assert done.stderr == (f"bulkhead-runtime: ceiling '{folder}': ceiling file 'a.json': belongs to user {UID} and not "
-                           'to the superuser\n')
+    assert done.stderr == (f"bulkhead-runtime: ceiling '{folder}': ceiling file 'a.json': belongs to user {UID} "
+                           'and not to the superuser\n')
 
 
 @pytest.fixture
