@@ -112,7 +112,7 @@ def test_a_user_runs_a_container_with_the_own_id_alone(user):
     lines = done.stdout.splitlines()
     assert lines[0].startswith('uid=0 gid=0')
     assert lines[1].split() == ['0', str(UID), '1']
-    assert lines[2:] == ['deny', '4', '1:3', '1:9', '0', '/proc/1']
+    assert lines[2:] == ['deny', '4', '1:3', '1:9', '0', '/proc/1 /proc/2']
     assert list((user.run_folder / 'bulkhead-runtime').iterdir()) == []
 
 
