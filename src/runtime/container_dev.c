@@ -205,7 +205,7 @@ static int open_nodes(struct container *container, struct err *err)
 			return err_sys(err, r, "cannot open the machine's device '%s'", standard[i].path);
 	}
 	for (size_t i = 0; i < devices->count; i++) {
-		r = is_standard(devices->items[i].path) ? 0 : open_node(container, &devices->items[i]);
+		r = is_provided(container, devices->items[i].path) ? 0 : open_node(container, &devices->items[i]);
 		if (r < 0)
 			return err_sys(err, r, "config.json: linux.devices[%zu]: cannot open the machine's '%.64s'", i,
 				       devices->items[i].path);

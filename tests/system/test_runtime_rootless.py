@@ -178,8 +178,8 @@ def test_subordinate_ids(user):
     ({'user': {'uid': 1, 'gid': 0}}, 3, 'config.json: process.user.uid: 1 is not mapped in the user namespace'),
     ({'devices': [{'path': '/dev/null2', 'type': 'c', 'major': 1, 'minor': 3}]}, 4,
      "config.json: linux.devices[0]: cannot open the machine's '/dev/null2': No such file or directory"),
-    ({'devices': [{'path': '/dev/ptmx', 'type': 'c', 'major': 1, 'minor': 3}]}, 1,
-     "config.json: linux.devices[0]: cannot open the machine's '/dev/ptmx': No such device"),
+    ({'devices': [{'path': '/dev/kmsg', 'type': 'c', 'major': 1, 'minor': 3}]}, 1,
+     "config.json: linux.devices[0]: cannot open the machine's '/dev/kmsg': No such device"),
 ])
 def test_what_a_user_cannot_have_is_refused(user, changes, code, message):
     user.config['linux'].update(devices=[], resources={})
