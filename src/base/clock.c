@@ -96,17 +96,33 @@ static bool zone(const char *at, int *ret_offset)
 	return true;
 }
 
+/* The inverse of date_of: 31 February rolls over into March. */
+static int64_t day_of(int year, int month, int day)
+{
+	int64_t from_march = month > 2 ? year : year - 1, era = from_march / 400, of_era = from_march % 400;
+	int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+
+	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static bool is_date(int year, int month, int day)
+{
+	int real_year, real_month, real_day;
+
+	if (year < 1970 || month < 1 || month > 12 || day < 1)
+		return false;
+	date_of(day_of(year, month, day), &real_year, &real_month, &real_day);
+	return real_month == month && real_day == day;
+}
+
 int clock_parse(const char *stamp, int64_t *ret_wall_ms)
 {
-	struct tm parts = {0}, check;
-	int offset, milli = 0, scale = 100;
+	int year, month, day, hour, minute, second, offset, milli = 0, scale = 100;
 	const char *at = stamp;
-	time_t seconds;
 
-	if (!digits(&at, 4, &parts.tm_year) || !expect(&at, '-') || !digits(&at, 2, &parts.tm_mon) ||
-	    !expect(&at, '-') || !digits(&at, 2, &parts.tm_mday) || !expect(&at, 'T') ||
-	    !digits(&at, 2, &parts.tm_hour) || !expect(&at, ':') || !digits(&at, 2, &parts.tm_min) ||
-	    !expect(&at, ':') || !digits(&at, 2, &parts.tm_sec))
+	if (!digits(&at, 4, &year) || !expect(&at, '-') || !digits(&at, 2, &month) || !expect(&at, '-') ||
+	    !digits(&at, 2, &day) || !expect(&at, 'T') || !digits(&at, 2, &hour) || !expect(&at, ':') ||
+	    !digits(&at, 2, &minute) || !expect(&at, ':') || !digits(&at, 2, &second))
 		return -EINVAL;
 	if (*at == '.') {
 		at++;
@@ -115,16 +131,8 @@ int clock_parse(const char *stamp, int64_t *ret_wall_ms)
 		for (; isdigit((unsigned char)*at); at++, scale /= 10)
 			milli += (*at - '0') * scale;
 	}
-	if (!zone(at, &offset) || parts.tm_year < 1970)
+	if (!zone(at, &offset) || !is_date(year, month, day) || hour > 23 || minute > 59 || second > 59)
 		return -EINVAL;
-	parts.tm_year -= 1900;
-	parts.tm_mon -= 1;
-	check = parts;
-	seconds = timegm(&check);
-	/* timegm rolls 31 February over; what rolled was not a date. */
-	if (check.tm_mon != parts.tm_mon || check.tm_mday != parts.tm_mday || check.tm_hour != parts.tm_hour ||
-	    check.tm_min != parts.tm_min || check.tm_sec != parts.tm_sec)
-		return -EINVAL;
-	*ret_wall_ms = ((int64_t)seconds - offset) * 1000 + milli;
+	*ret_wall_ms = ((day_of(year, month, day) * 24 + hour) * 3600 + minute * 60 + second - offset) * 1000 + milli;
 	return 0;
 }

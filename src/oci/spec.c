@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/json_text.h"
 #include "base/str.h"
 #include "oci/spec_read.h"
 
@@ -432,62 +432,17 @@ static int read_top(struct spec_reader *reader, const json_t *value, void *to)
 	return spec_read_object(reader, value, top_fields, ARRAY_SIZE(top_fields), to);
 }
 
-/* The end of the JSON string that begins at `at`, or `end`. */
-static const char *skip_string(const char *at, const char *end)
-{
-	for (at++; at < end && *at != '"'; at++)
-		if (*at == '\\')
-			at++;
-	return at < end ? at + 1 : end;
-}
-
-/*
- * The decoder's whole numbers are signed, yet the field writes 2^64-1 for "no limit": such numbers get a fraction, so
- * that they come as real numbers and only readers that expect them take them.
- */
-static int widen_numbers(const char *bytes, size_t len, struct buf *ret_text)
-{
-	const char *end = bytes + len, *done = bytes;
-	int r;
-
-	for (const char *at = bytes; at < end;) {
-		const char *digits = at;
-
-		if (*at == '"') {
-			at = skip_string(at, end);
-			continue;
-		}
-		while (at < end && *at >= '0' && *at <= '9')
-			at++;
-		if (at - digits >= 19 && at < end && *at != '.' && *at != 'e' && *at != 'E' &&
-		    !(at - digits == 19 && strncmp(digits, "9223372036854775807", 19) <= 0)) {
-			r = buf_append(ret_text, done, (size_t)(at - done));
-			if (r == 0)
-				r = buf_puts(ret_text, ".0");
-			if (r < 0)
-				return r;
-			done = at;
-		}
-		at += at == digits;
-	}
-	return buf_append(ret_text, done, (size_t)(end - done));
-}
-
 static int parse(struct spec *spec, const char *file, const char *bytes, size_t len, spec_read_fn read, void *to,
 		 struct err *err)
 {
 	struct spec_reader reader = {.spec = spec, .err = err, .file = file};
-	CLEANUP_BUF struct buf text = buf_of(2 * SPEC_BYTES_MAX);
-	json_error_t problem;
 
 	if (len > SPEC_BYTES_MAX)
 		return err_set(err, ERR_TOO_LARGE, "%s: %zu bytes are more than the %u allowed", file, len,
 			       SPEC_BYTES_MAX);
-	if (widen_numbers(bytes, len, &text) < 0)
-		return err_set(err, -ENOMEM, "%s: no memory", file);
-	spec->json = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &problem);
+	spec->json = json_text_read(bytes, len, err);
 	if (!spec->json)
-		return err_set(err, ERR_SYNTAX, "%s: line %d: %s", file, problem.line, problem.text);
+		return err_prefix(err, "%s", file);
 	return read(&reader, spec->json, to);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/str.h"
 #include "policy/domain.h"
 
@@ -77,11 +78,10 @@ int policy_fields_check(const json_t *value, const char *path, const struct poli
 
 int policy_fields_load(const char *what, const char *bytes, size_t len, json_t **ret_object, struct err *err)
 {
-	json_error_t error;
-	json_t *object = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &error);
+	json_t *object = json_text_read(bytes, len, err);
 
 	if (!object)
-		return err_set(err, ERR_SYNTAX, "%s is not JSON: %s at byte %d", what, error.text, error.position);
+		return err_prefix(err, "%s is not JSON", what);
 	if (!json_is_object(object)) {
 		json_decref(object);
 		return err_set(err, ERR_SYNTAX, "%s is not a JSON object", what);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/json_text.h"
 #include "base/str.h"
 #include "runtime/commands.h"
 #include "runtime/commands_common.h"
@@ -44,10 +45,11 @@ static const char template[] =
 static json_t *read_template(void)
 {
 	char text[sizeof(template)];
+	struct err ignored;
 
 	for (size_t i = 0; i < sizeof(template); i++)
 		text[i] = (char)(template[i] == '\'' ? '"' : template[i]);
-	return json_loads(text, 0, NULL);
+	return json_text_read(text, strlen(text), &ignored);
 }
 
 static int map_id(json_t *linux_, const char *key, uint32_t id)

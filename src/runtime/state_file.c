@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/str.h"
 
 /* A member of struct state and its key. Numbers go up to `most`, strings are copied into `most` bytes. */
@@ -186,12 +187,13 @@ static int read_rows(const json_t *json, struct state *state, struct err *err)
 
 int state_file_parse(const char *bytes, size_t len, struct state *state, struct err *err)
 {
-	json_error_t problem;
-	json_t *json = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &problem);
+	json_t *json = json_text_read(bytes, len, err);
 	int r;
 
-	if (!json)
-		return err_set(err, ERR_CORRUPT, "state.json: line %d: %s", problem.line, problem.text);
+	if (!json) {
+		err->code = ERR_CORRUPT;
+		return err_prefix(err, "state.json");
+	}
 	r = json_is_object(json) ? read_rows(json, state, err)
 				 : err_set(err, ERR_CORRUPT, "state.json: must be an object");
 	json_decref(json);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "base/fdio.h"
+#include "base/json_text.h"
 #include "base/str.h"
 #include "runtime/channel.h"
 #include "runtime/state.h"
@@ -171,12 +172,9 @@ static int serve(struct supervise *supervise, const json_t *request, json_t *ans
 
 static void answer(struct supervise *supervise, size_t index, const char *bytes, size_t len)
 {
-	json_error_t problem;
-	json_t *request = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &problem);
-	json_t *reply = json_object();
 	struct err err = {0};
-	int r = request ? serve(supervise, request, reply, &err)
-			: err_set(&err, ERR_SYNTAX, "not JSON: %s", problem.text);
+	json_t *request = json_text_read(bytes, len, &err), *reply = json_object();
+	int r = request ? serve(supervise, request, reply, &err) : err_prefix(&err, "not JSON");
 
 	(void)json_object_set_new(reply, "ok", json_boolean(r == 0));
 	if (r < 0)

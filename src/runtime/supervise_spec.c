@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/str.h"
 #include "sandbox/sysctls.h"
 
@@ -100,16 +101,15 @@ static int check(const struct supervise_spec *spec, struct err *err)
 
 int supervise_spec_parse(struct supervise_spec *spec, const char *bytes, size_t len, struct err *err)
 {
-	json_error_t problem;
 	const char *key;
 	json_t *value;
 
 	memset(spec, 0, sizeof(*spec));
 	if (len > SPEC_MAX)
 		return err_set(err, ERR_TOO_LARGE, "pod.json: is larger than %d bytes", SPEC_MAX);
-	spec->json = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &problem);
+	spec->json = json_text_read(bytes, len, err);
 	if (!spec->json)
-		return err_set(err, ERR_SYNTAX, "pod.json: line %d: %s", problem.line, problem.text);
+		return err_prefix(err, "pod.json");
 	if (!json_is_object(spec->json))
 		return err_set(err, ERR_SYNTAX, "pod.json: must be an object");
 	json_object_foreach(spec->json, key, value) {

@@ -450,7 +450,7 @@ def spoil_link(folder):
     (spoil_folder, 'may be written by others than the superuser'),
     (spoil_link, f"ceiling file '{NAME}': cannot be opened: Too many levels of symbolic links"),
     (lambda folder: (folder / NAME).write_text('{'),
-     f"ceiling file '{NAME}': it is not JSON: string or '}}' expected near end of file at byte 1"),
+     f"ceiling file '{NAME}': it is not JSON: line 1: a name in quotes is expected at the end of the text"),
     (lambda folder: (folder / NAME).write_text('{"capability":[]}'),
      f"ceiling file '{NAME}': unknown field 'ceiling.capability'"),
     (lambda folder: (folder / NAME).unlink() or (folder / NAME).mkdir(), f"ceiling file '{NAME}': is no plain file"),

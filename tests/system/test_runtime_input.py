@@ -23,12 +23,13 @@ def refused(runtime, config, message, status=3):
 
 
 @pytest.mark.parametrize('text, message', [
-    ('', "config.json: line 1: '[' or '{' expected near end of file"),
-    ('{', "config.json: line 1: string or '}' expected near end of file"),
-    ('{}x', "config.json: line 1: end of file expected near 'x'"),
+    ('', "config.json: line 1: '{' or '[' is expected at the end of the text"),
+    ('{', 'config.json: line 1: a name in quotes is expected at the end of the text'),
+    ('{}x', "config.json: line 1: more than one value near 'x'"),
     ('[]', 'config.json: must be an object, not an array'),
     ('{}', "config.json: 'ociVersion' is missing"),
-    ('{"ociVersion":"1.0.0","ociVersion":"1.0.0"}', "config.json: line 1: duplicate object key near '\"ociVersion\"'"),
+    ('{"ociVersion":"1.0.0","ociVersion":"1.0.0"}',
+     "config.json: line 1: an object has a name twice near ':\"1.0.0\"}'"),
     ('{"ociVersion":"1.0.0"}', 'config.json: process: is missing'),
     ('{"ociVersion":"2.0.0"}', "config.json: ociVersion: version '2.0.0' is not 1.x"),
 ])

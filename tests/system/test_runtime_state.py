@@ -98,7 +98,7 @@ def test_nothing_can_be_told(runtime, box):
         path.write_bytes(b'{')
     done = runtime.call('delete', '--force', name)
     assert done.stderr == (f"bulkhead-runtime: container '{name}': neither state.json nor config.json tell what it is: "
-                           "config.json: line 1: string or '}' expected near end of file\n")
+                           "config.json: line 1: a name in quotes is expected at the end of the text\n")
     assert done.returncode != 0
     assert is_alive(pid)
     for path, text in kept.items():

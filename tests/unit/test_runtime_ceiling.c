@@ -28,7 +28,7 @@ static void refused_files(void **state)
 	} rows[] = {
 		{"[]", "it is not a JSON object"},
 		{"{\"mode\":\"refuse\",\"mode\":\"narrow\"}",
-		 "it is not JSON: duplicate object key near '\"mode\"' at byte 23"},
+		 "it is not JSON: line 1: an object has a name twice near ':\"narrow\"}'"},
 		{"{\"modes\":1}", "unknown field 'ceiling.modes'"},
 		{"{\"mode\":\"warn\"}", "field 'ceiling.mode' cannot be 'warn'"},
 		{"{\"capabilities\":[\"CHOWN\"]}", "field 'ceiling.capabilities[0]' is no capability"},

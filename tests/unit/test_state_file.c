@@ -147,7 +147,7 @@ static void test_other_texts(void **unused)
 	assert_int_equal(parse("[]", 2, &state, &err), ERR_CORRUPT);
 	assert_string_equal(err.msg, "state.json: must be an object");
 	assert_int_equal(parse("{\"a\":1,\"a\":2}", 13, &state, &err), ERR_CORRUPT);
-	assert_string_equal(err.msg, "state.json: line 1: duplicate object key near '\"a\"'");
+	assert_string_equal(err.msg, "state.json: line 1: an object has a name twice near ':2}'");
 }
 
 int main(void)
