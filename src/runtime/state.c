@@ -271,7 +271,7 @@ void state_done(struct state *state)
 
 int state_remove(struct state *state, struct err *err)
 {
-	static const char *const files[] = {"config.json", STATE_SOCKET, "state.json"};
+	static const char *const files[] = {"config.json", STATE_SOCKET, "spawner", "state.json"};
 
 	/* What is usually there, by name; else whatever there is. */
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)

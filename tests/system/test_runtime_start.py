@@ -109,7 +109,7 @@ def test_groups_are_made_where_something_is_asked(runtime):
     made = groups_of(runtime, 'cpuset', group)
     assert (made / 'cpuset.cpus').read_text() == '0\n'
     pids = (groups_of(runtime, 'pids', group) / 'cgroup.procs').read_text().split()
-    assert len(pids) == 2
+    assert len(pids) >= 2
     assert sorted((made / 'cgroup.procs').read_text().split()) == sorted(pids)
     assert runtime.call('delete', '--force', name).returncode == 0
     assert not made.exists()
