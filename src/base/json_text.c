@@ -14,16 +14,18 @@ struct text {
 	const char *at;
 	const char *end;
 	int depth;
+	bool failed;      /* and said why */
 	struct buf plain; /* a string with its escapes replaced */
 	struct err *err;
 };
 
-static json_t *fail(const struct text *text, const char *what)
+static json_t *fail(struct text *text, const char *what)
 {
 	unsigned int line = 1;
 	char near[24];
 	size_t len = (size_t)(text->end - text->at);
 
+	text->failed = true;
 	for (const char *at = text->begin; at < text->at; at++)
 		line += *at == '\n';
 	for (size_t i = 0; i < sizeof(near); i++) {
@@ -292,7 +294,7 @@ static json_t *read_word(struct text *text, const char *word, json_t *value)
 
 static json_t *read_value(struct text *text);
 
-static int fail_member(const struct text *text, const char *what)
+static int fail_member(struct text *text, const char *what)
 {
 	(void)fail(text, what);
 	return -1;
@@ -418,13 +420,12 @@ json_t *json_text_read(const char *bytes, size_t len, struct err *err)
 		buf_done(&text.plain);
 		return fail(&text, "'{' or '[' is expected");
 	}
-	err->code = 0;
 	value = read_nested(&text);
 	if (value && next(&text) >= 0) {
 		json_decref(value);
 		value = fail(&text, "more than one value");
 	}
-	if (!value && err->code == 0)
+	if (!value && !text.failed)
 		(void)err_set(err, -ENOMEM, "no memory");
 	buf_done(&text.plain);
 	return value;
