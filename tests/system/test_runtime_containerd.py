@@ -5,7 +5,6 @@ import copy
 import json
 import re
 import shutil
-import subprocess
 
 import pytest
 
@@ -38,8 +37,7 @@ def engine(programs):
             daemon = made.cell.popen(['containerd', '--config', folder / 'config.toml'], stdout=log, stderr=log)
         made.base = ['ctr', '--address', folder / 'containerd.sock']
         wait_until(lambda: made('version').returncode == 0, 20)
-        subprocess.run(['skopeo', 'copy', '--quiet', f'oci:{support_engines.busybox_layout()}:bookworm',
-                        f'oci-archive:{folder}/image.tar:{IMAGE}'], check=True)
+        support_engines.archive(f'oci-archive:{folder}/image.tar:{IMAGE}')
         made.ok('image', 'import', '--base-name', IMAGE.partition(':')[0], folder / 'image.tar')
         make_rootfs(folder / 'rootfs')
         made.remember()
