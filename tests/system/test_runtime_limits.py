@@ -5,6 +5,7 @@ import os
 import pathlib
 import resource
 import shutil
+import subprocess
 
 import pytest
 
@@ -164,3 +165,29 @@ def test_processor_time_ends_at_the_quota(runtime, neighbour):
     assert share < 0.15, share
     runtime.call('delete', '--force', name)
     assert not os.path.exists(runtime.state / name)
+
+
+def test_without_limits_there_are_defaults(runtime, neighbour):
+    """A container that asks for nothing has what docs/ceiling.md says, and its file systems are bounded by that."""
+    config = runtime.config('/bin/sh', '-c', 'df -k /tmp | tail -1; sleep 1000', resources={})
+    config['mounts'][7]['options'] = ['mode=1777']
+    name = 'default'
+    bundle = runtime.bundle(config)
+    group = f'c{runtime.count - 1}'
+    shutil.copy('/usr/bin/busybox', runtime.folder / 'rootfs' / 'bin' / 'df')
+    with open(bundle / 'out', 'wb') as to:
+        subprocess.run([runtime.program, '--root', runtime.state, 'run', '--detach', '--bundle', bundle, name], check=True,
+                       stdin=subprocess.DEVNULL, stdout=to, timeout=20)
+    wait_until((bundle / 'out').read_text)
+    size = int((bundle / 'out').read_text().split()[1]) * 1024
+    memory = int((runtime.group('memory', group) /
+                  ('memory.limit_in_bytes' if LEGACY else 'memory.max')).read_text())
+    whole = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    assert int((runtime.group('pids', group) / 'pids.max').read_text()) == 4096
+    assert 0.45 * whole < memory < 0.55 * whole
+    assert memory // 2 - 8192 <= size <= memory // 2
+    if LEGACY:
+        quota, period = (int((runtime.group('cpu', group) / f'cpu.cfs_{word}_us').read_text())
+                         for word in ('quota', 'period'))
+        assert quota == period * os.cpu_count() * 3 // 4
+    runtime.call('delete', '--force', name)
