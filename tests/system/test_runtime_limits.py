@@ -176,8 +176,8 @@ def test_without_limits_there_are_defaults(runtime, neighbour):
     group = f'c{runtime.count - 1}'
     shutil.copy('/usr/bin/busybox', runtime.folder / 'rootfs' / 'bin' / 'df')
     with open(bundle / 'out', 'wb') as to:
-        subprocess.run([runtime.program, '--root', runtime.state, 'run', '--detach', '--bundle', bundle, name], check=True,
-                       stdin=subprocess.DEVNULL, stdout=to, timeout=20)
+        words = [runtime.program, '--root', runtime.state, 'run', '--detach', '--bundle', bundle, name]
+        subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stdout=to, timeout=20)
     wait_until((bundle / 'out').read_text)
     size = int((bundle / 'out').read_text().split()[1]) * 1024
     memory = int((runtime.group('memory', group) /
