@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -161,7 +162,7 @@ pid_t __wrap_setsid(void)
 
 int __wrap_close_range(unsigned int first, unsigned int last, int flags)
 {
-	return is_off("descriptors") ? 0 : __real_close_range(first, last, flags);
+	return is_off("descriptors") && (flags & CLOSE_RANGE_CLOEXEC) ? 0 : __real_close_range(first, last, flags);
 }
 
 /* The image's /dev as it was used before: nothing is laid over it, and its null is what masks are made of. */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs the attack suite (tests/attack) in the VM, once for each word of OFF: what attack.py's --off takes, '-' for nothing.
-# RUNTIME is the program under test, PROBE the probes, MODULES the kernel's folder of modules.
+# QUICK may be --quick. RUNTIME is the program under test, PROBE the probes, MODULES the kernel's folder of modules.
 set -euo pipefail
 : "${RUNTIME:?}" "${PROBE:?}" "${MODULES:?}" "${OFF:?}"
 work=/run/attack
@@ -20,6 +20,7 @@ device=$(losetup -f --show $work/raw)
 # The victim's number shall mean nothing inside of a container.
 echo 20000 >/proc/sys/kernel/ns_last_pid
 words=()
+[[ -n ${QUICK:-} ]] && words+=("$QUICK")
 for off in $OFF; do
 	words+=(--off "${off/#-/}")
 done
