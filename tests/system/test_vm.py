@@ -35,13 +35,15 @@ def test_the_guest_is_what_it_should_be(vm):
     assert not os.path.exists('/in-vm')
 
 
-def test_runtime_on_cgroup_v2(vm, programs):
+@pytest.mark.seconds(600)
+def test_runtime_on_cgroup_v2(vm, programs, build):
     """ISO-1, ISO-2, ISO-3: namespaces, limits and capabilities hold on cgroup v2 and kernel 6.1 as they do here."""
-    done = vm(f'RUNTIME={programs}/bulkhead-runtime exec bash {TOP}/tests/vm/runtime_v2.sh\n')
+    done = vm(f'export RUNTIME={programs}/bulkhead-runtime KILLAT={build}/tests/programs/killat\n'
+              f'exec bash {TOP}/tests/vm/runtime_v2.sh\n')
     print(done.stdout)
     assert done.returncode == 0
     assert 'FAILED' not in done.stdout
-    assert done.stdout.count('ok: ') == 18
+    assert done.stdout.count('ok: ') == 25
 
 
 @pytest.mark.seconds(600)

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs a container with every protection on a kernel with cgroup v2 alone and looks at it from inside and outside.
-# RUNTIME is the bulkhead-runtime under test. Prints one line a check.
+# RUNTIME is the bulkhead-runtime under test, KILLAT tests/programs/killat. Prints one line a check.
 set -euo pipefail
-: "${RUNTIME:?}"
+: "${RUNTIME:?}" "${KILLAT:?}"
 work=/run/job
 mkdir -p $work/disk $work/bundle $work/state
 
@@ -92,4 +92,51 @@ check "state after kill" "$(run state box | jq -r .status)" stopped
 run delete box
 check "cgroup is gone" "$(test -e $group && echo there || echo gone)" gone
 check "state is gone" "$(ls $work/state)" ""
+
+# Another bundle: its program, its memory.
+variant() {
+	mkdir -p "$work/$1"
+	jq --arg name "$1" --arg script "$2" --argjson memory "$3" '.process.args = ["/bin/sh", "-c", $script] |
+		.linux.cgroupsPath = "/bulkhead/podtest/" + $name | .linux.resources.memory.limit = $memory' \
+		$work/bundle/config.json >"$work/$1/config.json"
+}
+
+# The start is the runtime's memory and not the payload's.
+variant tiny 'echo up' 524288
+for _ in 1 2 3; do run run --bundle $work/tiny tiny </dev/null; done >$work/output 2>&1 || true
+check "starts in 512 KiB" "$(paste -sd ' ' $work/output)" "up up up"
+check "no swap unless asked for" "$(variant swap 'cat /sys/fs/cgroup/memory.swap.max' 1048576
+	run create --bundle $work/swap swap >$work/output 2>&1 </dev/null
+	cat /sys/fs/cgroup/bulkhead/podtest/swap/memory.swap.max 2>/dev/null || echo 0
+	run delete --force swap)" 0
+
+# A memory hog ends in its own group: the other one's processes stay, and its count of kills.
+variant quiet 'sleep 1000' 33554432
+# shellcheck disable=SC2016 # the shell inside expands it
+variant hog 'x=x; while true; do x=$x$x; done' 8388608
+run create --bundle $work/quiet quiet >$work/output 2>&1 </dev/null && run start quiet
+run run --bundle $work/hog hog >$work/output 2>&1 </dev/null && status=0 || status=$?
+check "a memory hog is killed" "$status" 137
+check "its neighbour is not" "$(run state quiet | jq -r .status)" running
+check "nor does its group count one" "$(awk '/^oom_kill /{print $2}' /sys/fs/cgroup/bulkhead/podtest/quiet/memory.events)" 0
+run delete --force quiet
+
+# Killed after a sample of its system calls, in each of its processes: `delete --force` takes all away.
+variant killed 'id -u' 33554432
+killed=0 left=
+at() { "$KILLAT" ${1:+-k "$1"} -o $work/report "$RUNTIME" --root $work/state "${@:2}" >/dev/null 2>&1 </dev/null || true; }
+at "" run --bundle $work/killed k
+cp $work/report $work/calls
+while read -r process _ calls _; do
+	for part in 0 1 2 3; do
+		at "$process:$((1 + (RANDOM + part * 32768) * calls / 131072))" run --bundle $work/killed k
+		run delete --force k >$work/output 2>&1 || left+="delete: $(cat $work/output) "
+		[[ -e /sys/fs/cgroup/bulkhead/podtest/killed ]] && left+="group "
+		left+=$(ls $work/state)
+		killed=$((killed + 1))
+	done
+done <$work/calls
+echo "killed $killed times"
+check "killed anywhere it leaves nothing" "$left" ""
+check "and no process" "$(pgrep -x bulkhead-runtim | paste -sd ' ')" ""
 exit $failed
