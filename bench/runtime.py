@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -114,6 +115,24 @@ def peak_memory(command):
     return int(done.stderr.split()[-1]) * 1024 // os.sysconf('SC_PAGESIZE')
 
 
+def memory_of(pid):
+    """KiB of a process, its share of what others map too."""
+    text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text()
+    return int(re.search(r'^Pss:\s+(\d+)', text, re.M).group(1))
+
+
+def join_pod(path, namespaces):
+    """Has a bundle's container use the namespaces of its pod."""
+    spec = json.loads(path.read_text())
+    for one in spec['linux']['namespaces']:
+        if one['type'] in namespaces:
+            one['path'] = namespaces[one['type']]
+    for key in ('uidMappings', 'gidMappings'):
+        del spec['linux'][key]
+    del spec['hostname']
+    path.write_text(json.dumps(spec))
+
+
 class Bench:
     def __init__(self, folder):
         self.folder = folder
@@ -131,14 +150,14 @@ class Bench:
         return subprocess.run(self.commands(*words)[name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, check=False)
 
-    def exec_row(self, bundle):
+    def exec_rows(self, bundle):
         for name in self.programs:
             self.each(name, 'run', '--detach', '--bundle', bundle, f'box-{name}')
         commands = {name: [*command, f'box-{name}', '/bin/true'] for name, command in self.commands('exec').items()}
-        found = in_turns(commands)
+        yield times_row('exec_hardened', in_turns(commands))
+        yield times_row('exec_hardened sparse', in_turns(commands, rounds=ROUNDS // 3, pause=0.2))
         for name in self.programs:
             self.each(name, 'delete', '--force', f'box-{name}')
-        return found
 
     def delete_row(self, bundle):
         def stopped(name):
@@ -193,6 +212,52 @@ class Bench:
         self.each(name, 'delete', '--force', 'mounts')
         return count
 
+    def supervised(self, bundle):
+        """KiB of a supervisor with one container that runs, after the half second that it stays awake."""
+        pod, client = self.folder / 'pod', socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pod.mkdir()
+        (pod / 'pod.json').write_text(json.dumps({
+            'uid': 'bench', 'hostname': 'bench', 'uidBase': 1900000000, 'uidCount': 65536, 'sysctls': {},
+            'logDir': str(self.folder / 'logs'), 'runtimeRoot': str(self.state / 'pod'), 'cgroup': '/bulkhead-bench'}))
+        subprocess.run([self.programs['ours'], 'supervise', '--dir', str(pod)], check=True)
+        client.connect(str(pod / 'control'))
+        try:
+            state = json.loads((pod / 'state.json').read_text())
+            join_pod(pathlib.Path(bundle) / 'config.json', state['namespaces'])
+            client.send(json.dumps({'op': 'start', 'container': 'a', 'id': 'a', 'bundle': bundle}).encode())
+            assert json.loads(client.recv(65536))['ok']
+            time.sleep(1.5)
+            return memory_of(state['pid'])
+        finally:
+            client.send(b'{"op":"shutdown"}')
+            client.recv(65536)
+
+    def monitored(self, bundle):
+        """KiB of conmon with one container of crun."""
+        own = self.folder / 'conmon'
+        own.mkdir()
+        files = {name: str(own / name) for name in ('conmon.pid', 'container.pid', 'conmon.log')}
+        subprocess.run(['conmon', '--cid', 'monitored', '--cuuid', 'monitored', '--runtime', self.programs['crun'],
+                        '--runtime-arg', '--root', '--runtime-arg', str(self.state / 'crun'), '--bundle', bundle,
+                        '--container-pidfile', files['container.pid'], '--conmon-pidfile', files['conmon.pid'],
+                        '--log-path', 'k8s-file:' + files['conmon.log'], '--socket-dir-path', str(own),
+                        '--exit-dir', str(own)], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+        try:
+            self.each('crun', 'start', 'monitored')
+            time.sleep(1)
+            return memory_of(int(pathlib.Path(files['conmon.pid']).read_text()))
+        finally:
+            self.each('crun', 'delete', '--force', 'monitored')
+
+    def supervisor_row(self):
+        ours = make_bundle(self.folder / 'supervised', '/bin/sleep', '1000', group='supervised')
+        theirs = make_bundle(self.folder / 'monitored', '/bin/sleep', '1000', group='monitored')
+        if shutil.which('conmon') and 'crun' in self.programs:
+            return row('supervisor_pss', {'ours': self.supervised(ours), 'conmon': self.monitored(theirs)}, 'KiB')
+        return {'name': 'supervisor_pss', 'value': self.supervised(ours), 'unit': 'KiB'}
+
     def rows(self):
         true = make_bundle(self.folder / 'true', '/bin/true')
         sleep = make_bundle(self.folder / 'sleep', '/bin/sleep', '1000')
@@ -203,12 +268,13 @@ class Bench:
         yield times_row('run_hardened sparse', in_turns(run, rounds=ROUNDS // 3, pause=0.2))
         yield from self.joined_rows()
         yield row('rate_p2', self.rate_row(), 'starts/s')
-        yield times_row('exec_hardened', self.exec_row(sleep))
+        yield from self.exec_rows(sleep)
         yield times_row('delete', self.delete_row(true))
         yield times_row('version', self.version_row())
         yield row('size', {'ours': os.path.getsize(self.programs['ours']) / 1e6,
                            'crun': os.path.getsize(self.programs['crun']) / 1e6}, 'MB')
         yield row('peak_memory', {name: peak_memory(command) for name, command in run.items()}, 'KiB')
+        yield self.supervisor_row()
         yield row('mounts', {name: self.mounts(name, full) for name in self.programs}, 'mounts')
 
 

@@ -445,3 +445,8 @@ void loop_stop(struct loop *loop, int value)
 	atomic_store(&loop->stopping, true);
 	wake_up(loop);
 }
+
+int loop_descriptor(const struct loop *loop)
+{
+	return loop->epoll;
+}

@@ -45,4 +45,7 @@ void loop_remove(struct loop_source *source);
 int loop_run(struct loop *loop) MUST_CHECK;
 void loop_stop(struct loop *loop, int value);
 
+/* The descriptor that is readable while there is something to do, for who waits elsewhere for a time. The loop's own. */
+int loop_descriptor(const struct loop *loop);
+
 #endif

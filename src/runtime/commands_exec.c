@@ -139,7 +139,7 @@ static int change_process(const struct exec_request *request, struct spec_proces
 }
 
 /* What to run: a whole process object, or the container's own with other words. */
-static int read_process(const struct exec_request *request, int argc, char **argv, const struct spec *spec,
+static int read_process(const struct exec_request *request, int argc, char **argv, const struct spec_process *original,
 			struct spec *own, struct err *err)
 {
 	CLEANUP_BUF struct buf text = buf_of(SPEC_BYTES_MAX);
@@ -150,7 +150,7 @@ static int read_process(const struct exec_request *request, int argc, char **arg
 		if (r == 0)
 			r = spec_parse_process(own, text.data, text.len, err);
 	} else {
-		own->process = spec->process;
+		own->process = *original;
 		own->process.terminal = false;
 		own->process.args = (struct spec_strings){(const char **)argv, (size_t)argc};
 		r = argc == 0 ? err_set(err, ERR_INVALID, "exec: a program is needed")
@@ -171,20 +171,6 @@ static int check_request(const struct exec_request *request, struct err *err)
 	return 0;
 }
 
-/*
- * What enters a frozen group freezes with it, and this command waits for it. Whoever wants that must not keep `resume`
- * from the container meanwhile.
- */
-static int check_paused(struct state *state, bool wait, struct err *err)
-{
-	if (commands_status(state) != STATE_PAUSED)
-		return 0;
-	if (!wait)
-		return err_set(err, ERR_INVALID, "container '%s' cannot be entered: it is paused", state->id);
-	state_unlock(state);
-	return 0;
-}
-
 /* The ceiling as it is now, for the container may have started under another. */
 static int bound_process(const struct commands_global *global, struct bounds *bounds, struct spec_process *process,
 			 struct err *err)
@@ -201,14 +187,17 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 		   int *ret_exit, struct err *err)
 {
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
-	CLEANUP_SPEC struct spec spec = {0}, own = {0};
+	CLEANUP_SPEC struct spec own = {0};
+	CLEANUP(original_done) struct original original = {0};
 	CLEANUP_CLOSE int signals = -1, console = -1;
 	struct bounds bounds CLEANUP(bounds_done) = {0};
 	struct enter_options options = {.bounds = &bounds,
-					.spec = &spec,
+					.original = &original,
 					.process = &own.process,
 					.console_socket = request->console_socket,
 					.ret_console = request->detach ? NULL : &console,
+					.prepare = request->process_file,
+					.await_thaw = request->ignore_paused,
 					/* Whoever is told the number waits for it. */
 					.own_child = request->detach && request->pid_file,
 					.argv = global->argv};
@@ -220,11 +209,9 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	if (r == 0)
 		r = commands_open(global, argv[0], NULL, &state, err);
 	if (r == 0)
-		r = state_load_spec(&state, &spec, err);
+		r = original_load(&original, &state, err);
 	if (r == 0)
-		r = check_paused(&state, request->ignore_paused, err);
-	if (r == 0)
-		r = read_process(request, argc - 1, argv + 1, &spec, &own, err);
+		r = read_process(request, argc - 1, argv + 1, &original.own.process, &own, err);
 	if (r == 0)
 		r = bound_process(global, &bounds, &own.process, err);
 	if (r == 0 && !request->detach)

@@ -18,13 +18,13 @@
 #include "runtime/notify.h"
 #include "runtime/rootless.h"
 #include "runtime/spawn.h"
-#include "sandbox/seccomp_cache.h"
 
 struct entry {
 	const struct enter_options *options;
 	struct state *state;
 	struct container container; /* its spec, mounts and control groups */
-	struct seccomp_program filter;
+	struct seccomp_program compiled;
+	const struct seccomp_program *filter;
 	int pidfd; /* of the container's first process */
 	int channel;
 };
@@ -50,7 +50,7 @@ static int become(struct entry *entry, struct err *err)
 	const struct spec_process *process = entry->options->process;
 	int r;
 
-	if (entry->options->spec->linux_.namespaces[SPEC_NS_USER].wanted &&
+	if (entry->options->original->spec.linux_.namespaces[SPEC_NS_USER].wanted &&
 	    (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_sys(err, -errno, "cannot become root of the user namespace");
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
@@ -72,7 +72,7 @@ static int become(struct entry *entry, struct err *err)
 static _Noreturn void run_child(struct entry *entry)
 {
 	const struct launch launch = {.process = entry->options->process,
-				      .filter = &entry->filter,
+				      .filter = entry->filter,
 				      .preserve_fds = entry->options->preserve_fds,
 				      .channel = entry->channel};
 	struct err err = {0};
@@ -97,7 +97,8 @@ static _Noreturn void run_stage(struct entry *entry)
 	    launch_prepare(0, entry->options->process, &err) < 0)
 		fail(entry, &err);
 	if ((setgroups(0, NULL) < 0 && !rootless_is()) ||
-	    setns(entry->pidfd, namespace_flags(entry->options->spec)) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+	    setns(entry->pidfd, namespace_flags(&entry->options->original->spec)) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
 		(void)err_sys(&err, -errno, "cannot join the container's namespaces");
 		fail(entry, &err);
 	}
@@ -149,14 +150,18 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 	return r;
 }
 
-static int find_filter(struct entry *entry, struct err *err)
+/*
+ * What enters a frozen group freezes with it, and this command waits for it. Whoever wants that must not keep `resume`
+ * from the container meanwhile.
+ */
+static int check_paused(struct entry *entry, struct err *err)
 {
-	CLEANUP_CLOSE int kept = -1;
-
-	/* Without the folder it compiles. */
-	(void)!seccomp_cache_open(entry->state->root, STATE_FILTERS, &kept);
-	return launch_compile_filter(entry->options->spec, entry->options->process, kept,
-				     bounds_calls(entry->options->bounds), &entry->filter, err);
+	if (!cgroup_is_frozen(&entry->container.cgroup))
+		return 0;
+	if (!entry->options->await_thaw)
+		return err_set(err, ERR_INVALID, "container '%s' cannot be entered: it is paused", entry->state->id);
+	state_unlock(entry->state);
+	return 0;
 }
 
 static int prepare(struct entry *entry, struct err *err)
@@ -167,6 +172,8 @@ static int prepare(struct entry *entry, struct err *err)
 
 	if (r == 0)
 		r = cgroup_open(&entry->container.cgroup, err);
+	if (r == 0)
+		r = check_paused(entry, err);
 	if (r == 0)
 		r = container_list_mounts(&entry->container, err);
 	if (r < 0)
@@ -185,6 +192,8 @@ static int join(struct entry *entry, struct child *ret_child, struct err *err)
 
 	*ret_child = CHILD_NONE;
 	if (r == 0)
+		r = original_load_spec(entry->options->original, err);
+	if (r == 0)
 		r = prepare(entry, err);
 	return r == 0 ? spawn(entry, &ret_child->pid, err) : r;
 }
@@ -196,13 +205,13 @@ static int ask_spawner(const struct entry *entry, struct child *ret_child, struc
 	const struct spec_process *process = options->process;
 	const struct spawn_request request = {
 		.process = *process,
-		.filter = entry->filter,
+		.filter = *entry->filter,
 		.preserve_fds = (uint32_t)options->preserve_fds,
-		.prepare = true,
+		.prepare = options->prepare,
 	};
 
 	/* What asks an agent needs a thread, and memory for it. */
-	if (options->own_child || entry->filter.notifies)
+	if (options->own_child || entry->filter->notifies)
 		return 1;
 	return spawn_process(entry->state, &request, entry->container.console, ret_child, err);
 }
@@ -210,7 +219,8 @@ static int ask_spawner(const struct entry *entry, struct child *ret_child, struc
 static int start(struct entry *entry, struct child *ret_child, struct err *err)
 {
 	const struct enter_options *options = entry->options;
-	int r = find_filter(entry, err);
+	int r = original_filter(options->original, options->process, bounds_calls(options->bounds), &entry->compiled,
+				&entry->filter, err);
 
 	if (r == 0)
 		r = console_prepare(options->process, options->console_socket, options->ret_console,
@@ -229,12 +239,13 @@ int enter_container(struct state *state, const struct enter_options *options, st
 	if (status != STATE_RUNNING)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be entered: it is %s", state->id,
 			       state_status_name(status));
-	if (!options->spec->linux_.namespaces[SPEC_NS_USER].wanted)
+	/* Before anything that cannot be done twice. Without config.json at hand there is a user namespace. */
+	if (options->original->has_spec && !options->original->spec.linux_.namespaces[SPEC_NS_USER].wanted)
 		r = executable_protect(options->argv, err);
-	container_init(&entry.container, options->spec, NULL);
+	container_init(&entry.container, &options->original->spec, NULL);
 	if (r == 0)
 		r = start(&entry, ret_child, err);
-	seccomp_program_done(&entry.filter);
+	seccomp_program_done(&entry.compiled);
 	if (entry.pidfd >= 0)
 		(void)close(entry.pidfd);
 	container_done(&entry.container);

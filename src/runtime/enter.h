@@ -11,13 +11,16 @@
 #include "oci/spec.h"
 #include "runtime/bounds.h"
 #include "runtime/child.h"
+#include "runtime/original.h"
 #include "runtime/state.h"
 
 struct enter_options {
-	const struct spec *spec;            /* the container's */
+	struct original *original;          /* the container's */
 	const struct spec_process *process; /* what to run */
 	const struct bounds *bounds;        /* the ceiling; NULL: none */
 	int preserve_fds;
+	bool prepare;               /* it asks for other limits than the container's first process has */
+	bool await_thaw;            /* a paused container may be entered: the process goes on when that does */
 	bool own_child;             /* the process must be this one's child, since somebody else will wait for it */
 	const char *console_socket; /* as in struct create_options */
 	int *ret_console;

@@ -11,9 +11,12 @@
 #include "runtime/channel.h"
 #include "runtime/launch.h"
 #include "runtime/spawner.h"
+#include "sandbox/cgroup.h"
 
 /* A spawner that was stopped, or a container without processor time, does not hold the caller up for longer. */
 #define PATIENCE_MS 1000
+/* When it is time to ask whether the container is paused. */
+#define USUAL_MS 20
 
 static size_t list_fds(const struct spawn_request *request, int channel, int console, int *fds)
 {
@@ -68,8 +71,26 @@ static void take_control(struct msghdr *message, struct child *child)
 	}
 }
 
+static bool is_paused(const struct state *state)
+{
+	struct cgroup cgroup = {0};
+	struct err ignored;
+	bool paused = cgroup_init(&cgroup, state->cgroup, &ignored) == 0 && cgroup_open(&cgroup, &ignored) == 0 &&
+		      cgroup_is_frozen(&cgroup);
+
+	cgroup_done(&cgroup);
+	return paused;
+}
+
+static bool has_spoken(int session, const struct state *state)
+{
+	struct pollfd ready = {.fd = session, .events = POLLIN};
+
+	return poll(&ready, 1, USUAL_MS) > 0 || (!is_paused(state) && poll(&ready, 1, PATIENCE_MS) > 0);
+}
+
 /* The process tells who it is, and the kernel vouches for it. 1 when none comes in time. */
-static int meet(int session, struct child *child, struct err *err)
+static int meet(int session, const struct state *state, struct child *child, struct err *err)
 {
 	struct channel_packet packet;
 	struct iovec part = {.iov_base = &packet, .iov_len = sizeof(packet)};
@@ -83,9 +104,8 @@ static int meet(int session, struct child *child, struct err *err)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
-	struct pollfd ready = {.fd = session, .events = POLLIN};
 
-	if (poll(&ready, 1, PATIENCE_MS) <= 0 ||
+	if (!has_spoken(session, state) ||
 	    recvmsg(session, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != sizeof(packet))
 		return 1;
 	take_control(&message, child);
@@ -145,7 +165,7 @@ int spawn_process(struct state *state, const struct spawn_request *request, int 
 	if (request->preserve_fds + 5 > SPAWNER_FDS_MAX || reach(state, &session) < 0 ||
 	    spawn_request_format(request, &bytes) < 0)
 		return 1;
-	r = meet(session, &child, err);
+	r = meet(session, state, &child, err);
 	if (r)
 		return r;
 	state_unlock(state);

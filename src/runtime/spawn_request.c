@@ -23,7 +23,6 @@ struct head {
 	uint32_t magic;
 	uint32_t size; /* of this structure: another version's is another */
 	uint32_t preserve_fds;
-	uint32_t fits_all;
 	uint32_t filter_flags;
 	struct span args, env; /* offsets of strings, uint64_t each, as many as count and one more */
 	struct span cwd, rlimits, gids, filter;
@@ -121,7 +120,6 @@ int spawn_request_format(const struct spawn_request *request, struct buf *to)
 		.magic = MAGIC,
 		.size = sizeof(head),
 		.preserve_fds = request->preserve_fds,
-		.fits_all = request->fits_all,
 		.filter_flags = request->filter.flags,
 		.process = request->process,
 	};
@@ -213,9 +211,7 @@ int spawn_request_parse(void *bytes, size_t len, struct spawn_request *ret_reque
 	memcpy(&head, bytes, sizeof(head));
 	if (head.magic != MAGIC || head.size != sizeof(head) || head.filter.count > SECCOMP_PROGRAM_MAX)
 		return err_set(err, ERR_SYNTAX, "not a request of this version");
-	*ret_request = (struct spawn_request){.process = head.process,
-					      .preserve_fds = head.preserve_fds,
-					      .fits_all = head.fits_all != 0};
+	*ret_request = (struct spawn_request){.process = head.process, .preserve_fds = head.preserve_fds};
 	if (!take_parts(&reader, &head, ret_request))
 		return err_set(err, ERR_SYNTAX, "not a request of this version");
 	return 0;

@@ -23,8 +23,7 @@ struct spawn_request {
 	struct spec_process process;
 	struct seccomp_program filter;
 	uint32_t preserve_fds;
-	bool prepare;  /* launch_prepare is needed: not for what the container's first process has as well */
-	bool fits_all; /* the filter is the same for whatever process */
+	bool prepare; /* launch_prepare is needed: not for what the container's first process has as well */
 };
 
 /* Writes a request. -EFBIG when it is larger than SPAWN_REQUEST_MAX. */

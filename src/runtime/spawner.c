@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,14 +21,19 @@
 #include "runtime/channel.h"
 #include "runtime/console.h"
 #include "runtime/launch.h"
+#include "runtime/rest.h"
 #include "runtime/spawn_request.h"
 #include "sandbox/landlock.h"
+#include "sandbox/namespaces.h"
 
 #define CHILDREN_MAX 64
 #define PIDS_LEAST 8
 #define MEMORY_LEAST (4 << 20)
 #define LISTENER 3
-#define STACK_USED (64u << 10)
+#define AWAKE_MS 500
+#define STACK_SIZE (128u << 10)
+#define STACK_GUARD (16u << 10)
+#define STACK_MOST (1u << 20)
 #define WORDS_MAX (128u << 10)
 
 struct spawner {
@@ -38,6 +42,11 @@ struct spawner {
 		pid_t pid; /* 0: free */
 		int session;
 	} children[CHILDREN_MAX];
+};
+
+struct beginning {
+	const struct container *container;
+	uintptr_t stack_used; /* down to here, by the first process */
 };
 
 /* Where the heap begins that the container's first process used. */
@@ -214,13 +223,6 @@ static _Noreturn void run_child(int session)
 	_exit(1);
 }
 
-static pid_t clone_process(int exit_signal)
-{
-	struct clone_args args = {.exit_signal = (uint64_t)exit_signal};
-
-	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-}
-
 static bool credentials(int socket, struct ucred *ret_peer)
 {
 	socklen_t len = sizeof(*ret_peer);
@@ -249,7 +251,7 @@ static void take_session(struct spawner *spawner)
 
 		if (spawner->children[i].pid)
 			continue;
-		pid = clone_process(SIGCHLD);
+		pid = namespaces_clone(0, -1);
 		if (pid == 0)
 			run_child(session);
 		if (pid < 0)
@@ -293,8 +295,9 @@ static _Noreturn void serve(struct spawner *spawner)
 			{.fd = LISTENER, .events = POLLIN},
 		};
 
-		if (poll(ready, ARRAY_SIZE(ready), -1) < 0 && errno != EINTR)
-			_exit(1);
+		/* Health checks and the like come one after the other; after that it may take long. */
+		if (poll(ready, ARRAY_SIZE(ready), AWAKE_MS) == 0)
+			rest_until(ready, ARRAY_SIZE(ready));
 		if (ready[0].revents)
 			reap(spawner);
 		if (ready[1].revents)
@@ -335,32 +338,49 @@ static int shed(const struct container *container)
 	return 0;
 }
 
-/*
- * Memory that was written to and will not be read again: the heap, and the stack well below this function. On its own,
- * so that its frame is small.
- */
-__attribute__((noinline)) static int shed_memory(void)
+/* Memory that was written to and will not be read again: the heap, and the stack of the first process. */
+static int shed_memory(const struct beginning *beginning)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *below = (char *)((uintptr_t)__builtin_frame_address(0) & ~(page - 1)) - 2 * page;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = beginning->stack_used & ~(page - 1);
+	uintptr_t end = (uintptr_t)program_invocation_name & ~(page - 1);
 
-	(void)madvise(below - STACK_USED, STACK_USED, MADV_DONTNEED);
+	/* It was used from the words upon which it stands down to what this process was made by. */
+	if (start < end && end - start < STACK_MOST)
+		(void)madvise((void *)start, end - start, MADV_DONTNEED);
 	return syscall(SYS_brk, heap) == (long)heap ? 0 : -ENOMEM;
 }
 
-static _Noreturn void run(const struct container *container)
+static int run(void *user)
 {
+	const struct beginning beginning = *(const struct beginning *)user;
 	struct spawner spawner = {0};
 	sigset_t child;
 
-	if (shed(container) < 0 || shed_memory() < 0)
-		_exit(1);
+	if (shed(beginning.container) < 0 || shed_memory(&beginning) < 0)
+		return 1;
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
 	spawner.signals = signalfd(-1, &child, SFD_CLOEXEC);
 	if (spawner.signals < 0)
-		_exit(1);
+		return 1;
+	rest_prepare();
 	serve(&spawner);
+}
+
+/* On a stack of its own, so that all of the other can be given back. */
+static int clone_spawner(const struct container *container)
+{
+	struct beginning beginning = {container, (uintptr_t)&beginning};
+	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+
+	if (stack == MAP_FAILED || mprotect(stack, STACK_GUARD, PROT_NONE) < 0)
+		return -errno;
+	/*
+	 * A child of the first process, so that the kernel ends and reaps it with the pid namespace and nobody outside
+	 * need know of it; one that signals nothing at its end, and so is no child to a program's wait().
+	 */
+	return clone(run, stack + STACK_SIZE, 0, &beginning);
 }
 
 void spawner_start(const struct container *container)
@@ -373,12 +393,7 @@ void spawner_start(const struct container *container)
 		return;
 	wait = ends[0];
 	held = ends[1];
-	/*
-	 * A child of the first process, so that the kernel ends and reaps it with the pid namespace and nobody outside
-	 * need know of it; one that signals nothing at its end, and so is no child to a program's wait().
-	 */
-	if (clone_process(0) == 0)
-		run(container);
+	(void)clone_spawner(container);
 	(void)close(take_fd(&held));
 	/* What the program finds is a spawner that holds nothing and is ready, so that stopping it holds nobody up. */
 	(void)!read(wait, &byte, 1);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,11 +16,15 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/json_text.h"
 #include "base/str.h"
 #include "runtime/channel.h"
+#include "runtime/rest.h"
 #include "runtime/state.h"
+
+#define AWAKE_NS 500000000ull
 
 static void drop_client(struct supervise *supervise, size_t index)
 {
@@ -289,6 +295,17 @@ static int write_state(const struct supervise *supervise, struct err *err)
 	return fdio_replace_file(supervise->dir, "state.json", text, strlen(text), 0600, err);
 }
 
+/* Half a second after it woke up: sleeps, with little memory, until there is something to do. */
+static void on_calm(void *user)
+{
+	struct supervise *supervise = user;
+	struct pollfd wait = {.fd = loop_descriptor(supervise->loop), .events = POLLIN};
+
+	(void)malloc_trim(0);
+	rest_until(&wait, 1);
+	loop_set_timer(supervise->calm, clock_monotonic_ns() + AWAKE_NS);
+}
+
 static int set_up(struct supervise *supervise, struct err *err)
 {
 	struct loop_source *source;
@@ -308,6 +325,10 @@ static int set_up(struct supervise *supervise, struct err *err)
 	r = loop_add_signals(supervise->loop, &signals, on_signal, supervise, &source);
 	if (r == 0)
 		r = loop_add_fd(supervise->loop, supervise->listener, EPOLLIN, on_connection, supervise, &source);
+	if (r < 0)
+		return err_sys(err, r, "cannot set up the event loop");
+	rest_prepare();
+	r = loop_add_timer(supervise->loop, clock_monotonic_ns() + AWAKE_NS, on_calm, supervise, &supervise->calm);
 	if (r < 0)
 		return err_sys(err, r, "cannot set up the event loop");
 	return write_state(supervise, err);

@@ -38,7 +38,8 @@ struct supervise_container {
 struct supervise {
 	struct supervise_spec spec;
 	struct loop *loop;
-	int dir; /* --dir */
+	struct loop_source *calm; /* the timer that lets it rest */
+	int dir;                  /* --dir */
 	int listener;
 	int namespaces[SPEC_NS_TYPES]; /* held by descriptor, -1: none */
 	struct supervise_container *containers[SUPERVISE_CONTAINERS_MAX];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/supervise_log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,6 +25,38 @@ static int open_file(struct supervise_log *log)
 	return 0;
 }
 
+/* Which attempt a file belongs to: "3.log", "3.log.1". */
+static bool read_attempt(const char *name, uint64_t *ret_attempt)
+{
+	size_t digits = strspn(name, "0123456789");
+	char number[24];
+
+	return digits && digits < sizeof(number) &&
+	       (str_eq(name + digits, ".log") || str_eq(name + digits, ".log.1")) &&
+	       snprintf(number, sizeof(number), "%.*s", (int)digits, name) > 0 &&
+	       str_parse_u64(number, UINT64_MAX, ret_attempt) == 0;
+}
+
+/* Calls for each attempt's file that is there: notes the last one before `attempt`, or removes those before `first`. */
+static uint64_t walk(const char *folder, uint64_t attempt, bool remove, uint64_t first)
+{
+	DIR *entries = opendir(folder);
+	struct dirent *entry;
+	uint64_t last = 0, at;
+
+	while (entries && (entry = readdir(entries))) {
+		if (!read_attempt(entry->d_name, &at) || at >= attempt)
+			continue;
+		if (at > last)
+			last = at;
+		if (remove && at < first)
+			(void)unlinkat(dirfd(entries), entry->d_name, 0);
+	}
+	if (entries)
+		(void)closedir(entries);
+	return last;
+}
+
 int supervise_log_open(struct supervise_log *log, const char *folder, const char *name, uint64_t attempt,
 		       struct err *err)
 {
@@ -38,7 +71,11 @@ int supervise_log_open(struct supervise_log *log, const char *folder, const char
 		return r;
 	log->path = str_format("%s/%llu.log", below, (unsigned long long)attempt);
 	r = log->path ? open_file(log) : -ENOMEM;
-	return r < 0 ? err_sys(err, r, "log '%s/%llu.log'", below, (unsigned long long)attempt) : 0;
+	if (r < 0)
+		return err_sys(err, r, "log '%s/%llu.log'", below, (unsigned long long)attempt);
+	/* This one and the one before it can be asked for. */
+	(void)walk(below, attempt, true, walk(below, attempt, false, 0));
+	return 0;
 }
 
 void supervise_log_close(struct supervise_log *log)
@@ -52,9 +89,15 @@ static void rotate(struct supervise_log *log)
 {
 	CLEANUP_FREE char *aside = str_format("%s.1", log->path);
 
-	/* Without a descriptor the file was set aside before and a new one could not be made: that is tried again. */
-	if (log->fd >= 0 && (!aside || rename(log->path, aside) < 0))
+	/*
+	 * Without a descriptor the file was set aside before and a new one could not be made: that is tried again. What
+	 * cannot be set aside is lost, for it must not grow.
+	 */
+	if (log->fd >= 0 && (!aside || rename(log->path, aside) < 0)) {
+		if (ftruncate(log->fd, 0) == 0)
+			log->size = 0;
 		return;
+	}
 	if (log->fd >= 0)
 		(void)close(take_fd(&log->fd));
 	/* Without a file what follows is dropped: the container must not stand still for its log. */

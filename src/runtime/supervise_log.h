@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A container's output as CRI log lines, "TIME STREAM TAG TEXT": tag F ends a line, P is a part of a longer one. The file
- * is set aside as FILE.1 when it reaches SUPERVISE_LOG_MAX, and the one set aside before is gone then.
+ * is set aside as FILE.1 when it reaches SUPERVISE_LOG_MAX, and the one set aside before is gone then. Of a container's
+ * attempts the last two have their files: all its logs never take more than four times SUPERVISE_LOG_MAX.
  */
 #ifndef RUNTIME_SUPERVISE_LOG_H
 #define RUNTIME_SUPERVISE_LOG_H
@@ -29,7 +30,7 @@ struct supervise_stream {
 	char line[SUPERVISE_LOG_PART]; /* what has no line end yet */
 };
 
-/* Opens FOLDER/NAME/ATTEMPT.log for appending; the folder is made. */
+/* Opens FOLDER/NAME/ATTEMPT.log for appending, and removes attempts older than the one before. The folder is made. */
 int supervise_log_open(struct supervise_log *log, const char *folder, const char *name, uint64_t attempt,
 		       struct err *err) MUST_CHECK;
 void supervise_log_close(struct supervise_log *log);

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / 'tests/system'))
@@ -61,11 +60,11 @@ def judge(done):
     return '; '.join(lines[:2])[:160] or f'status {done.returncode}'
 
 
-def run_one(cell, folder, temporary, runtime, program):
+def run_one(cell, folder, runtime, program):
     caller = str(pathlib.Path(__file__).with_name('caller.py'))
     try:
         done = cell.run([program], cwd=folder, stdin=subprocess.DEVNULL, timeout=SECONDS,
-                        env=dict(os.environ, RUNTIME=caller, CONFORMANCE_RUNTIME=str(runtime), TMPDIR=temporary))
+                        env=dict(os.environ, RUNTIME=caller, CONFORMANCE_RUNTIME=str(runtime)))
     except subprocess.TimeoutExpired:
         return f'not done within {SECONDS} s'
     return judge(done)
@@ -74,16 +73,13 @@ def run_one(cell, folder, temporary, runtime, program):
 def run_all(folder, programs, runtime):
     """{name: None or why not} of a runtime, in a cell of its own: the programs share names of control groups."""
     cell = cells.Cell()
-    temporary = tempfile.mkdtemp(prefix='bulkhead-conformance-', dir='/var/tmp')
-    os.chmod(temporary, 0o755)
     try:
         # runc takes a machine with both versions for one of version 2.
         cell.run(['sh', '-c', '! [ -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified'])
         os.chdir(folder)
-        return {program.stem: run_one(cell, folder, temporary, runtime, program) for program in programs}
+        return {program.stem: run_one(cell, folder, runtime, program) for program in programs}
     finally:
         cell.close()
-        shutil.rmtree(temporary)
 
 
 def main():

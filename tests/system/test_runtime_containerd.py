@@ -5,6 +5,7 @@ import copy
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -37,7 +38,8 @@ def engine(programs):
             daemon = made.cell.popen(['containerd', '--config', folder / 'config.toml'], stdout=log, stderr=log)
         made.base = ['ctr', '--address', folder / 'containerd.sock']
         wait_until(lambda: made('version').returncode == 0, 20)
-        support_engines.archive(f'oci-archive:{folder}/image.tar:{IMAGE}')
+        subprocess.run(['skopeo', 'copy', '--quiet', f'oci:{support_engines.busybox_layout()}:bookworm',
+                        f'oci-archive:{folder}/image.tar:{IMAGE}'], check=True)
         made.ok('image', 'import', '--base-name', IMAGE.partition(':')[0], folder / 'image.tar')
         make_rootfs(folder / 'rootfs')
         made.remember()

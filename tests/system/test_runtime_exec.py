@@ -288,3 +288,19 @@ def test_nonsense_at_the_socket_harms_nothing(runtime):
     os.close(folder)
     wait_until(lambda: inside(runtime, name) == alone)
     assert runtime.call('exec', name, '/bin/sh', '-c', 'exit 8').returncode == 8
+
+
+def test_what_the_first_leaves_for_the_next_is_not_trusted_blindly(runtime):
+    name = runtime.start('/bin/sleep', '1000', env=['PATH=/bin', 'A=b'])
+    kept = runtime.state / name / 'exec'
+    for words in (None, b'', b'BHX1', b'\xff' * 4000):
+        if words is not None:
+            kept.write_bytes(words)
+        for _ in range(2):
+            assert runtime.call('exec', name, '/bin/sh', '-c', 'echo $A').stdout == 'b\n'
+        assert kept.read_bytes()[:4] == b'BHX1' and kept.stat().st_mode & 0o777 == 0o600
+    # Another bounding set is another filter; the one that is kept stays.
+    before = kept.read_bytes()
+    done = runtime.call('exec', '--cap', 'CAP_CHOWN', name, '/bin/grep', 'CapBnd', '/proc/self/status')
+    assert done.stdout.split() == ['CapBnd:', '0000000000000001'], done.stderr
+    assert kept.read_bytes() == before

@@ -27,8 +27,9 @@ def engine(programs):
         made.base = ['podman', '--root', folder / 'p', '--runroot', folder / 'r', '--tmpdir', folder / 't',
                      '--cgroup-manager', 'cgroupfs', '--events-backend', 'file', '--runtime', made.runtime]
         made.inside('echo containers:200000:200000 | tee /etc/subuid >/etc/subgid')
-        support_engines.archive(f'docker-archive:{folder}/image.tar:{IMAGE}')
-        made.ok('load', '--input', folder / 'image.tar')
+        # The name of an image is made of the path of its layout.
+        (folder / 'busybox').symlink_to(support_engines.busybox_layout())
+        made.ok('tag', made.ok('pull', '--quiet', f'oci:{folder}/busybox:bookworm').strip(), IMAGE)
         # The groups above all containers' are podman's own and stay.
         assert run(made, '--rm', IMAGE, 'true').returncode == 0
         made.remember()
@@ -197,14 +198,9 @@ def test_named_in_the_configuration(podman):
     path.write_text(conf.replace('/usr/bin/bulkhead-runtime', podman.runtime))
     base = podman.base[:podman.base.index('--cgroup-manager')]
     words = ['run', '--network', 'none', '--name', 'box', IMAGE, 'sh', '-c', 'ls -d /proc/1']
-    base = ['env', f'CONTAINERS_CONF={path}', *base]
-    done = podman.cell.run([*base, *words], env=podman.environment(), stdin=subprocess.DEVNULL)
+    done = podman.cell.run(['env', f'CONTAINERS_CONF={path}', *base, *words], env=podman.environment(),
+                           stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stdout) == (0, '/proc/1\n'), done.stderr
-    done = podman.cell.run([*base, 'run', '--rm', '--network', 'none', IMAGE, '/nonexistent'], stdin=subprocess.DEVNULL,
-                           env=podman.environment())
-    assert done.returncode == 127
-    assert done.stderr.endswith("config.json: process.args[0]: cannot execute '/nonexistent': No such file or "
-                                'directory: OCI runtime attempted to invoke a command that was not found\n')
     assert podman.ok('inspect', '--format', '{{.OCIRuntime}}', 'box') == 'bulkhead\n'
 
 

@@ -232,11 +232,38 @@ def test_bad_pod_json(runtime, change, message):
     assert sorted(path.name for path in pod.dir.iterdir()) == ['pod.json']
 
 
-def test_a_supervisor_is_small(pod):
+def test_a_supervisor_at_rest_is_small(pod):
+    """At most 100 KiB is the aim, which the benchmark shows beside conmon; shares of others count here as its own."""
     assert pod.start('a', '/bin/sleep', '1000')['ok']
-    rollup = pathlib.Path(f"/proc/{pod.state['pid']}/smaps_rollup").read_text()
-    pss = int(re.search(r'^Pss:\s+(\d+) kB', rollup, re.M).group(1))
-    assert pss < 1024, f'{pss} KiB'
+
+    def memory():
+        rollup = pathlib.Path(f"/proc/{pod.state['pid']}/smaps_rollup").read_text()
+        return int(re.search(r'^Pss:\s+(\d+) kB', rollup, re.M).group(1))
+    wait_until(lambda: memory() <= 150)
+    # It wakes up and is as it was.
+    assert [one['state'] for one in pod.ask(op='status')['containers']] == ['running']
+    assert pod.ask(op='kill', container='a', signal=9)['ok']
+    assert pod.event('a')['signal'] == 9
+    wait_until(lambda: memory() <= 150)
+
+
+def test_logs_of_the_last_two_attempts_are_kept(pod):
+    folder = pod.logs / 'again'
+    folder.mkdir(parents=True)
+    (folder / '0.log.1').write_text('set aside')
+    (folder / 'notes').write_text('not a log')
+    for attempt in (0, 1, 5):
+        assert pod.start('again', '/bin/true', attempt=attempt)['ok']
+        pod.event('again')
+        pod.events.clear()
+    assert sorted(path.name for path in folder.iterdir()) == ['1.log', '5.log', 'notes']
+
+
+def test_log_that_cannot_be_set_aside_does_not_grow(pod):
+    (pod.logs / 'flood' / '0.log.1' / 'in the way').mkdir(parents=True)
+    assert pod.start('flood', '/bin/sh', '-c', 'yes 0123456789012345678901234567890123456789 | head -n 400000')['ok']
+    assert pod.event('flood')['exitCode'] == 0
+    assert (pod.logs / 'flood' / '0.log').stat().st_size <= 10 << 20
 
 
 def test_killed_supervisor_leaves_what_delete_takes_away(pod, runtime):
