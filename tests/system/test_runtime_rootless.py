@@ -80,14 +80,17 @@ class User:
         assert made.returncode == 0, said.read_text()
         assert self.runtime('start', name).returncode == 0
 
+    def containers(self):
+        return [path.name for path in self.run_folder.glob('bulkhead-runtime/*') if path.name[0] != '.']
+
     def state(self, name):
         return json.loads(self.runtime('state', name).stdout)
 
     def close(self):
         for path in self.folder.glob('run/libpod/tmp/pause.pid'):
             os.kill(int(path.read_text()), signal.SIGKILL)
-        for path in (self.run_folder / 'bulkhead-runtime').glob('*'):
-            self.runtime('delete', '--force', path.name)
+        for name in self.containers():
+            self.runtime('delete', '--force', name)
         shutil.rmtree(self.folder)
 
 
@@ -113,7 +116,7 @@ def test_a_user_runs_a_container_with_the_own_id_alone(user):
     assert lines[0].startswith('uid=0 gid=0')
     assert lines[1].split() == ['0', str(UID), '1']
     assert lines[2:] == ['deny', '4', '1:3', '1:9', '0', '/proc/1 /proc/2']
-    assert list((user.run_folder / 'bulkhead-runtime').iterdir()) == []
+    assert user.containers() == []
 
 
 def test_it_is_as_hardened_as_the_machine_s_own_root_makes_it(user):
@@ -185,7 +188,7 @@ def test_what_a_user_cannot_have_is_refused(user, changes, code, message):
     user.config['linux'].update(devices=[], resources={})
     done = user.run('/bin/true', **changes)
     assert (done.returncode, done.stderr) == (code, f'bulkhead-runtime: {message}\n')
-    assert list((user.run_folder / 'bulkhead-runtime').iterdir()) == []
+    assert user.containers() == []
 
 
 def test_the_state_has_to_lie_somewhere(user):
