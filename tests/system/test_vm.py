@@ -43,7 +43,7 @@ def test_runtime_on_cgroup_v2(vm, programs, build):
     print(done.stdout)
     assert done.returncode == 0
     assert 'FAILED' not in done.stdout
-    assert done.stdout.count('ok: ') == 25
+    assert done.stdout.count('ok: ') == 26
 
 
 @pytest.mark.seconds(600)

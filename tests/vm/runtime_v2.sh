@@ -139,4 +139,46 @@ done <$work/calls
 echo "killed $killed times"
 check "killed anywhere it leaves nothing" "$left" ""
 check "and no process" "$(pgrep -x bulkhead-runtim | paste -sd ' ')" ""
+
+# A seccomp agent that answers geteuid().
+answer=$(python3 - "$RUNTIME" $work <<'PY'
+import array
+import fcntl
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+runtime, work = sys.argv[1:]
+
+
+def serve(server):
+    peer, _ = server.accept()
+    text, ancillary, _, _ = peer.recvmsg(65536, 64)
+    assert json.loads(text)['fds'] == ['seccompFd']
+    [listener] = array.array('i', ancillary[0][2])
+    call = bytearray(80)
+    fcntl.ioctl(listener, 0xc0502100, call)
+    fcntl.ioctl(listener, 0xc0182101, call[:8] + struct.pack('=qiI', 4242, 0, 0))
+
+
+with open(f'{work}/bundle/config.json', encoding='utf-8') as stored:
+    config = json.load(stored)
+config['process']['args'] = ['/bin/id', '-u']
+config['linux']['seccomp'] = {
+    'defaultAction': 'SCMP_ACT_ALLOW', 'listenerPath': f'{work}/agent', 'flags': ['SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'],
+    'syscalls': [{'names': ['geteuid'], 'action': 'SCMP_ACT_NOTIFY'}]}
+with open(f'{work}/bundle/config.json', 'w', encoding='utf-8') as to:
+    json.dump(config, to)
+server = socket.socket(socket.AF_UNIX)
+server.bind(f'{work}/agent')
+server.listen()
+threading.Thread(target=serve, args=(server,), daemon=True).start()
+done = subprocess.run([runtime, '--root', f'{work}/state', 'run', '--bundle', f'{work}/bundle', 'asked'],
+                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False)
+print(done.stdout.decode().strip())
+PY
+)
+check "a seccomp agent answers" "$answer" 4242
 exit $failed
