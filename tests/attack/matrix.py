@@ -24,7 +24,8 @@ container. It counts because the same program **gets out when every layer is off
 there and on newer kernels (`tests/system/test_attack.py`).
 
 - **each of these alone**: layers any of which holds it while all others are off (in the VM; not tried for the scenes,
-  which are too slow in emulation).
+  which are too slow in emulation). Tried so:
+  {alone}.
 - **rests on**: the layers whose absence alone lets it out (kernel {here[kernel]}, Landlock ABI {here[landlock]}{also}).
   Where one is named, a fault in that layer is a way out; where none is, at least two layers would have to fail. Not
   tried: what it is about is not on that machine.
@@ -52,9 +53,13 @@ def outcome(results):
     return found
 
 
+def tried_alone(found):
+    return [layer for layer in attack.LAYERS if f'all-but:{layer}' in found]
+
+
 def alone(found, name):
     """The layers any of which holds a probe by itself, in words."""
-    rows = {layer: found.get(f'all-but:{layer}', {}).get(name) for layer in attack.LAYERS}
+    rows = {layer: found[f'all-but:{layer}'].get(name) for layer in tried_alone(found)}
     if None in rows.values():
         return 'not tried'
     return ', '.join(layer for layer, result in rows.items() if result == 'held')
@@ -98,9 +103,9 @@ def page(rows, machines, results):
     lines, rested = table(rows, found)
     layers = '\n'.join(f'| {name} | {text} |' for name, text in attack.LAYERS.items())
     also = ', and in the VM' if any(row.startswith('vm:') for row in found) else ''
-    text = HEAD.format(**machines, also=also, layers=layers, count=len(rested), single=rested.count(1),
-                       several=len([n for n in rested if n and n > 1]), none=rested.count(0),
-                       untried=rested.count(None))
+    text = HEAD.format(**machines, also=also, alone=', '.join(tried_alone(found)) or 'none yet', layers=layers,
+                       count=len(rested), single=rested.count(1), several=len([n for n in rested if n and n > 1]),
+                       none=rested.count(0), untried=rested.count(None))
     left = [row['name'] for row in rows if found['all'][row['name']] != 'escaped']
     text = text.rstrip('\n') + '\n' + '\n'.join(lines) + '\n'
     if left:
