@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The system calls of a command by strace, as objects: name, words, result, process, and what each descriptor is."""
 import re
+import signal
 import subprocess
 
 LINE = re.compile(r'(\d+) +(\w+)\((.*)\) += (.*)', re.S)
@@ -80,9 +81,23 @@ def parse(text):
     return [call for call in calls if call]
 
 
-def trace(to, *words, attach=(), **options):
-    """Runs a command under strace; returns (exit status, calls). attach: processes that are followed too."""
-    more = [word for pid in attach for word in ('-p', str(pid))]
-    words = ['strace', '-f', '-y', '-s', '4096', '-o', str(to), *more, '--', *map(str, words)]
+def attach(to, pid):
+    """Follows a process and what it makes from now on, until detach()."""
+    strace = subprocess.Popen(['strace', '-f', '-y', '-s', '4096', '-o', str(to), '-p', str(pid)],
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert 'attached' in strace.stderr.readline()
+    return strace
+
+
+def detach(strace, to):
+    """Ends it; returns the calls."""
+    strace.send_signal(signal.SIGINT)
+    strace.communicate(timeout=20)
+    return parse(to.read_text(encoding='utf-8', errors='replace'))
+
+
+def trace(to, *words, **options):
+    """Runs a command under strace; returns (exit status, calls)."""
+    words = ['strace', '-f', '-y', '-s', '4096', '-o', str(to), '--', *map(str, words)]
     done = subprocess.run(words, timeout=60, check=False, **options)
     return done.returncode, parse(to.read_text(encoding='utf-8', errors='replace'))

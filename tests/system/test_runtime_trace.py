@@ -134,8 +134,17 @@ class Judge:
         elif call.name in ('execve', 'execveat') and not call.failed:
             self.hidden[call.pid] = False
 
+    @staticmethod
+    def duplicates(call, later):
+        """Whether it makes a descriptor that stays open, other than a standard one."""
+        if call.name != 'dup2':
+            return call.name == 'dup' or (call.name == 'fcntl' and call.word(1) == 'F_DUPFD')
+        follows = next((other for other in later if other.pid == call.pid), None)
+        closed = follows and follows.name == 'fcntl' and follows.words[1:] == ['F_SETFD', 'FD_CLOEXEC']
+        return not call.failed and call.made() > 2 and not (closed and follows.number(0) == call.made())
+
     def read(self, calls, root=r'rootfs'):
-        for call in calls:
+        for index, call in enumerate(calls):
             # From the program's end on it is the deletion of a container that runs no longer.
             if call.name == 'wait4' and call.made() in self.left:
                 break
@@ -157,7 +166,7 @@ class Judge:
                 # What stands in for a missing standard descriptor is closed at once when none is missing.
                 if not (call.name == 'openat' and call.path(1) == '/dev/null' and not self.opened):
                     self.bad.append(f'not close-on-exec: {call}')
-            if call.name in ('dup', 'dup2') or (call.name == 'fcntl' and call.word(1) == 'F_DUPFD'):
+            if self.duplicates(call, calls[index + 1:]):
                 self.bad.append(f'not close-on-exec: {call}')
             self.note(call)
             if call.name == 'open_tree' and call.path(1) == root and not call.failed:
@@ -189,17 +198,18 @@ def test_create_and_start_go_by_descriptor(runtime, readonly):
 def test_exec_goes_by_descriptor(runtime):
     name = runtime.start('/bin/sleep', '1000', config=None)
     inside = [int(pid) for pid in runtime.call('ps', '--format', 'json', name).stdout.strip('[]\n').split(',')]
-    more = [pid for pid in inside if 'bulkhead' in os.readlink(f'/proc/{pid}/exe')]
-    to = runtime.folder / 'exec'
+    spawner, = [pid for pid in inside if 'bulkhead' in os.readlink(f'/proc/{pid}/exe')]
+    to, traced = runtime.folder / 'exec', runtime.folder / 'spawner'
+    following = support_trace.attach(traced, spawner)
     words = [runtime.program, '--root', runtime.state, 'exec', name, '/bin/marker']
-    status, calls = support_trace.trace(runtime.folder / 'trace', *words, attach=more, **out_of(to))
+    status, _ = support_trace.trace(runtime.folder / 'trace', *words, **out_of(to))
+    calls = support_trace.detach(following, traced)
     assert status == 0 and to.read_text().endswith('end\n'), to.read_text()
     judge = Judge(runtime)
-    # It has no root to open before it is in the container: every call of it counts that comes after joining.
-    joined = next(index for index, call in enumerate(calls) if call.name in ('setns', 'sendmsg', 'sendto'))
-    judge.read(calls[:joined])
+    # The spawner is in the container since before its program ran: every call of it and of what it forks counts.
     judge.opened = True
-    judge.read(calls[joined:])
+    judge.hidden[spawner] = True
+    judge.read(calls)
     assert judge.left
     assert not judge.bad, '\n'.join(judge.bad)
     runtime.call('delete', '--force', name)
