@@ -66,6 +66,18 @@ struct spec_user {
 	struct spec_gids additional;
 };
 
+/* As sched_setattr(2) takes it. */
+struct spec_scheduler {
+	bool present;
+	uint32_t policy;
+	uint32_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime;
+	uint64_t deadline;
+	uint64_t period;
+};
+
 struct spec_process {
 	bool present;
 	bool terminal;
@@ -78,6 +90,12 @@ struct spec_process {
 	struct spec_strings args;
 	struct spec_strings env;
 	const char *cwd;
+	const char *apparmor_profile; /* NULL when absent */
+	struct spec_scheduler scheduler;
+	uint32_t io_class;            /* IOPRIO_CLASS_*, 0 when absent */
+	uint32_t io_priority;         /* within the class */
+	const char *affinity_initial; /* processors of a process added later, while it joins; NULL when absent */
+	const char *affinity_final;   /* and when it executes its program */
 	uint64_t capabilities[SPEC_CAPABILITY_SETS]; /* bit n: capability n */
 	struct spec_rlimits rlimits;
 };
@@ -311,6 +329,13 @@ enum spec_propagation {
 	SPEC_PROPAGATION_UNBINDABLE,
 };
 
+/* How far the clocks of a time namespace are ahead. */
+struct spec_time_offset {
+	bool present;
+	int64_t seconds;
+	uint32_t nanoseconds;
+};
+
 struct spec_linux {
 	struct spec_namespace namespaces[SPEC_NS_TYPES];
 	struct spec_idmaps uid_maps;
@@ -321,6 +346,10 @@ struct spec_linux {
 	struct spec_pairs sysctl;
 	struct spec_seccomp seccomp;
 	enum spec_propagation propagation;
+	bool has_personality;
+	uint32_t personality; /* PER_* */
+	struct spec_time_offset monotonic;
+	struct spec_time_offset boottime;
 	struct spec_strings masked_paths;
 	struct spec_strings readonly_paths;
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/un.h>
 
 #include "base/str.h"
@@ -248,6 +249,74 @@ static int read_propagation(struct spec_reader *reader, const json_t *value, voi
 	return 0;
 }
 
+static int read_domain(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const char *const words[] = {"LINUX", "LINUX32"};
+	static const uint32_t domains[] = {PER_LINUX, PER_LINUX32};
+	size_t which;
+	int r = spec_read_word(reader, value, words, ARRAY_SIZE(words), "domain", &which);
+
+	if (r == 0)
+		*(uint32_t *)to = domains[which];
+	return r;
+}
+
+static int read_personality(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const struct spec_field fields[] = {
+		{"domain", read_domain, offsetof(struct spec_linux, personality), true},
+		/* They would switch protections of the address space off. */
+		{"flags", spec_read_refuse, 0, false},
+	};
+	struct spec_linux *spec = to;
+
+	spec->has_personality = true;
+	return spec_read_object(reader, value, fields, ARRAY_SIZE(fields), to);
+}
+
+static int read_seconds(struct spec_reader *reader, const json_t *value, void *to)
+{
+	return spec_read_integer(reader, value, INT32_MIN, INT32_MAX, to);
+}
+
+static int read_nanoseconds(struct spec_reader *reader, const json_t *value, void *to)
+{
+	int64_t number;
+	int r = spec_read_integer(reader, value, 0, 999999999, &number);
+
+	if (r == 0)
+		*(uint32_t *)to = (uint32_t)number;
+	return r;
+}
+
+static int read_time_offset(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const struct spec_field fields[] = {
+		{"secs", read_seconds, offsetof(struct spec_time_offset, seconds), false},
+		{"nanosecs", read_nanoseconds, offsetof(struct spec_time_offset, nanoseconds), false},
+	};
+	struct spec_time_offset *offset = to;
+
+	offset->present = true;
+	return spec_read_object(reader, value, fields, ARRAY_SIZE(fields), to);
+}
+
+static int read_time_offsets(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const struct spec_field fields[] = {
+		{"monotonic", read_time_offset, offsetof(struct spec_linux, monotonic), false},
+		{"boottime", read_time_offset, offsetof(struct spec_linux, boottime), false},
+	};
+	const char *name;
+	json_t *member;
+
+	if (json_is_object(value))
+		json_object_foreach((json_t *)value, name, member)
+			if (!str_eq(name, "monotonic") && !str_eq(name, "boottime"))
+				return spec_read_fail(reader, ERR_INVALID, "unknown clock '%.32s'", name);
+	return spec_read_object(reader, value, fields, ARRAY_SIZE(fields), to);
+}
+
 static int read_cgroups_path(struct spec_reader *reader, const json_t *value, void *to)
 {
 	int r = spec_read_string(reader, value, to);
@@ -284,8 +353,8 @@ int spec_linux_read(struct spec_reader *reader, const json_t *value, void *to_li
 		{"readonlyPaths", spec_read_paths, offsetof(struct spec_linux, readonly_paths), false},
 		{"mountLabel", spec_read_refuse, 0, false},
 		{"intelRdt", spec_read_refuse, 0, false},
-		{"personality", spec_read_refuse, 0, false},
-		{"timeOffsets", spec_read_refuse, 0, false},
+		{"personality", read_personality, 0, false},
+		{"timeOffsets", read_time_offsets, 0, false},
 		{"memoryPolicy", spec_read_refuse, 0, false},
 		{"netDevices", spec_read_refuse, 0, false},
 	};

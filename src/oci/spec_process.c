@@ -2,6 +2,7 @@
 #include "oci/spec_read.h"
 
 #include <errno.h>
+#include <linux/sched.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -244,6 +245,145 @@ static int read_console_size(struct spec_reader *reader, const json_t *value, vo
 	return spec_read_object(reader, value, fields, ARRAY_SIZE(fields), to);
 }
 
+/* Becomes a word of a line to the kernel. */
+static int read_profile(struct spec_reader *reader, const json_t *value, void *to)
+{
+	int r = spec_read_string(reader, value, to);
+
+	if (r == 0 && (json_string_length(value) > 4095 || strpbrk(json_string_value(value), "\n")))
+		return spec_read_fail(reader, ERR_INVALID, "is no profile's name");
+	return r;
+}
+
+static int read_policy(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const char *const words[] = {
+		[SCHED_NORMAL] = "SCHED_OTHER", [SCHED_FIFO] = "SCHED_FIFO", [SCHED_RR] = "SCHED_RR",
+		[SCHED_BATCH] = "SCHED_BATCH",  [SCHED_IDLE] = "SCHED_IDLE", [SCHED_DEADLINE] = "SCHED_DEADLINE",
+	};
+	size_t which;
+	int r = spec_read_word(reader, value, words, ARRAY_SIZE(words), "policy", &which);
+
+	if (r == 0)
+		*(uint32_t *)to = (uint32_t)which;
+	return r;
+}
+
+static int read_scheduler_flag(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const struct {
+		const char *word;
+		uint32_t flag;
+	} rows[] = {
+		{"SCHED_FLAG_RESET_ON_FORK", SCHED_FLAG_RESET_ON_FORK},
+		{"SCHED_FLAG_RECLAIM", SCHED_FLAG_RECLAIM},
+		{"SCHED_FLAG_DL_OVERRUN", SCHED_FLAG_DL_OVERRUN},
+		{"SCHED_FLAG_KEEP_POLICY", SCHED_FLAG_KEEP_POLICY},
+		{"SCHED_FLAG_KEEP_PARAMS", SCHED_FLAG_KEEP_PARAMS},
+	};
+	const char *words[ARRAY_SIZE(rows)];
+	size_t which;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		words[i] = rows[i].word;
+	r = spec_read_word(reader, value, words, ARRAY_SIZE(words), "flag", &which);
+	if (r == 0)
+		*(uint32_t *)to = rows[which].flag;
+	return r;
+}
+
+static int read_scheduler_flags(struct spec_reader *reader, const json_t *value, void *to)
+{
+	struct {
+		uint32_t *items;
+		size_t count;
+	} flags = {0};
+	int r = spec_read_array(reader, value, sizeof(uint32_t), 16, read_scheduler_flag, &flags);
+
+	for (size_t i = 0; r == 0 && i < flags.count; i++)
+		*(uint32_t *)to |= flags.items[i];
+	return r;
+}
+
+static int read_nice(struct spec_reader *reader, const json_t *value, void *to)
+{
+	int64_t number;
+	int r = spec_read_integer(reader, value, -20, 19, &number);
+
+	if (r == 0)
+		*(int32_t *)to = (int32_t)number;
+	return r;
+}
+
+static int read_u64(struct spec_reader *reader, const json_t *value, void *to)
+{
+	int64_t number;
+	int r = spec_read_integer(reader, value, 0, INT64_MAX, &number);
+
+	if (r == 0)
+		*(uint64_t *)to = (uint64_t)number;
+	return r;
+}
+
+static int read_scheduler(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const struct spec_field fields[] = {
+		{"policy", read_policy, offsetof(struct spec_scheduler, policy), true},
+		SPEC_FIELD(struct spec_scheduler, nice, read_nice),
+		SPEC_FIELD(struct spec_scheduler, priority, spec_read_u32),
+		SPEC_FIELD(struct spec_scheduler, flags, read_scheduler_flags),
+		SPEC_FIELD(struct spec_scheduler, runtime, read_u64),
+		SPEC_FIELD(struct spec_scheduler, deadline, read_u64),
+		SPEC_FIELD(struct spec_scheduler, period, read_u64),
+	};
+	struct spec_scheduler *scheduler = to;
+
+	scheduler->present = true;
+	return spec_read_object(reader, value, fields, ARRAY_SIZE(fields), to);
+}
+
+static int read_io_class(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const char *const words[] = {NULL, "IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE", "IOPRIO_CLASS_IDLE"};
+	size_t which;
+	int r = spec_read_word(reader, value, words, ARRAY_SIZE(words), "class", &which);
+
+	if (r == 0)
+		*(uint32_t *)to = (uint32_t)which;
+	return r;
+}
+
+static int read_io_level(struct spec_reader *reader, const json_t *value, void *to)
+{
+	int64_t number;
+	int r = spec_read_integer(reader, value, 0, 7, &number);
+
+	if (r == 0)
+		*(uint32_t *)to = (uint32_t)number;
+	return r;
+}
+
+static int read_io_priority(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const struct spec_field fields[] = {
+		{"class", read_io_class, offsetof(struct spec_process, io_class), true},
+		{"priority", read_io_level, offsetof(struct spec_process, io_priority), false},
+	};
+
+	return spec_read_object(reader, value, fields, ARRAY_SIZE(fields), to);
+}
+
+static int read_affinity(struct spec_reader *reader, const json_t *value, void *to)
+{
+	static const struct spec_field fields[] = {
+		{"initial", spec_read_string, offsetof(struct spec_process, affinity_initial), false},
+		{"final", spec_read_string, offsetof(struct spec_process, affinity_final), false},
+	};
+
+	return spec_read_object(reader, value, fields, ARRAY_SIZE(fields), to);
+}
+
 int spec_process_read(struct spec_reader *reader, const json_t *value, void *to)
 {
 	static const struct spec_field fields[] = {
@@ -257,11 +397,11 @@ int spec_process_read(struct spec_reader *reader, const json_t *value, void *to)
 		SPEC_FIELD(struct spec_process, rlimits, read_rlimits),
 		{"noNewPrivileges", spec_read_bool, offsetof(struct spec_process, no_new_privileges), false},
 		{"oomScoreAdj", read_oom_score_adj, 0, false},
-		{"apparmorProfile", spec_read_refuse, 0, false},
+		{"apparmorProfile", read_profile, offsetof(struct spec_process, apparmor_profile), false},
 		{"selinuxLabel", spec_read_refuse, 0, false},
-		{"scheduler", spec_read_refuse, 0, false},
-		{"ioPriority", spec_read_refuse, 0, false},
-		{"execCPUAffinity", spec_read_refuse, 0, false},
+		{"scheduler", read_scheduler, offsetof(struct spec_process, scheduler), false},
+		{"ioPriority", read_io_priority, 0, false},
+		{"execCPUAffinity", read_affinity, 0, false},
 	};
 	struct spec_process *process = to;
 

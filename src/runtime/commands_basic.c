@@ -118,6 +118,7 @@ static int create_from(const struct commands_global *global, const char *program
 	r = commands_preserved(preserve, &options.preserve_fds, err);
 	if (r < 0)
 		return r;
+	options.keep_keyring = no_new_keyring;
 	options.id = argv[first];
 	options.ret_console = detach && *detach ? NULL : ret_console;
 	options.start = detach != NULL;

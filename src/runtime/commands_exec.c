@@ -157,6 +157,8 @@ static int read_process(const struct exec_request *request, int argc, char **arg
 			      : change_process(request, &own->process, err);
 	}
 	own->process.terminal = own->process.terminal || request->tty;
+	if (request->apparmor)
+		own->process.apparmor_profile = request->apparmor;
 	return r;
 }
 
@@ -164,8 +166,6 @@ static int check_request(const struct exec_request *request, struct err *err)
 {
 	if (request->label)
 		return err_set(err, ERR_INVALID, "--process-label is not supported: there is no SELinux here");
-	if (request->apparmor)
-		return err_set(err, ERR_INVALID, "--apparmor is not supported yet");
 	if (request->cgroup && !str_eq(request->cgroup, "/"))
 		return err_set(err, ERR_INVALID, "--cgroup is not supported: programs join the container's own group");
 	return 0;

@@ -26,6 +26,7 @@ void container_init(struct container *container, const struct spec *spec, struct
 					.channel = -1,
 					.far_end = -1,
 					.console = -1};
+	container->apparmor = -1;
 	for (size_t i = 0; i < SPEC_NS_TYPES; i++)
 		container->join[i] = -1;
 	for (size_t i = 0; i < CGROUP_HIERARCHIES_MAX; i++)
@@ -112,6 +113,23 @@ static int open_joined(struct container *container, struct err *err)
 		if (is_present(container->join[i], (enum spec_namespace_type)i))
 			container->own[i] = false;
 	}
+	return 0;
+}
+
+/* A new time namespace with other clocks is made beforehand and then joined: they cannot be set from inside. */
+static int make_time(struct container *container, struct err *err)
+{
+	const struct spec_linux *spec = &container->spec->linux_;
+
+	if (!spec->monotonic.present && !spec->boottime.present)
+		return 0;
+	if (!container_makes(container, SPEC_NS_TIME))
+		return err_set(err, ERR_INVALID, "config.json: linux.timeOffsets: need a new time namespace");
+	return namespaces_make_time(&spec->monotonic, &spec->boottime, &container->join[SPEC_NS_TIME], err);
+}
+
+static int check_mount(const struct container *container, struct err *err)
+{
 	if (!container->own[SPEC_NS_MOUNT] || container->join[SPEC_NS_MOUNT] >= 0)
 		return err_set(err, ERR_INVALID, "config.json: linux.namespaces: a new mount namespace is needed");
 	return 0;
@@ -175,6 +193,10 @@ int container_open_namespaces(struct container *container, struct err *err)
 {
 	int r = open_joined(container, err);
 
+	if (r == 0)
+		r = check_mount(container, err);
+	if (r == 0)
+		r = make_time(container, err);
 	if (r == 0)
 		r = check_names(container, err);
 	if (r == 0)

@@ -50,7 +50,9 @@ struct container {
 	int far_end;                        /* while the child is made: the other end of the channel */
 	int console;                        /* the socket of --console-socket, -1: none */
 	int preserve_fds;
-	bool at_once; /* starts without waiting for `start` */
+	int apparmor;      /* the child's file for its profile, -1: none */
+	bool keep_keyring; /* the caller's session keyring stays */
+	bool at_once;      /* starts without waiting for `start` */
 	pid_t pid;
 };
 

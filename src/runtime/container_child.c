@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/str.h"
+#include "runtime/apparmor.h"
 #include "runtime/channel.h"
 #include "runtime/console.h"
 #include "runtime/container.h"
@@ -19,6 +20,7 @@
 #include "runtime/launch.h"
 #include "runtime/rootless.h"
 #include "runtime/spawner.h"
+#include "runtime/traits.h"
 
 static _Noreturn void fail(struct container *container, const struct err *err)
 {
@@ -118,10 +120,29 @@ static int wait_for_start(struct container *container)
 	}
 }
 
+/* The machine's /proc is in sight until the container's root is made the only one. */
+static int open_apparmor(struct container *container, struct err *err)
+{
+	const char *profile = container->spec->process.apparmor_profile;
+	CLEANUP_CLOSE int proc = -1;
+
+	if (!profile || !profile[0])
+		return 0;
+	proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return proc < 0 ? err_sys(err, -errno, "cannot open /proc")
+			: apparmor_open(proc, profile, &container->apparmor, err);
+}
+
 static int build(struct container *container, struct err *err)
 {
-	int r = become_inner_root(container, err);
+	int r = container->keep_keyring ? 0 : traits_new_keyring(err);
 
+	if (r == 0)
+		r = open_apparmor(container, err);
+	if (r == 0)
+		r = become_inner_root(container, err);
+	if (r == 0)
+		r = traits_personate(&container->spec->linux_, err);
 	if (r == 0)
 		r = set_names(container, err);
 	if (r == 0)
@@ -144,7 +165,8 @@ static int start(struct container *container, const struct seccomp_program *filt
 	const struct launch launch = {.process = process,
 				      .filter = filter,
 				      .preserve_fds = container->preserve_fds,
-				      .channel = peer};
+				      .channel = peer,
+				      .apparmor = container->apparmor};
 	int r = hook_run(&container->spec->hooks[SPEC_START_CONTAINER], "startContainer", container->state,
 			 STATE_CREATED, err);
 

@@ -338,6 +338,7 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 	container_init(&container, &bundle->spec, state);
 	container.bundle = take_fd(&bundle->fd);
 	container.preserve_fds = options->preserve_fds;
+	container.keep_keyring = options->keep_keyring;
 	container.at_once = options->start;
 	container.bounds = options->bounds;
 	container.console = take_fd(&bundle->console);

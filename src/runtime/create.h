@@ -16,6 +16,7 @@ struct create_options {
 	const char *console_socket; /* who gets the terminal's master end; NULL: nobody */
 	int *ret_console; /* else an end for console_receive is left here; NULL when the caller does not stay */
 	int preserve_fds;
+	bool keep_keyring;          /* the caller's session keyring stays the container's */
 	bool start;                 /* also starts it, as create_start does */
 	void (*hold_signals)(void); /* with start: called before the program can run; NULL: nothing is */
 	struct bounds *bounds;      /* the ceiling; NULL: none */

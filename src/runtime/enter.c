@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "runtime/apparmor.h"
 #include "runtime/channel.h"
 #include "runtime/console.h"
 #include "runtime/container.h"
@@ -18,6 +19,7 @@
 #include "runtime/notify.h"
 #include "runtime/rootless.h"
 #include "runtime/spawn.h"
+#include "runtime/traits.h"
 
 struct entry {
 	const struct enter_options *options;
@@ -26,6 +28,7 @@ struct entry {
 	struct seccomp_program compiled;
 	const struct seccomp_program *filter;
 	int pidfd; /* of the container's first process */
+	int proc;  /* the machine's /proc when a profile is to be set, else -1 */
 	int channel;
 };
 
@@ -50,6 +53,15 @@ static int become(struct entry *entry, struct err *err)
 	const struct spec_process *process = entry->options->process;
 	int r;
 
+	r = traits_new_keyring(err);
+	if (r == 0 && entry->proc >= 0)
+		r = apparmor_open(entry->proc, process->apparmor_profile, &entry->container.apparmor, err);
+	if (r == 0)
+		r = traits_personate(&entry->options->original->spec.linux_, err);
+	if (r == 0)
+		r = traits_move(0, process->affinity_final, "process.execCPUAffinity.final", err);
+	if (r < 0)
+		return r;
 	if (entry->options->original->spec.linux_.namespaces[SPEC_NS_USER].wanted &&
 	    (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_sys(err, -errno, "cannot become root of the user namespace");
@@ -71,17 +83,19 @@ static int become(struct entry *entry, struct err *err)
 
 static _Noreturn void run_child(struct entry *entry)
 {
-	const struct launch launch = {.process = entry->options->process,
-				      .filter = entry->filter,
-				      .preserve_fds = entry->options->preserve_fds,
-				      .channel = entry->channel};
+	struct launch launch = {.process = entry->options->process,
+				.filter = entry->filter,
+				.preserve_fds = entry->options->preserve_fds,
+				.channel = entry->channel};
 	struct err err = {0};
 
 	/* Only when the parent knows of it: else the program would run though `exec` failed. */
 	if (channel_expect(entry->channel, CHANNEL_GO, NULL, &err) < 0)
 		_exit(1);
-	if (become(entry, &err) == 0)
-		(void)!launch_execute(&launch, &err);
+	if (become(entry, &err) < 0)
+		fail(entry, &err);
+	launch.apparmor = entry->container.apparmor;
+	(void)!launch_execute(&launch, &err);
 	fail(entry, &err);
 }
 
@@ -94,7 +108,8 @@ static _Noreturn void run_stage(struct entry *entry)
 	/* The lock lives as long as one of its descriptors. */
 	state_done(entry->state);
 	if (cgroup_enter_legacy(&entry->container.cgroup, cgroup_made(&entry->container.cgroup), &err) < 0 ||
-	    launch_prepare(0, entry->options->process, &err) < 0)
+	    launch_prepare(0, entry->options->process, &err) < 0 ||
+	    traits_move(0, entry->options->process->affinity_initial, "process.execCPUAffinity.initial", &err) < 0)
 		fail(entry, &err);
 	if ((setgroups(0, NULL) < 0 && !rootless_is()) ||
 	    setns(entry->pidfd, namespace_flags(&entry->options->original->spec)) < 0 ||
@@ -164,6 +179,11 @@ static int check_paused(struct entry *entry, struct err *err)
 	return 0;
 }
 
+static bool wants_profile(const struct spec_process *process)
+{
+	return process->apparmor_profile && process->apparmor_profile[0];
+}
+
 static int prepare(struct entry *entry, struct err *err)
 {
 	const struct state *state = entry->state;
@@ -178,6 +198,8 @@ static int prepare(struct entry *entry, struct err *err)
 		r = container_list_mounts(&entry->container, err);
 	if (r < 0)
 		return r;
+	if (wants_profile(entry->options->process))
+		entry->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	entry->pidfd = pidfd_open(state->pid, 0);
 	/* The descriptor stands for the process that was meant if that is still the one behind the number. */
 	if (entry->pidfd < 0 || state_process_start(state->pid, &start) < 0 || start != state->start_time)
@@ -210,8 +232,9 @@ static int ask_spawner(const struct entry *entry, struct child *ret_child, struc
 		.prepare = options->prepare,
 	};
 
-	/* What asks an agent needs a thread, and memory for it. */
-	if (options->own_child || entry->filter->notifies)
+	/* What asks an agent needs a thread, and memory for it; a profile needs the machine's /proc. */
+	if (options->own_child || entry->filter->notifies || wants_profile(process) || process->affinity_initial ||
+	    process->affinity_final)
 		return 1;
 	return spawn_process(entry->state, &request, entry->container.console, ret_child, err);
 }
@@ -232,7 +255,7 @@ static int start(struct entry *entry, struct child *ret_child, struct err *err)
 
 int enter_container(struct state *state, const struct enter_options *options, struct child *ret_child, struct err *err)
 {
-	struct entry entry = {.options = options, .state = state, .pidfd = -1, .channel = -1};
+	struct entry entry = {.options = options, .state = state, .pidfd = -1, .proc = -1, .channel = -1};
 	enum state_status status = state_status_of(state);
 	int r = 0;
 
@@ -248,6 +271,8 @@ int enter_container(struct state *state, const struct enter_options *options, st
 	seccomp_program_done(&entry.compiled);
 	if (entry.pidfd >= 0)
 		(void)close(entry.pidfd);
+	if (entry.proc >= 0)
+		(void)close(entry.proc);
 	container_done(&entry.container);
 	return r;
 }

@@ -15,8 +15,10 @@
 
 #include "base/fdio.h"
 #include "base/str.h"
+#include "runtime/apparmor.h"
 #include "runtime/notify.h"
 #include "runtime/rootless.h"
+#include "runtime/traits.h"
 #include "sandbox/capability.h"
 #include "sandbox/inroot.h"
 #include "sandbox/seccomp_cache.h"
@@ -80,6 +82,8 @@ int launch_prepare(pid_t pid, const struct spec_process *process, struct err *er
 {
 	int r = raise_limits(pid, &process->rlimits, err);
 
+	if (r == 0)
+		r = traits_schedule(pid, process, err);
 	return r == 0 ? set_oom_score(pid, process, err) : r;
 }
 
@@ -250,6 +254,9 @@ int launch_execute(const struct launch *launch, struct err *err)
 	if (close_range(3 + (unsigned int)launch->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_sys(err, -errno, "cannot close descriptors");
 	reset_signals();
+	r = apparmor_set(launch->apparmor, process->apparmor_profile, err);
+	if (r < 0)
+		return r;
 	r = notify_install(launch->filter, launch->channel, err);
 	return r < 0 ? r : try_program(try_execute, process, err);
 }

@@ -18,6 +18,7 @@ struct launch {
 	const struct seccomp_program *filter;
 	int preserve_fds; /* descriptors 3… that stay open */
 	int channel;      /* to the command that starts the program */
+	int apparmor;     /* as apparmor_open gives it, -1: no profile */
 };
 
 /* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of a process; 0: this one. */

@@ -11,7 +11,7 @@
  * Numbers and flags of the process travel as they are. What points somewhere is written for itself: a new member that
  * does must be added below, which this reminds of.
  */
-_Static_assert(sizeof(struct spec_process) == 152, "members of spec_process: does a new one point somewhere?");
+_Static_assert(sizeof(struct spec_process) == 232, "members of spec_process: does a new one point somewhere?");
 
 /* A place in the request: `count` things from `offset` on. */
 struct span {
@@ -125,6 +125,8 @@ int spawn_request_format(const struct spawn_request *request, struct buf *to)
 	};
 	int r;
 
+	/* Who has a profile or processors of its own does not come this way. */
+	head.process.apparmor_profile = head.process.affinity_initial = head.process.affinity_final = NULL;
 	*to = buf_of(SPAWN_REQUEST_MAX);
 	r = buf_append(to, &head, sizeof(head));
 	if (r == 0)
@@ -212,6 +214,8 @@ int spawn_request_parse(void *bytes, size_t len, struct spawn_request *ret_reque
 	if (head.magic != MAGIC || head.size != sizeof(head) || head.filter.count > SECCOMP_PROGRAM_MAX)
 		return err_set(err, ERR_SYNTAX, "not a request of this version");
 	*ret_request = (struct spawn_request){.process = head.process, .preserve_fds = head.preserve_fds};
+	ret_request->process.apparmor_profile = NULL;
+	ret_request->process.affinity_initial = ret_request->process.affinity_final = NULL;
 	if (!take_parts(&reader, &head, ret_request))
 		return err_set(err, ERR_SYNTAX, "not a request of this version");
 	return 0;

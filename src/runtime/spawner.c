@@ -181,7 +181,8 @@ static int become(const struct spawn_request *request, int channel, int console,
 	const struct launch launch = {.process = &request->process,
 				      .filter = &request->filter,
 				      .preserve_fds = (int)request->preserve_fds,
-				      .channel = channel};
+				      .channel = channel,
+				      .apparmor = -1};
 	int r = request->process.terminal ? attach_console(&request->process, console, err) : 0;
 
 	if (r == 0)

@@ -16,6 +16,13 @@ uint64_t namespaces_flag(enum spec_namespace_type type);
 /* Opens a namespace by path and checks that it is one of this type. The error names type and path. */
 int namespaces_open(enum spec_namespace_type type, const char *path, int *ret_fd, struct err *err) MUST_CHECK;
 
+/*
+ * Makes a time namespace whose clocks are ahead by what config.json's timeOffsets say; nothing lives in it. The error
+ * names the field.
+ */
+int namespaces_make_time(const struct spec_time_offset *monotonic, const struct spec_time_offset *boottime, int *ret_fd,
+			 struct err *err) MUST_CHECK;
+
 /* Makes a user namespace with these maps; nothing lives in it. */
 int namespaces_make_user(const struct spec_idmaps *uids, const struct spec_idmaps *gids, int *ret_fd,
 			 struct err *err) MUST_CHECK;

@@ -23,7 +23,11 @@ FULL = {
         'capabilities': {kind: ['CAP_KILL']
                          for kind in ('bounding', 'effective', 'inheritable', 'permitted', 'ambient')},
         'rlimits': [{'type': 'RLIMIT_CORE', 'soft': 1, 'hard': 2}],
-        'noNewPrivileges': True, 'oomScoreAdj': 5,
+        'noNewPrivileges': True, 'oomScoreAdj': 5, 'apparmorProfile': 'x',
+        'scheduler': {'policy': 'SCHED_OTHER', 'nice': 1, 'priority': 0, 'flags': ['SCHED_FLAG_RESET_ON_FORK'],
+                      'runtime': 1, 'deadline': 1, 'period': 1},
+        'ioPriority': {'class': 'IOPRIO_CLASS_BE', 'priority': 1},
+        'execCPUAffinity': {'initial': '0', 'final': '0'},
     },
     'root': {'path': 'rootfs', 'readonly': True},
     'hostname': 'box', 'domainname': 'home',
@@ -59,6 +63,8 @@ FULL = {
                     'flags': ['SECCOMP_FILTER_FLAG_LOG'], 'listenerPath': '/run/x', 'listenerMetadata': 'x',
                     'syscalls': [{'names': ['read'], 'action': 'SCMP_ACT_ALLOW', 'errnoRet': 1,
                                   'args': [{'index': 0, 'value': 1, 'valueTwo': 2, 'op': 'SCMP_CMP_EQ'}]}]},
+        'personality': {'domain': 'LINUX32'},
+        'timeOffsets': {clock: {'secs': 1, 'nanosecs': 1} for clock in ('monotonic', 'boottime')},
         'rootfsPropagation': 'private', 'maskedPaths': ['/proc/x'], 'readonlyPaths': ['/proc/y'],
     },
 }
@@ -102,6 +108,18 @@ WRONG = {
     'process.rlimits[0].hard': OR_MINUS_ONE + [(0, 'process.rlimits[0]: soft limit is over the hard limit')],
     'process.noNewPrivileges': LATER,
     'process.oomScoreAdj': within(-1000, 1000, -1001),
+    'process.apparmorProfile': [(LONG, "@: is no profile's name"), ('a\nb', "@: is no profile's name")],
+    'process.scheduler.policy': word('policy'),
+    'process.scheduler.nice': within(-20, 19, -21, 20),
+    'process.scheduler.priority': U32,
+    'process.scheduler.flags[0]': word('flag'),
+    'process.scheduler.runtime': within(0, (1 << 63) - 1),
+    'process.scheduler.deadline': within(0, (1 << 63) - 1),
+    'process.scheduler.period': within(0, (1 << 63) - 1),
+    'process.ioPriority.class': word('class'),
+    'process.ioPriority.priority': within(0, 7, 8),
+    'process.execCPUAffinity.initial': LATER,
+    'process.execCPUAffinity.final': LATER,
     'root.path': [('', 'root: path is empty')],
     'root.readonly': LATER,
     'hostname': [(LONG, '@: is longer than 64 bytes'), ('x' * 65, '@: is longer than 64 bytes')],
@@ -186,6 +204,9 @@ WRONG = {
     'linux.seccomp.syscalls[0].args[0].value': within(0, (1 << 63) - 1),
     'linux.seccomp.syscalls[0].args[0].valueTwo': within(0, (1 << 63) - 1),
     'linux.seccomp.syscalls[0].args[0].op': word('operator'),
+    'linux.personality.domain': word('domain'),
+    'linux.timeOffsets.*.secs': within(-(1 << 31), (1 << 31) - 1),
+    'linux.timeOffsets.*.nanosecs': within(0, 999999999, 1000000000),
     'linux.rootfsPropagation': word('propagation')[1:],
     'linux.maskedPaths[0]': PATH,
     'linux.readonlyPaths[0]': PATH,
@@ -193,6 +214,7 @@ WRONG = {
 
 # Fields of one reader share a row.
 SAME = [(r'^hooks\.\w+\[', 'hooks.*['), (r'^process\.capabilities\.\w+', 'process.capabilities.*'),
+        (r'timeOffsets\.\w+', 'timeOffsets.*'),
         (r'[ug]idMappings', '*Mappings'), (r'throttle\w+Device', 'throttle*Device')]
 # A number with a fraction is a number.
 KINDS = {bool: 'a boolean', str: 'a string', int: 'a number', float: 'a number with a fraction', list: 'an array',

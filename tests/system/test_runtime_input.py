@@ -74,7 +74,7 @@ FIELDS = [
     (('process', 'rlimits'), [{'type': 'RLIMIT_CORE', 'soft': 2, 'hard': 1}],
      'process.rlimits[0]: soft limit is over the hard limit'),
     (('process', 'oomScoreAdj'), 1001, 'process.oomScoreAdj: 1001 is not within -1000 to 1000'),
-    (('process', 'apparmorProfile'), 'x', 'process.apparmorProfile: is not supported by this runtime'),
+    (('process', 'selinuxLabel'), 'x', 'process.selinuxLabel: is not supported by this runtime'),
     (('process', 'selinuxLabel'), 'x', 'process.selinuxLabel: is not supported by this runtime'),
     (('root', 'path'), '', 'root: path is empty'),
     (('root', 'readonly'), 'yes', 'root.readonly: must be a boolean, not a string'),

@@ -181,4 +181,6 @@ print(done.stdout.decode().strip())
 PY
 )
 check "a seccomp agent answers" "$answer" 4242
+export RUNTIME
+bash "$(dirname "$0")/dropin_v2.sh" || failed=1
 exit $failed
