@@ -19,7 +19,6 @@ struct mountfd_options {
 	bool recursive;
 	bool idmap;
 	bool idmap_below;     /* on the mounts below too */
-	bool copy_up;         /* what lies under the mount is copied into it */
 	bool exec_asked;      /* "exec" stands among the options */
 	const char *data[16]; /* further words, for the file system itself; kept by reference */
 	size_t data_count;
@@ -28,7 +27,7 @@ struct mountfd_options {
 /* Sorts the option words. ERR_INVALID names the word that is refused. */
 int mountfd_options_read(struct mountfd_options *to, const struct spec_strings *words, struct err *err) MUST_CHECK;
 
-/* The index-th word that is known, for listing; NULL behind the last. */
+/* The index-th word that has its effect, for listing; NULL behind the last. */
 const char *mountfd_option_name(size_t index);
 
 /*
