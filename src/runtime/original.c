@@ -51,6 +51,9 @@ static void keep(const struct original *original, const struct seccomp_program *
 	const struct spawn_request own = {.process = original->spec.process, .filter = *filter};
 	struct err ignored;
 
+	/* Profile and processors do not travel in a request: they must be read anew each time. */
+	if (own.process.apparmor_profile || own.process.affinity_initial || own.process.affinity_final)
+		return;
 	/* Without a user namespace there is no spawner, and what asks an agent is nothing for one. */
 	if (original->spec.linux_.namespaces[SPEC_NS_USER].wanted && !filter->notifies &&
 	    spawn_request_format(&own, &bytes) == 0)
