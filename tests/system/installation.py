@@ -5,10 +5,10 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 import cell as cells
@@ -38,7 +38,9 @@ def find_kubectls():
 @contextlib.contextmanager
 def temporary_root():
     """A folder for --root, removed afterwards together with what is mounted below it."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix='bulkhead-test-', dir='/var/tmp'))
+    # Letters and digits alone: engines make names of images of it, in which an underscore cannot stand everywhere.
+    folder = pathlib.Path(f'/var/tmp/bulkhead-test-{secrets.token_hex(4)}')
+    folder.mkdir()
     # The unprivileged daemons must be able to reach their folders below it.
     folder.chmod(0o755)
     try:
