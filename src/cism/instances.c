@@ -51,12 +51,17 @@ static int remove_pod(struct store *store, const char *namespace, const char *na
 		      struct change *change, struct err *err)
 {
 	CLEANUP_OBJECT struct object pod = {0};
-	int r = records_get(store, records_pods(), namespace, name, &pod, err);
+	char key[STORE_KEY_MAX + 1];
+	int r = records_key(records_pods(), namespace, name, key, err);
 
+	if (r == 0)
+		r = records_get(store, records_pods(), namespace, name, &pod, err);
+	if (r < 0 && r != ERR_NOT_FOUND)
+		return r;
+	/* A deletion that is asked for meanwhile must not miss that the holder has gone. */
+	change_compare(change, key, pod.revision);
 	if (r == ERR_NOT_FOUND)
 		return 0;
-	if (r < 0)
-		return r;
 	if (!str_eq(api_string(pod.json, "metadata.uid"), uid) || !api_string(pod.json, "metadata.deletionTimestamp") ||
 	    json_array_size(api_value(pod.json, "metadata.finalizers")) > 0)
 		return 0;

@@ -127,10 +127,39 @@ static int judge_lease(struct cism *cism, json_t *node, const char *name, struct
 	return 0;
 }
 
+/*
+ * Whether a mapping is older than what the node says already: another replica's topology source is ahead of this one's.
+ * The same epoch with another server is a lie of one of the two, and nobody takes it back.
+ */
+static bool is_stale(const json_t *node, const struct topology_instance *instance)
+{
+	const char *text = api_annotation(node, POLICY_ANNOTATION_EPOCH);
+	const char *server = api_label(node, POLICY_LABEL_SERVER);
+	uint64_t epoch;
+
+	if (!text || !server || str_parse_u64(text, UINT64_MAX, &epoch) < 0)
+		return false;
+	return instance->epoch < epoch || (instance->epoch == epoch && !str_eq(server, instance->server));
+}
+
+/* Once a minute: the keeper comes by every second, and alone. */
+static void tell_stale(const struct topology_instance *instance)
+{
+	static uint64_t told_ns;
+	uint64_t now = clock_monotonic_ns();
+
+	if (told_ns && now - told_ns < 60 * UINT64_C(1000000000))
+		return;
+	told_ns = now;
+	log_warn("the topology source is behind what is known of an instance, or contradicts it: not taken", "instance",
+		 instance->name, "server", instance->server);
+}
+
 static int follow_one(struct cism *cism, const struct topology_instance *instance, struct err *err)
 {
 	CLEANUP_OBJECT struct object node = {0};
 	CLEANUP_JSON json_t *before = NULL;
+	bool stale;
 	int r = records_get(cism->store, records_nodes(), NULL, instance->name, &node, err);
 
 	if (r < 0 && r != ERR_NOT_FOUND)
@@ -139,7 +168,10 @@ static int follow_one(struct cism *cism, const struct topology_instance *instanc
 		node.json = fresh(instance->name);
 	else
 		before = json_deep_copy(node.json);
-	if (!node.json || stamp(node.json, instance) < 0)
+	stale = before && is_stale(before, instance);
+	if (stale)
+		tell_stale(instance);
+	if (!node.json || (!stale && stamp(node.json, instance) < 0))
 		return err_sys(err, -ENOMEM, "cannot write node '%s'", instance->name);
 	r = judge_lease(cism, node.json, instance->name, err);
 	if (r < 0 || (before && json_equal(before, node.json)))

@@ -211,6 +211,9 @@ static void drain(struct watcher *watcher)
 /* Whether the watcher goes on. */
 static bool serve(struct watcher *watcher, uint64_t now)
 {
+	/* Also when nothing of its own happened: a place that never moves on would fall out of the history. */
+	if (now >= watcher->bookmark_ns)
+		on_ready(watcher);
 	if (!atomic_load(&watcher->closed))
 		drain(watcher);
 	if (atomic_load(&watcher->closed) || watcher->failed || watcher->expired || now >= watcher->deadline_ns)

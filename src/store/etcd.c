@@ -139,7 +139,7 @@ static int txn(struct store *store, const struct store_transaction *transaction,
 		return find_conflict(answer, transaction, ret_failed, err);
 	*ret_revision = revision_of(answer);
 	if (changed_something(answer, transaction) && !etcd_wait(etcd, *ret_revision, PUBLISH_MS))
-		etcd_rewatch(etcd);
+		etcd_rewatch(etcd, PUBLISH_MS);
 	return 0;
 }
 

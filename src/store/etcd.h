@@ -83,7 +83,7 @@ void *etcd_watch_loop(void *store);
 void *etcd_keep_loop(void *store);
 /* Waits at most ms until the ring knows the revision. */
 bool etcd_wait(struct etcd_store *etcd, uint64_t revision, unsigned ms);
-/* Has the watch begin again with another member. */
-void etcd_rewatch(struct etcd_store *etcd);
+/* Has the watch begin again with another member when it has said nothing for so long. */
+void etcd_rewatch(struct etcd_store *etcd, unsigned silent_ms);
 
 #endif

@@ -26,6 +26,7 @@ struct stream {
 	struct ring_event **events;
 	size_t count, room;
 	unsigned index; /* of the next event in its revision */
+	uint64_t from;  /* the revision it was asked to begin with */
 	uint64_t revision;
 	uint64_t compacted;                     /* etcd says that all up to here is gone */
 	int (*complete)(struct stream *stream); /* events up to and of revision are all there; takes them */
@@ -58,10 +59,10 @@ bool etcd_wait(struct etcd_store *etcd, uint64_t revision, unsigned ms)
 	return there;
 }
 
-void etcd_rewatch(struct etcd_store *etcd)
+void etcd_rewatch(struct etcd_store *etcd, unsigned silent_ms)
 {
 	(void)pthread_mutex_lock(&etcd->lock);
-	if (etcd->watching)
+	if (etcd->watching && now_ms() - etcd->heard_ms >= silent_ms)
 		http_client_cancel(etcd->watching);
 	(void)pthread_mutex_unlock(&etcd->lock);
 }
@@ -132,6 +133,9 @@ static int read_event(struct stream *stream, const json_t *from)
 				    .create_revision = etcd_number(pair, "create_revision")};
 	int r = etcd_key(stream->etcd, pair, &key);
 
+	/* A member that lags behind may tell what was told before. */
+	if (r == 0 && event.revision && event.revision < stream->from)
+		return 0;
 	if (r < 0 || event.revision < stream->revision || !event.revision)
 		return r < 0 ? r : ERR_SYNTAX;
 	stream->index = event.revision == stream->revision ? stream->index + 1 : 0;
@@ -228,6 +232,7 @@ static int watch(struct stream *stream, struct http_client *client, uint64_t fro
 				 .timeout_ms = timeout_ms};
 	int r = url ? put_watch(stream->etcd, &body, from) : -ENOMEM;
 
+	stream->from = from;
 	if (r < 0)
 		return err_sys(err, r, "cannot write a request");
 	call.body = body.data;
@@ -257,8 +262,9 @@ static void forget(struct etcd_store *etcd, uint64_t revision)
 		return;
 	/* Other processes over the same etcd ask for the same: whoever comes first does it. */
 	if (buf_printf(&body, "{\"revision\":\"%llu\"}", (unsigned long long)target) == 0 &&
-	    etcd_post(etcd, "/v3/kv/compaction", &body, true, &answer, &ignored) == 0)
-		json_decref(answer);
+	    etcd_post(etcd, "/v3/kv/compaction", &body, true, &answer, &ignored) != 0 && ignored.code != ERR_EXPIRED)
+		return;
+	json_decref(answer);
 	etcd->compacted = target;
 }
 
@@ -371,7 +377,7 @@ void *etcd_keep_loop(void *store)
 		silent = now_ms() - etcd->heard_ms;
 		(void)pthread_mutex_unlock(&etcd->lock);
 		if (silent > SILENCE_MS)
-			etcd_rewatch(etcd);
+			etcd_rewatch(etcd, SILENCE_MS);
 		else if (silent > IDLE_MS)
 			(void)!etcd_tick(etcd, &revision, &ignored);
 	}
