@@ -47,13 +47,25 @@ def test_no_scene_gets_out(suite, scene):
     check_held([dict(zip(('name', 'result', 'error'), row)) for row in scene(suite)], list(names))
 
 
-@pytest.mark.seconds(400)
+def in_machine(build, probe):
+    """The results of a VM. One in which the suite did not come to its end, as may be with emulation, counts for nothing."""
+    for last in (False, True):
+        try:
+            return virtual.run(build / 'tests/attack/bulkhead-runtime-switched', probe, ['-', 'all'])
+        except virtual.Failure as failure:
+            if last:
+                raise
+            print(failure)
+    return []
+
+
+@pytest.mark.seconds(800)
 def test_on_debians_kernel(build, programs, probe):
     """With every layer off the very probes get out, so that they prove something; with all on none does."""
     if not shutil.which('qemu-system-x86_64'):
         pytest.skip('qemu-system-x86_64 is not installed')
     names = [row['name'] for row in attack.listed(probe) + scenes.listed()]
-    machine, *results = virtual.run(build / 'tests/attack/bulkhead-runtime-switched', probe, ['-', 'all'])
+    machine, *results = in_machine(build, probe)
     assert machine['kernel'].startswith('6.1.')
     held = [row for row in results if row['off'] == '']
     out = [row for row in results if row['off'] == 'all']
