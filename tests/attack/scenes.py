@@ -232,7 +232,7 @@ def watched(attack, names, lure):
     found = {}
     for _ in range(TRIES if attack.off else 1):
         for row in watched_once(attack, names, lure):
-            if found.get(row[0], row)[1] != 'escaped':
+            if row[0] not in found or found[row[0]][1] != 'escaped':
                 found[row[0]] = row
         if all(row[1] == 'escaped' for row in found.values()):
             break
