@@ -2,6 +2,7 @@
 """Source checks of './dev check': seconds, no build. Each prints 'file:line: what is wrong'."""
 import collections
 import concurrent.futures
+import importlib.util
 import os
 import py_compile
 import re
@@ -245,6 +246,26 @@ def check_named_files(files):
                 yield Problem(path, line, f"names '{name}', which is not there")
 
 
+def load(path):
+    """A Python source that is no package's as a module."""
+    found = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def check_benches(_):
+    """rows of the runtime's benchmark that './dev bench' does not show"""
+    runner, bench = load('tools/run_bench.py'), load('bench/runtime.py')
+    times = {'ours': [1.0, 2.0, 3.0], 'crun': [4.0, 5.0, 6.0], 'runc': [7.0, 8.0, 9.0]}
+    results = [bench.row('mounts', {'ours': 1, 'crun': 2}, 'mounts'), bench.times_row('delete', times)]
+    for wrong in filter(None, map(runner.wrong_fields, results)):
+        yield Problem('bench/runtime.py', 1, wrong)
+    shown = [line.split() for line in runner.table(results)]
+    if shown[0] != list(runner.FIELDS + runner.MORE) or shown[2][:3] != ['delete', '2', 'ms']:
+        yield Problem('tools/run_bench.py', 1, f'a table is {shown}')
+
+
 def report_unused(files):
     """exported functions that no other source uses"""
     uses = collections.Counter()
@@ -267,7 +288,7 @@ def report_long(files):
 
 
 CHECKS = [check_layers, check_first_include, check_headers, check_banned, check_names, check_spdx, check_shell,
-          check_python, check_leaks, check_readmes, check_exit_codes, check_named_files, check_format]
+          check_python, check_leaks, check_readmes, check_exit_codes, check_named_files, check_benches, check_format]
 REPORTS = [report_unused, report_long]
 
 

@@ -7,6 +7,15 @@ import subprocess
 import sys
 
 FIELDS = ('name', 'value', 'unit', 'peer', 'ratio')
+# What only some results have: the columns of a table are those that one of its results has.
+MORE = ('p99', 'p99_peer', 'p99_ratio')
+
+
+def wrong_fields(result):
+    """What is wrong with a result's fields, None when nothing is."""
+    if set(FIELDS) - {'peer', 'ratio'} <= set(result) <= set(FIELDS + MORE):
+        return None
+    return f'a result has the fields {sorted(result)}, not {sorted(FIELDS)} and perhaps {sorted(MORE)}'
 
 
 def run(path):
@@ -16,8 +25,8 @@ def run(path):
         sys.exit(f'{path} failed with exit status {done.returncode}')
     results = json.loads(done.stdout)['results']
     for result in results:
-        if set(result) != set(FIELDS):
-            sys.exit(f'{path}: a result has the fields {sorted(result)}, not {sorted(FIELDS)}')
+        if wrong_fields(result):
+            sys.exit(f'{path}: {wrong_fields(result)}')
     return results
 
 
@@ -25,6 +34,14 @@ def word(value):
     if value is None:
         return '-'
     return f'{value:.3g}' if isinstance(value, float) else str(value)
+
+
+def table(results):
+    """The lines of a table of results."""
+    fields = [field for field in FIELDS + MORE if field in FIELDS or any(field in result for result in results)]
+    rows = [fields] + [[word(result.get(field)) for field in fields] for result in results]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(fields))]
+    return ['  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def main():
@@ -44,10 +61,7 @@ def main():
     if as_json:
         print(json.dumps({'results': results}))
         return
-    rows = [FIELDS] + [tuple(word(result[field]) for field in FIELDS) for result in results]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(FIELDS))]
-    for row in rows:
-        print('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    print('\n'.join(table(results)))
 
 
 if __name__ == '__main__':
