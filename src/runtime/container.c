@@ -135,13 +135,6 @@ static int check_mount(const struct container *container, struct err *err)
 	return 0;
 }
 
-/* The reader of config.json keeps lists as long as the kernel's own. */
-static void copy_maps(struct idmap *to, const struct spec_idmaps *from)
-{
-	to->count = from->count < IDMAP_LINES_MAX ? from->count : IDMAP_LINES_MAX;
-	memcpy(to->lines, from->items, to->count * sizeof(*to->lines));
-}
-
 static int open_user(struct container *container, struct err *err)
 {
 	const struct spec_linux *spec = &container->spec->linux_;
@@ -158,8 +151,8 @@ static int open_user(struct container *container, struct err *err)
 	if (spec->uid_maps.count == 0 || spec->gid_maps.count == 0)
 		return err_set(err, ERR_INVALID, "config.json: linux.%s: a new user namespace needs it",
 			       spec->uid_maps.count ? "gidMappings" : "uidMappings");
-	copy_maps(&container->uids, &spec->uid_maps);
-	copy_maps(&container->gids, &spec->gid_maps);
+	idmap_copy(&container->uids, &spec->uid_maps);
+	idmap_copy(&container->gids, &spec->gid_maps);
 	return 0;
 }
 

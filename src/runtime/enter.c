@@ -253,18 +253,25 @@ static int start(struct entry *entry, struct child *ret_child, struct err *err)
 	return r == 1 ? join(entry, ret_child, err) : r;
 }
 
+static int protect_executable(const struct state *state, char *const *argv, struct err *err)
+{
+	struct idmap uids, gids;
+	int r = namespaces_read_maps(state->pid, &uids, &gids, err);
+
+	return r == 0 ? executable_protect_from(&uids, &gids, argv, err) : r;
+}
+
 int enter_container(struct state *state, const struct enter_options *options, struct child *ret_child, struct err *err)
 {
 	struct entry entry = {.options = options, .state = state, .pidfd = -1, .proc = -1, .channel = -1};
 	enum state_status status = state_status_of(state);
-	int r = 0;
+	int r;
 
 	if (status != STATE_RUNNING)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be entered: it is %s", state->id,
 			       state_status_name(status));
-	/* Before anything that cannot be done twice. Without config.json at hand there is a user namespace. */
-	if (options->original->has_spec && !options->original->spec.linux_.namespaces[SPEC_NS_USER].wanted)
-		r = executable_protect(options->argv, err);
+	/* Before anything that cannot be done twice. */
+	r = protect_executable(state, options->argv, err);
 	container_init(&entry.container, &options->original->spec, NULL);
 	if (r == 0)
 		r = start(&entry, ret_child, err);

@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/str.h"
+#include "runtime/rootless.h"
+#include "sandbox/landlock.h"
 #include "sandbox/mountfd.h"
 
 #define AGAIN "BULKHEAD_PROTECTED=1"
@@ -65,4 +68,20 @@ int executable_protect(char *const *argv, struct err *err)
 		r = -errno;
 	}
 	return err_sys(err, r, "cannot write-protect the runtime's own program");
+}
+
+int executable_protect_from(const struct idmap *uids, const struct idmap *gids, char *const *argv, struct err *err)
+{
+	struct stat st;
+
+	if (stat("/proc/self/exe", &st) < 0)
+		return err_sys(err, -errno, "cannot look at the runtime's own program");
+	if (!idmap_has(uids, st.st_uid) && !idmap_has(gids, st.st_gid) && !(st.st_mode & S_IWOTH))
+		return 0;
+	if (!rootless_is_plain())
+		return executable_protect(argv, err);
+	if (landlock_abi() > 0 || is_protected() > 0)
+		return 0;
+	(void)err_set(err, ERR_DENIED, "the runtime's own program cannot be write-protected by an ordinary user");
+	return err_hint(err, "a program that belongs to the machine's root is out of the container's reach");
 }

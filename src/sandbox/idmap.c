@@ -64,3 +64,18 @@ int idmap_find(const struct idmap *map, uint32_t inside, uint32_t *ret_outside)
 	}
 	return -ERANGE;
 }
+
+void idmap_copy(struct idmap *to, const struct spec_idmaps *from)
+{
+	to->count = from->count < IDMAP_LINES_MAX ? from->count : IDMAP_LINES_MAX;
+	if (to->count)
+		memcpy(to->lines, from->items, to->count * sizeof(*to->lines));
+}
+
+bool idmap_has(const struct idmap *map, uint32_t outside)
+{
+	for (size_t i = 0; i < map->count; i++)
+		if (outside >= map->lines[i].host && outside - map->lines[i].host < map->lines[i].size)
+			return true;
+	return false;
+}

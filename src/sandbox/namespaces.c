@@ -72,20 +72,22 @@ static void holder_end(const struct holder *holder)
 		;
 }
 
-static void holder_run(int wait, int ready)
+static void holder_run(int join, int wait, int ready)
 {
 	char byte = 1;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (join >= 0 && setns(join, CLONE_NEWUSER) < 0)
+		_exit(1);
 	if (write(ready, &byte, 1) == 1)
 		while (read(wait, &byte, 1) < 0 && errno == EINTR)
 			;
 	_exit(0);
 }
 
-/* Starts the child in a new user namespace and waits until it is there. */
-static int holder_start(struct holder *ret_holder)
+/* Starts the child in the user namespace to join, or in a new one (-1), and waits until it is there. */
+static int holder_start(int join, struct holder *ret_holder)
 {
 	CLEANUP_CLOSE int wait = -1, release = -1, ready = -1, told = -1;
 	int pipes[2];
@@ -100,12 +102,12 @@ static int holder_start(struct holder *ret_holder)
 		return -errno;
 	told = pipes[0];
 	ready = pipes[1];
-	pid = namespaces_clone(CLONE_NEWUSER, -1);
+	pid = namespaces_clone(join < 0 ? CLONE_NEWUSER : 0, -1);
 	if (pid < 0)
 		return pid;
 	if (pid == 0) {
 		(void)close(release);
-		holder_run(wait, ready);
+		holder_run(join, wait, ready);
 	}
 	(void)close(take_fd(&ready));
 	*ret_holder = (struct holder){.pid = pid, .release = take_fd(&release)};
@@ -153,7 +155,7 @@ int namespaces_make_user(const struct spec_idmaps *uids, const struct spec_idmap
 	if (uids->count == 0 || gids->count == 0)
 		return err_set(err, ERR_INVALID, "config.json: linux.%s: a new user namespace needs it",
 			       uids->count ? "gidMappings" : "uidMappings");
-	r = holder_start(&holder);
+	r = holder_start(-1, &holder);
 	if (r < 0)
 		return err_sys(err, r, "cannot make a user namespace");
 	r = namespaces_write_maps(holder.pid, uids, gids, err);
@@ -187,4 +189,16 @@ int namespaces_read_maps(pid_t pid, struct idmap *uids, struct idmap *gids, stru
 	if (r == 0)
 		r = read_map(pid, "gid_map", gids);
 	return r < 0 ? err_sys(err, r, "cannot read the maps of the user namespace") : 0;
+}
+
+int namespaces_read_maps_of(int user, struct idmap *uids, struct idmap *gids, struct err *err)
+{
+	struct holder holder;
+	int r = holder_start(user, &holder);
+
+	if (r < 0)
+		return err_sys(err, r, "cannot join the user namespace");
+	r = namespaces_read_maps(holder.pid, uids, gids, err);
+	holder_end(&holder);
+	return r;
 }

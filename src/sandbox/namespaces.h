@@ -34,6 +34,9 @@ int namespaces_write_maps(pid_t pid, const struct spec_idmaps *uids, const struc
 /* Reads the maps of the user namespace a process is in. */
 int namespaces_read_maps(pid_t pid, struct idmap *uids, struct idmap *gids, struct err *err) MUST_CHECK;
 
+/* Reads those of a user namespace by its descriptor. An error for the one this process is in: nobody joins that. */
+int namespaces_read_maps_of(int user, struct idmap *uids, struct idmap *gids, struct err *err) MUST_CHECK;
+
 /*
  * clone3 with fork's semantics: returns in both, 0 in the child. cgroup: a version 2 group to be born in, or -1.
  * Negative errno.

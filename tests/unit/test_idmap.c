@@ -56,9 +56,28 @@ static void test_find(void **state)
 	assert_int_equal(idmap_find(&map, UINT32_MAX, &outside), -ERANGE);
 }
 
+static void test_has(void **state)
+{
+	static const char text[] = "0 1000 10\n20 5000 1\n7 4294967294 2\n";
+	struct spec_idmap lines[] = {{0, 0, 1}, {5, 8, 2}};
+	const struct spec_idmaps asked = {lines, 2}, none = {0};
+	struct idmap map;
+
+	assert_int_equal(idmap_parse(text, strlen(text), &map), 0);
+	assert_true(idmap_has(&map, 1000) && idmap_has(&map, 1009) && idmap_has(&map, 5000));
+	assert_true(idmap_has(&map, UINT32_MAX));
+	assert_false(idmap_has(&map, 0) || idmap_has(&map, 999) || idmap_has(&map, 1010) || idmap_has(&map, 5001));
+	idmap_copy(&map, &asked);
+	assert_true(idmap_has(&map, 0) && idmap_has(&map, 9));
+	assert_false(idmap_has(&map, 1) || idmap_has(&map, 10));
+	idmap_copy(&map, &none);
+	assert_false(idmap_has(&map, 0));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse), cmocka_unit_test(test_find)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse), cmocka_unit_test(test_find),
+					   cmocka_unit_test(test_has)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
