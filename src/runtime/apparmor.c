@@ -11,6 +11,7 @@
 
 #include "base/fdio.h"
 #include "base/str.h"
+#include "sandbox/inroot.h"
 
 #define FIELD "config.json: process.apparmorProfile"
 
@@ -33,6 +34,26 @@ int apparmor_open(int proc, const char *profile, int *ret_fd, struct err *err)
 	/* Whatever is written goes to the kernel or nowhere. */
 	if (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return err_set(err, -EMEDIUMTYPE, FIELD ": /proc is not the kernel's");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int apparmor_open_inside(int root, const char *profile, int *ret_fd, struct err *err)
+{
+	CLEANUP_CLOSE int proc = -1, fd = -1;
+	struct statfs fs;
+	char path[64];
+	int r = inroot_open_plain(root, "/proc", O_PATH | O_DIRECTORY, false, &proc);
+
+	(void)snprintf(path, sizeof(path), "%d/attr/apparmor/exec", (int)getpid());
+	if (r == 0 && (fstatfs(proc, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC))
+		r = -EMEDIUMTYPE;
+	if (r == 0)
+		r = inroot_open_plain(proc, path, O_WRONLY | O_NOCTTY, true, &fd);
+	if (r < 0) {
+		(void)err_sys(err, r, FIELD ": '%.128s' cannot be set", profile);
+		return err_hint(err, "the container needs a mount of type proc on /proc that can be written to");
+	}
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -14,6 +14,12 @@
  */
 int apparmor_open(int proc, const char *profile, int *ret_fd, struct err *err) MUST_CHECK;
 
+/*
+ * The same in the container's root, for a process that sees no other: through the procfs of its /proc, to which no link
+ * and no mount may lead.
+ */
+int apparmor_open_inside(int root, const char *profile, int *ret_fd, struct err *err) MUST_CHECK;
+
 /* Asks for the profile; nothing when fd is negative. */
 int apparmor_set(int fd, const char *profile, struct err *err) MUST_CHECK;
 

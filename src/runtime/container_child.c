@@ -66,13 +66,11 @@ static int enter(struct container *container, struct err *err)
 
 /*
  * The real user stays the one from outside, who has no number in the user namespace: so nobody inside may signal this
- * process, or the spawner it makes, without CAP_KILL. Programs that are executed on the way, hooks, would wonder.
+ * process, or the spawner it makes, without CAP_KILL. Hooks of the machine's that are executed on the way would wonder.
  */
 static int become_inner_root(struct container *container, struct err *err)
 {
-	const struct spec_hook_list *hooks = container->spec->hooks;
-	bool runs = hooks[SPEC_CREATE_CONTAINER].count || hooks[SPEC_START_CONTAINER].count;
-	uid_t other = runs ? 0 : (uid_t)-1;
+	uid_t other = container->spec->hooks[SPEC_CREATE_CONTAINER].count ? 0 : (uid_t)-1;
 
 	if (setgroups(0, NULL) < 0 && !rootless_is())
 		return err_sys(err, -errno, "cannot drop the groups");
@@ -167,15 +165,15 @@ static int start(struct container *container, const struct seccomp_program *filt
 				      .preserve_fds = container->preserve_fds,
 				      .channel = peer,
 				      .apparmor = container->apparmor};
-	int r = hook_run(&container->spec->hooks[SPEC_START_CONTAINER], "startContainer", container->state,
-			 STATE_CREATED, err);
+	int r = launch_enter_cwd(process, err);
 
-	if (r == 0)
-		r = launch_enter_cwd(process, err);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = err_sys(err, -errno, "cannot set no_new_privs");
 	if (r == 0)
 		r = container_confine(container, err);
+	if (r == 0)
+		r = hook_run_inside(&container->spec->hooks[SPEC_START_CONTAINER], "startContainer", container->state,
+				    &launch, container->root, err);
 	if (r == 0)
 		spawner_start(container);
 	return r == 0 ? launch_execute(&launch, err) : r;

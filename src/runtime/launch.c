@@ -231,6 +231,19 @@ int launch_check_program(const struct spec_process *process, struct err *err)
 	return try_program(try_look, process, err);
 }
 
+static int execute(const struct launch *launch, struct err *err)
+{
+	static char *const empty[] = {NULL};
+	const struct spec_process *process = launch->process;
+	int r;
+
+	if (!launch->path)
+		return try_program(try_execute, process, err);
+	r = try_execute(launch->path, (char *const *)process->args.items,
+			process->env.items ? (char *const *)process->env.items : empty);
+	return err_sys(err, r, "cannot execute it");
+}
+
 int launch_execute(const struct launch *launch, struct err *err)
 {
 	const struct spec_process *process = launch->process;
@@ -258,5 +271,5 @@ int launch_execute(const struct launch *launch, struct err *err)
 	if (r < 0)
 		return r;
 	r = notify_install(launch->filter, launch->channel, err);
-	return r < 0 ? r : try_program(try_execute, process, err);
+	return r < 0 ? r : execute(launch, err);
 }

@@ -15,6 +15,7 @@
 
 struct launch {
 	const struct spec_process *process;
+	const char *path; /* executed instead of what the process's first argument names; NULL: that */
 	const struct seccomp_program *filter;
 	int preserve_fds; /* descriptors 3… that stay open */
 	int channel;      /* to the command that starts the program */

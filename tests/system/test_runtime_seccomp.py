@@ -144,6 +144,16 @@ def test_agent_of_create_and_start_and_of_exec(runtime, agents):
     assert runtime.call('delete', '--force', name).returncode == 0
 
 
+def test_agent_is_asked_about_hooks_of_the_container_too(runtime, agents):
+    agent = agents(refuse)
+    config = runtime.config('/bin/cat', '/tmp/error', **under(runtime, notified(runtime, 'mkdir')))
+    config['hooks'] = {'startContainer': [{'path': '/bin/sh', 'args': ['sh', '-c', 'mkdir /tmp/x 2> /tmp/error; :']}]}
+    done = runtime.run(config=config)
+    assert done.stdout == "mkdir: can't create directory '/tmp/x': Block device required\n", done.stderr
+    assert agent.calls == [83]
+    assert len(agent.states) == 2
+
+
 def test_every_call_may_be_asked_about(runtime, agents):
     """Also those that the runtime itself would need between the filter and the program."""
     agent = agents(let_go_on)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""startContainer hooks are programs of the image, confined as the container's own program is (ISO-1, ISO-3)."""
+import json
+import subprocess
+
+import pytest
+
+from support_runtime import Runtime
+
+SCRIPT = 'cat /proc/self/status > /tmp/status; cat > /tmp/state; pwd > /tmp/where; echo "$A" "$B" > /tmp/env'
+
+
+@pytest.fixture
+def runtime(programs):
+    made = Runtime(programs / 'bulkhead-runtime')
+    yield made
+    made.close()
+
+
+def inside(script, **more):
+    return dict({'path': '/bin/sh', 'args': ['sh', '-c', script]}, **more)
+
+
+def with_hooks(runtime, hooks, *args, **changes):
+    config = runtime.config(*args, **changes)
+    config['hooks'] = {'startContainer': hooks}
+    return runtime.run(config=config)
+
+
+def confinement(text):
+    rows = dict(line.split(':\t', 1) for line in text.splitlines() if ':\t' in line)
+    return {key: rows[key] for key in ('Uid', 'Gid', 'Groups', 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb',
+                                       'NoNewPrivs', 'Seccomp', 'Seccomp_filters')}
+
+
+@pytest.mark.parametrize('changes', [
+    {},
+    {'user': {'uid': 1000, 'gid': 1001, 'additionalGids': [7]}},
+    {'capabilities': {kind: ['CAP_KILL'] for kind in ('bounding', 'permitted', 'effective')}},
+], ids=['root', 'user', 'capability'])
+def test_hook_has_what_the_program_has_and_no_more(runtime, changes):
+    script = 'cat /proc/self/status; echo =; cat /tmp/status; echo =; cat /tmp/state; echo =; cat /tmp/where /tmp/env'
+    done = with_hooks(runtime, [inside(SCRIPT, env=['PATH=/bin', 'A=hook'])], '/bin/sh', '-c', script,
+                      env=['PATH=/bin', 'B=program'], cwd='/data', **changes)
+    assert done.returncode == 0, done.stderr
+    program, hook, state, rest = done.stdout.split('=\n')
+    assert confinement(hook) == confinement(program)
+    assert confinement(hook)['NoNewPrivs'] == '1' and confinement(hook)['Seccomp'] == '2'
+    assert json.loads(state)['status'] == 'created'
+    assert rest == '/data\nhook \n'
+
+
+def test_hook_is_below_landlock(runtime):
+    """The root can be written to for all that modes say; execution is not had where writing is."""
+    done = with_hooks(runtime, [inside('cp /bin/busybox /tmp/busybox; '
+                                       '/tmp/busybox true 2> /tmp/error; echo $? >> /tmp/error')],
+                      '/bin/cat', '/tmp/error')
+    assert done.stdout == 'sh: /tmp/busybox: Permission denied\n126\n'
+
+
+def test_hook_cannot_make_what_the_filter_denies(runtime):
+    done = with_hooks(runtime, [inside('mount -t tmpfs none /tmp 2> /tmp/error; echo $? >> /tmp/error')],
+                      '/bin/cat', '/tmp/error')
+    assert done.stdout.endswith('1\n') and 'denied' in done.stdout or 'permitted' in done.stdout, done.stdout
+
+
+def test_what_a_hook_leaves_running_is_confined(runtime):
+    """A process of the hook's that lives on is one of the container's, and ends with it."""
+    done = with_hooks(runtime, [inside('sleep 1000 & echo $! > /tmp/pid')], '/bin/sh', '-c',
+                      'grep -E "NoNewPrivs|Seccomp:|CapEff" /proc/$(cat /tmp/pid)/status')
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ['0000000000000000', '1', '2'], done.stdout
+    assert not runtime.leftovers()
+
+
+def test_hooks_run_in_their_order(runtime):
+    done = with_hooks(runtime, [inside(f'echo {name} >> /tmp/log') for name in 'abc'], '/bin/cat', '/tmp/log')
+    assert done.stdout == 'a\nb\nc\n', done.stderr
+
+
+@pytest.mark.parametrize('hook, message, code', [
+    (inside('exit 7'), "'/bin/sh': ended with exit status 7", 1),
+    (inside('kill -9 $$'), "'/bin/sh': ended with signal 9 (Killed)", 1),
+    (inside('sleep 1000', timeout=1), "'/bin/sh': no end within 1 seconds", 8),
+    ({'path': '/bin/nothing'}, "'/bin/nothing': cannot execute it: No such file or directory", 4),
+    ({'path': '/data'}, "'/data': cannot execute it: Permission denied", 6),
+], ids=['status', 'signal', 'timeout', 'missing', 'folder'])
+def test_failing_hook_ends_the_start(runtime, hook, message, code):
+    done = with_hooks(runtime, [inside('true'), hook], '/bin/true')
+    assert done.stderr == f"bulkhead-runtime: container 'c1': config.json: hooks.startContainer[1]: {message}\n"
+    assert done.returncode == code
+    assert not runtime.leftovers()
+
+
+def test_hook_fails_a_container_that_was_created(runtime):
+    config = runtime.config('/bin/sleep', '1000')
+    config['hooks'] = {'startContainer': [inside('exit 3')]}
+    words = [runtime.program, '--root', str(runtime.state), 'create', '--bundle', str(runtime.bundle(config)), 'c1']
+    subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    done = runtime.call('start', 'c1')
+    assert (done.returncode, done.stderr) == (1, "bulkhead-runtime: container 'c1': config.json: "
+                                              "hooks.startContainer[0]: '/bin/sh': ended with exit status 3\n")
+    assert runtime.status('c1')['status'] == 'stopped'
