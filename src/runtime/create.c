@@ -375,31 +375,29 @@ static int enter_as_user(struct bundle *bundle, struct err *err)
 	return fdio_open_dir(AT_FDCWD, bundle->path, &bundle->fd, err);
 }
 
-/* A joined user namespace has whatever maps it was given; where it is the machine's own, or gone, they count as all. */
-static int protect_from_joined(const char *path, char *const *argv, struct err *err)
+/* A joined user namespace has whatever maps it was given; one that nobody can join counts as exposed. */
+static bool is_exposed_to_joined(const char *path)
 {
 	CLEANUP_CLOSE int user = -1;
 	struct idmap uids, gids;
 	struct err ignored;
 
-	if (namespaces_open(SPEC_NS_USER, path, &user, &ignored) < 0 ||
-	    namespaces_read_maps_of(user, &uids, &gids, &ignored) < 0)
-		return executable_protect(argv, err);
-	return executable_protect_from(&uids, &gids, argv, err);
+	return namespaces_open(SPEC_NS_USER, path, &user, &ignored) < 0 ||
+	       namespaces_read_maps_of(user, &uids, &gids, &ignored) < 0 || executable_is_exposed(&uids, &gids);
 }
 
-static int protect_executable(const struct spec *spec, char *const *argv, struct err *err)
+static bool is_exposed(const struct spec *spec)
 {
 	const struct spec_namespace *user = &spec->linux_.namespaces[SPEC_NS_USER];
 	struct idmap uids, gids;
 
 	if (!user->wanted)
-		return executable_protect(argv, err);
+		return true;
 	if (user->path)
-		return protect_from_joined(user->path, argv, err);
+		return is_exposed_to_joined(user->path);
 	idmap_copy(&uids, &spec->linux_.uid_maps);
 	idmap_copy(&gids, &spec->linux_.gid_maps);
-	return executable_protect_from(&uids, &gids, argv, err);
+	return executable_is_exposed(&uids, &gids);
 }
 
 int create_container(int root, const struct create_options *options, struct state *ret_state, struct err *err)
@@ -409,8 +407,8 @@ int create_container(int root, const struct create_options *options, struct stat
 
 	if (r == 0 && rootless_is_plain())
 		r = enter_as_user(&bundle, err);
-	if (r == 0)
-		r = protect_executable(&bundle.spec, options->argv, err);
+	if (r == 0 && is_exposed(&bundle.spec))
+		r = executable_protect(options->argv, err);
 	if (r == 0 && options->bounds)
 		r = bounds_apply(options->bounds, bundle.fd, &bundle.text, &bundle.spec, err);
 	/* Not before that: it may execute this program again, and a console socket takes one connection. */

@@ -258,7 +258,7 @@ static int protect_executable(const struct state *state, char *const *argv, stru
 	struct idmap uids, gids;
 	int r = namespaces_read_maps(state->pid, &uids, &gids, err);
 
-	return r == 0 ? executable_protect_from(&uids, &gids, argv, err) : r;
+	return r == 0 && executable_is_exposed(&uids, &gids) ? executable_protect(argv, err) : r;
 }
 
 int enter_container(struct state *state, const struct enter_options *options, struct child *ret_child, struct err *err)

@@ -43,6 +43,15 @@ static char **marked_environment(void)
 	return marked;
 }
 
+/* His rights do not outlast an execution. */
+static int protect_by_landlock(struct err *err)
+{
+	if (landlock_abi() > 0)
+		return 0;
+	(void)err_set(err, ERR_DENIED, "the runtime's own program cannot be write-protected by an ordinary user");
+	return err_hint(err, "a program that belongs to the machine's root is out of the container's reach");
+}
+
 int executable_protect(char *const *argv, struct err *err)
 {
 	CLEANUP_FREE char **environment = NULL;
@@ -55,6 +64,8 @@ int executable_protect(char *const *argv, struct err *err)
 		return unsetenv("BULKHEAD_PROTECTED") < 0 ? err_sys(err, -errno, "cannot clear the environment") : 0;
 	if (!argv)
 		return err_set(err, ERR_INVALID, "config.json: linux.namespaces: a user namespace is needed");
+	if (rootless_is_plain())
+		return protect_by_landlock(err);
 	if (getenv("BULKHEAD_PROTECTED"))
 		return err_set(err, ERR_DENIED, "the runtime's own program cannot be write-protected");
 	r = mountfd_clone(AT_FDCWD, "/proc/self/exe", false, &fd);
@@ -70,18 +81,10 @@ int executable_protect(char *const *argv, struct err *err)
 	return err_sys(err, r, "cannot write-protect the runtime's own program");
 }
 
-int executable_protect_from(const struct idmap *uids, const struct idmap *gids, char *const *argv, struct err *err)
+bool executable_is_exposed(const struct idmap *uids, const struct idmap *gids)
 {
 	struct stat st;
 
-	if (stat("/proc/self/exe", &st) < 0)
-		return err_sys(err, -errno, "cannot look at the runtime's own program");
-	if (!idmap_has(uids, st.st_uid) && !idmap_has(gids, st.st_gid) && !(st.st_mode & S_IWOTH))
-		return 0;
-	if (!rootless_is_plain())
-		return executable_protect(argv, err);
-	if (landlock_abi() > 0 || is_protected() > 0)
-		return 0;
-	(void)err_set(err, ERR_DENIED, "the runtime's own program cannot be write-protected by an ordinary user");
-	return err_hint(err, "a program that belongs to the machine's root is out of the container's reach");
+	return stat("/proc/self/exe", &st) < 0 || idmap_has(uids, st.st_uid) || idmap_has(gids, st.st_gid) ||
+	       (st.st_mode & S_IWOTH);
 }

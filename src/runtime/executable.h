@@ -6,21 +6,22 @@
 #ifndef RUNTIME_EXECUTABLE_H
 #define RUNTIME_EXECUTABLE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "sandbox/idmap.h"
 
 /*
  * Returns 0 when the process runs from a write-protected mount already; else executes the same command line again from a
- * detached, write-protected view of the program, without a copy of it. argv NULL: ERR_INVALID instead.
+ * detached, write-protected view of the program, without a copy of it. argv NULL: ERR_INVALID instead. An ordinary user,
+ * whose rights do not outlast an execution, rests on Landlock instead, and is refused where the kernel has none.
  */
 int executable_protect(char *const *argv, struct err *err) MUST_CHECK;
 
 /*
- * The same for a container whose user namespace has these maps, unless the program is out of its reach: neither owner nor
- * group has a number inside, and others may not write to it. An ordinary user, whose rights do not outlast an execution,
- * rests on Landlock instead, and is refused where the kernel has none.
+ * Whether a container with these maps could write to the program if it got at it: its owner or its group has a number
+ * inside, or anybody may write to it.
  */
-int executable_protect_from(const struct idmap *uids, const struct idmap *gids, char *const *argv,
-			    struct err *err) MUST_CHECK;
+bool executable_is_exposed(const struct idmap *uids, const struct idmap *gids);
 
 #endif

@@ -245,3 +245,19 @@ def test_podman_of_a_user(user, podman):
     assert podman('run', '--rm', '--userns', 'keep-id', *none, rootfs, 'id', '-u') == f'{UID}\n'
     assert podman('run', '--rm', '-t', *none, rootfs, 'stat', '-c', '%t', '/dev/console') == '88\n'
     assert podman('ps', '-a', '-q') == ''
+
+
+def test_a_program_of_the_users_own_rests_on_landlock(user):
+    """The container's root is the user: only Landlock keeps it from writing to the program, so it does not go without."""
+    own = shutil.copy(user.program, user.folder / 'own')
+    os.chown(own, UID, UID)
+    user.configure('/bin/true')
+    assert user.call(own, 'run', 'a').returncode == 0
+    without = ['strace', '-o', user.run_folder / 'trace', '-e', 'inject=landlock_create_ruleset:error=ENOSYS']
+    done = user.call(*without, own, 'run', 'a')
+    assert done.returncode != 0
+    assert done.stderr == ("bulkhead-runtime: the runtime's own program cannot be write-protected by an ordinary user\n"
+                           "hint: a program that belongs to the machine's root is out of the container's reach\n")
+    assert user.containers() == []
+    # That of the machine's root is out of reach.
+    assert user.call(*without, user.program, 'run', 'a').returncode == 0
