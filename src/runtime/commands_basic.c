@@ -75,14 +75,27 @@ int commands_read_text(const char *path, struct buf *text, struct err *err)
 	return r < 0 ? err_sys(err, r, "cannot read standard input") : 0;
 }
 
+/* What is missing would be what this program opens meanwhile. */
+static int check_open(int count, int listened, struct err *err)
+{
+	for (int fd = 3; fd < 3 + count; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return err_set(err, ERR_INVALID, "%s: descriptor %d is not open",
+				       fd < 3 + listened ? "LISTEN_FDS" : "--preserve-fds", fd);
+	return 0;
+}
+
 int commands_preserved(const char *word, int *ret_count, struct err *err)
 {
+	int listened = listen_count(), r;
 	uint64_t count;
 
 	if (str_parse_u64(word, 1024, &count) < 0)
 		return err_set(err, ERR_INVALID, "--preserve-fds: '%.32s' is no number up to 1024", word);
-	*ret_count = (int)count + listen_count();
-	return 0;
+	r = check_open((int)count + listened, listened, err);
+	if (r == 0)
+		*ret_count = (int)count + listened;
+	return r;
 }
 
 static int create_from(const struct commands_global *global, const char *program, const char *summary, int argc,

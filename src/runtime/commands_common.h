@@ -43,7 +43,10 @@ void commands_log_bounds(const struct commands_global *global, const struct boun
 /* A file's text, "-" being standard input. The error names the file. */
 int commands_read_text(const char *path, struct buf *text, struct err *err) MUST_CHECK;
 
-/* Reads --preserve-fds; descriptors that systemd's LISTEN_FDS hands to this process are kept before those. */
+/*
+ * Reads --preserve-fds; descriptors that systemd's LISTEN_FDS hands to this process are kept before those. To be called
+ * before anything is opened: one that is not open is refused.
+ */
 int commands_preserved(const char *word, int *ret_count, struct err *err) MUST_CHECK;
 
 /* state_done for CLEANUP. */

@@ -111,6 +111,29 @@ def test_preserved_descriptors_arrive(runtime):
     assert done.stdout.split() == ['0', '1', '2', '3', '4']
 
 
+@pytest.mark.parametrize('words, env, message', [
+    (['--preserve-fds', '1'], {}, '--preserve-fds: descriptor 3 is not open'),
+    (['--preserve-fds', '1024'], {}, '--preserve-fds: descriptor 3 is not open'),
+    ([], {'LISTEN_FDS': '2'}, 'LISTEN_FDS: descriptor 3 is not open')])
+def test_descriptors_that_are_not_there_are_refused(runtime, words, env, message):
+    """Else the program would get what the runtime opens there meanwhile: its state folder."""
+    name = runtime.start('/bin/sleep', '1000')
+    bundle = runtime.bundle(runtime.config('/bin/sleep', '1000'))
+    for command in (['exec', *words, name, '/bin/ls', '-l', '/proc/self/fd'], ['run', *words, '--bundle', bundle, 'x'],
+                    ['create', *words, '--bundle', bundle, 'x']):
+        done = runtime.call(*command, env=env)
+        assert (done.returncode != 0, done.stdout, done.stderr) == (True, '', f'bulkhead-runtime: {message}\n')
+    assert runtime.call('state', 'x').returncode != 0
+
+
+def test_one_descriptor_of_two_is_not_enough(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    done = subprocess.run(['/bin/bash', '-c', f'exec 3</dev/null; exec {runtime.program} --root {runtime.state} exec '
+                           f'--preserve-fds 2 {name} /bin/ls -l /proc/self/fd'], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=30, check=False)
+    assert (done.stdout, done.stderr) == ('', 'bulkhead-runtime: --preserve-fds: descriptor 4 is not open\n')
+
+
 def test_detached_with_a_pid_file_is_the_callers_to_wait_for(runtime):
     """An engine waits for the number in the file as a subreaper: it must be a child of the runtime."""
     name = runtime.start('/bin/sleep', '1000')
