@@ -248,7 +248,7 @@ def test_podman_of_a_user(user, podman):
 
 
 def test_a_program_of_the_users_own_rests_on_landlock(user):
-    """The container's root is the user: only Landlock keeps it from writing to the program, so it does not go without."""
+    """The container's root is the user: Landlock alone keeps it from writing to the program."""
     own = shutil.copy(user.program, user.folder / 'own')
     os.chown(own, UID, UID)
     user.configure('/bin/true')
