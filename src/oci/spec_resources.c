@@ -68,7 +68,7 @@ static int read_device_rules(struct spec_reader *reader, const json_t *value, vo
 }
 
 /* Callers write 0 for what they do not set. */
-static int read_bytes(struct spec_reader *reader, const json_t *value, void *to)
+static int read_limit(struct spec_reader *reader, const json_t *value, void *to)
 {
 	struct spec_number *number = to;
 	int r = spec_read_number(reader, value, to);
@@ -105,9 +105,9 @@ static int read_swappiness(struct spec_reader *reader, const json_t *value, void
 static int read_memory(struct spec_reader *reader, const json_t *value, void *to)
 {
 	static const struct spec_field fields[] = {
-		{"limit", read_bytes, offsetof(struct spec_resources, memory_limit), false},
-		{"reservation", read_bytes, offsetof(struct spec_resources, memory_reservation), false},
-		{"swap", read_bytes, offsetof(struct spec_resources, memory_swap), false},
+		{"limit", read_limit, offsetof(struct spec_resources, memory_limit), false},
+		{"reservation", read_limit, offsetof(struct spec_resources, memory_reservation), false},
+		{"swap", read_limit, offsetof(struct spec_resources, memory_swap), false},
 		{"swappiness", read_swappiness, offsetof(struct spec_resources, memory_swappiness), false},
 		{"disableOOMKiller", spec_read_bool, offsetof(struct spec_resources, disable_oom_killer), false},
 		{"checkBeforeUpdate", spec_read_bool, offsetof(struct spec_resources, memory_check), false},
@@ -125,8 +125,8 @@ static int read_cpu(struct spec_reader *reader, const json_t *value, void *to)
 {
 	static const struct spec_field fields[] = {
 		NUMBER("shares", cpu_shares),
-		NUMBER("quota", cpu_quota),
-		NUMBER("period", cpu_period),
+		{"quota", read_limit, offsetof(struct spec_resources, cpu_quota), false},
+		{"period", read_limit, offsetof(struct spec_resources, cpu_period), false},
 		NUMBER("burst", cpu_burst),
 		NUMBER("idle", cpu_idle),
 		{"cpus", spec_read_string, offsetof(struct spec_resources, cpus), false},

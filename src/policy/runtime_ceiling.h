@@ -190,6 +190,7 @@ struct runtime_ceiling_facts {
 	size_t call_count;
 	struct runtime_ceiling_words sysctls;
 	bool has_limits; /* limits and unified count */
+	bool all_limits; /* and one that is not there is none: false for an update, which leaves the others */
 	struct runtime_ceiling_asked_limit limits[RUNTIME_CEILING_LIMITS];
 	const struct runtime_ceiling_asked_rlimit *rlimits;
 	size_t rlimit_count;
@@ -218,7 +219,7 @@ enum runtime_ceiling_rule {
 	RUNTIME_CEILING_RULE_CALL,             /* linux.seccomp.syscalls: index, name: word */
 	RUNTIME_CEILING_RULE_CALLS_BY_DEFAULT, /* the profile's default action permits; all that may be permitted: list */
 	RUNTIME_CEILING_RULE_SYSCTL,           /* word */
-	RUNTIME_CEILING_RULE_LIMIT,            /* kind: part, at most: number */
+	RUNTIME_CEILING_RULE_LIMIT,            /* kind of the field: part, at most: number */
 	RUNTIME_CEILING_RULE_RAW_LIMIT,        /* kind: part, key: word */
 	RUNTIME_CEILING_RULE_RLIMIT,           /* index; at most: number */
 	RUNTIME_CEILING_RULE_NO_NEW_PRIVILEGES,
@@ -265,7 +266,8 @@ int runtime_ceiling_check(const struct runtime_ceiling *ceiling, const struct ru
 
 /*
  * The limit of a container that asks for none: the least of the files' defaults and maxima; without any default in them
- * the built-in one (three quarters of the processors, half of the memory, 4096 processes; none for swap). False: none.
+ * the built-in one (three quarters of the processors, half of the memory, 4096 processes; none for swap). What memory and
+ * swap together may be at most bounds memory as well. False: none.
  */
 bool runtime_ceiling_default(const struct runtime_ceiling *ceilings, size_t count, enum runtime_ceiling_limit_kind kind,
 			     const struct runtime_ceiling_machine *machine, uint64_t *ret_value);

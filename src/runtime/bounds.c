@@ -258,44 +258,59 @@ static int lower_own_limits(const struct bounds *bounds, struct err *err)
 	return 0;
 }
 
+static int never_ends(const struct bounds *bounds, const char *document, struct err *err)
+{
+	return err_set(err, ERR_DENIED, "%s: cannot be narrowed: %s", document,
+		       bounds->note_count ? bounds->notes[bounds->note_count - 1] : "");
+}
+
 int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, struct err *err)
 {
 	size_t found = 1;
 	int r = lower_own_limits(bounds, err);
 
-	if (r == 0)
-		r = add_defaults(bounds, text, spec, err);
 	/*
 	 * What came out is held against the ceiling again: only what nothing is over any more starts. Narrowing for one
-	 * file may show something to another one, each time less.
+	 * file may show something to another one, each time less, and a limit that was taken out leaves its default.
 	 */
-	for (size_t round = 0; r == 0 && bounds->count && found; round++) {
+	for (size_t round = 0; r == 0 && found; round++) {
 		if (round == ROUNDS_MAX)
-			return err_set(err, ERR_DENIED, "config.json: cannot be narrowed: %s",
-				       bounds->note_count ? bounds->notes[bounds->note_count - 1] : "");
-		r = narrow(bounds, bundle, text, spec, &found, err);
+			return never_ends(bounds, "config.json", err);
+		r = add_defaults(bounds, text, spec, err);
+		found = 0;
+		if (r == 0 && bounds->count)
+			r = narrow(bounds, bundle, text, spec, &found, err);
 	}
 	return r;
+}
+
+static int narrow_process(struct bounds *bounds, struct spec_process *process, size_t *ret_count, struct err *err)
+{
+	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = "exec"}};
+	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
+	int r = bounds_facts_add_process(&facts, process, err);
+
+	if (r == 0)
+		r = check_all(bounds, &facts.facts, &findings, err);
+	if (r < 0)
+		return r;
+	note_findings(bounds, &findings);
+	bounds_narrow_process(process, &findings);
+	*ret_count = findings.count;
+	return 0;
 }
 
 int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err)
 {
-	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = "exec"}};
-	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
+	size_t found = 1;
 	int r = lower_own_limits(bounds, err);
 
-	if (r == 0)
-		r = bounds_facts_add_process(&facts, process, err);
-	if (r == 0)
-		r = check_all(bounds, &facts.facts, &findings, err);
-	if (r == 0) {
-		note_findings(bounds, &findings);
-		bounds_narrow_process(process, &findings);
-	}
+	for (size_t round = 0; r == 0 && found; round++)
+		r = round < ROUNDS_MAX ? narrow_process(bounds, process, &found, err) : never_ends(bounds, "exec", err);
 	return r;
 }
 
-int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err)
+static int narrow_resources(struct bounds *bounds, struct spec_resources *resources, size_t *ret_count, struct err *err)
 {
 	struct bounds_facts facts CLEANUP(bounds_facts_done) = {.facts = {.document = "update"}};
 	struct runtime_ceiling_findings findings CLEANUP(runtime_ceiling_findings_done) = {0};
@@ -303,10 +318,22 @@ int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resourc
 
 	if (r == 0)
 		r = check_all(bounds, &facts.facts, &findings, err);
-	if (r == 0) {
-		note_findings(bounds, &findings);
-		bounds_narrow_resources(resources, &findings);
-	}
+	if (r < 0)
+		return r;
+	note_findings(bounds, &findings);
+	bounds_narrow_resources(resources, &findings);
+	*ret_count = findings.count;
+	return 0;
+}
+
+int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err)
+{
+	size_t found = 1;
+	int r = 0;
+
+	for (size_t round = 0; r == 0 && found; round++)
+		r = round < ROUNDS_MAX ? narrow_resources(bounds, resources, &found, err)
+				       : never_ends(bounds, "update", err);
 	return r;
 }
 

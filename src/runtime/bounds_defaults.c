@@ -13,6 +13,9 @@
 #include "sandbox/cgroup_file.h"
 
 #define PERIOD 100000 /* microseconds, as the kernel has it by itself */
+#define PERIOD_MOST 1000000
+#define QUOTA_LEAST 1000 /* and the least period */
+#define SHARE_MOST UINT64_C(1000000000)
 
 void bounds_defaults_machine(struct runtime_ceiling_machine *machine)
 {
@@ -29,11 +32,29 @@ void bounds_defaults_machine(struct runtime_ceiling_machine *machine)
 	(void)!str_parse_u64(text.data, UINT32_MAX, &machine->pids);
 }
 
+uint64_t bounds_defaults_share(int64_t quota, int64_t period)
+{
+	uint64_t value = (uint64_t)quota, whole = period > 0 ? (uint64_t)period : PERIOD;
+
+	return value > (UINT64_MAX - whole) / 1000 ? UINT64_MAX : (value * 1000 + whole - 1) / whole;
+}
+
+int64_t bounds_defaults_quota(uint64_t share, int64_t *period)
+{
+	int64_t most = (int64_t)(share < SHARE_MOST ? share : SHARE_MOST);
+
+	if (*period < QUOTA_LEAST || *period > PERIOD_MOST)
+		*period = PERIOD;
+	if (most * *period / 1000 < QUOTA_LEAST)
+		*period = (PERIOD_MOST + most - 1) / most;
+	return most * *period / 1000;
+}
+
 json_t *bounds_defaults_object(json_t *object, const char *name)
 {
 	json_t *member = json_object_get(object, name);
 
-	if (!member && json_object_set_new(object, name, json_object()) == 0)
+	if ((!member || json_is_null(member)) && json_object_set_new(object, name, json_object()) == 0)
 		member = json_object_get(object, name);
 	return json_is_object(member) ? member : NULL;
 }
@@ -87,9 +108,15 @@ static bool limited_above(const struct cgroup *cgroup, int hierarchy, enum runti
 
 static bool asked_by_file(const struct bounds *bounds, enum runtime_ceiling_limit_kind kind)
 {
-	for (size_t i = 0; i < bounds->count; i++)
-		if (bounds->ceilings[i].limits[kind].has_default || bounds->ceilings[i].limits[kind].has_most)
+	for (size_t i = 0; i < bounds->count; i++) {
+		const struct runtime_ceiling_limit *limits = bounds->ceilings[i].limits;
+
+		if (limits[kind].has_default || limits[kind].has_most)
 			return true;
+		/* Swap is bounded together with memory. */
+		if (kind == RUNTIME_CEILING_MEMORY && limits[RUNTIME_CEILING_SWAP].has_most)
+			return true;
+	}
 	return false;
 }
 
@@ -113,16 +140,12 @@ static int set_limit(json_t *config, const struct spec_resources *resources, enu
 	static const char *const fields[] = {"quota", "limit", "swap", "limit"};
 	json_t *linux_ = bounds_defaults_object(config, "linux");
 	json_t *all = bounds_defaults_object(linux_, "resources"), *group = bounds_defaults_object(all, groups[kind]);
-	uint64_t period = PERIOD;
+	int64_t period = resources->cpu_period.value;
 
 	if (kind == RUNTIME_CEILING_CPU) {
-		if (resources->cpu_period.present && resources->cpu_period.value > 0)
-			period = (uint64_t)resources->cpu_period.value;
-		else if (json_object_set_new(group, "period", json_integer(PERIOD)) < 0)
+		value = (uint64_t)bounds_defaults_quota(value, &period);
+		if (json_object_set_new(group, "period", json_integer(period)) < 0)
 			return -ENOMEM;
-		/* The kernel takes no quota below a millisecond. */
-		value = value * period / 1000;
-		value = value < 1000 ? 1000 : value;
 	}
 	return json_object_set_new(group, fields[kind], json_integer((json_int_t)value)) < 0 ? -ENOMEM : 0;
 }
@@ -136,13 +159,29 @@ static bool is_missing(const struct spec_resources *resources, enum runtime_ceil
 	for (size_t i = 0; i < resources->unified.count; i++)
 		if (str_eq(resources->unified.items[i].key, raw[kind]))
 			return false;
-	return !numbers[kind]->present;
+	/* 0 of processes is "not said". */
+	return !numbers[kind]->present || numbers[kind]->value == 0;
+}
+
+/* Memory that is limited is not had again as swap: only a file that gives swap by default adds some. */
+static bool adds_swap(const struct bounds *bounds, const struct spec_resources *resources, int64_t memory,
+		      uint64_t swap)
+{
+	if (!is_missing(resources, RUNTIME_CEILING_MEMORY) && !resources->memory_limit.present)
+		return false;
+	if (memory <= 0)
+		return true;
+	for (size_t i = 0; i < bounds->count; i++)
+		if (bounds->ceilings[i].limits[RUNTIME_CEILING_SWAP].has_default && swap >= (uint64_t)memory)
+			return true;
+	return false;
 }
 
 int bounds_defaults_limits(struct bounds *bounds, const struct spec *spec, json_t **ret_config, struct err *err)
 {
 	const struct spec_resources *resources = &spec->linux_.resources;
 	const char *path = spec->linux_.cgroups_path;
+	int64_t memory = resources->memory_limit.value;
 	struct cgroup cgroup = {0};
 	json_t *config = NULL;
 	int r = 0;
@@ -156,10 +195,14 @@ int bounds_defaults_limits(struct bounds *bounds, const struct spec *spec, json_
 		if (!is_missing(resources, kind) ||
 		    !runtime_ceiling_default(bounds->ceilings, bounds->count, kind, &bounds->machine, &value))
 			continue;
+		if (kind == RUNTIME_CEILING_SWAP && !adds_swap(bounds, resources, memory, value))
+			continue;
 		if (cgroup.count == 0)
 			r = cgroup_init(&cgroup, path && path[0] ? path : "/x", err);
 		if (r < 0 || gives_way(bounds, &cgroup, kind))
 			continue;
+		if (kind == RUNTIME_CEILING_MEMORY)
+			memory = (int64_t)value;
 		if (!config)
 			config = json_deep_copy(spec->json);
 		if (!config || set_limit(config, resources, kind, value) < 0)

@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/str.h"
+#include "runtime/bounds_defaults.h"
 #include "sandbox/mountfd.h"
 
 static const char *const set_names[SPEC_CAPABILITY_SETS] = {
@@ -296,24 +297,20 @@ int bounds_facts_add_process(struct bounds_facts *facts, const struct spec_proce
 	return 0;
 }
 
+/* A limit of processes that is 0 is none; with the others 0 is not set. */
 static struct runtime_ceiling_asked_limit limit_of(const struct spec_number *number)
 {
 	return (struct runtime_ceiling_asked_limit){.present = number->present,
-						    .unlimited = number->present && number->value < 0,
+						    .unlimited = number->present && number->value <= 0,
 						    .value = number->present ? (uint64_t)number->value : 0};
 }
 
-/* A quota in thousandths of a processor, rounded up. */
 static struct runtime_ceiling_asked_limit cpu_of(const struct spec_resources *resources)
 {
 	struct runtime_ceiling_asked_limit limit = limit_of(&resources->cpu_quota);
-	uint64_t period = resources->cpu_period.present && resources->cpu_period.value > 0
-				  ? (uint64_t)resources->cpu_period.value
-				  : 100000;
 
 	if (limit.present && !limit.unlimited)
-		limit.value = limit.value > UINT64_MAX / 1000 - period ? UINT64_MAX
-								       : (limit.value * 1000 + period - 1) / period;
+		limit.value = bounds_defaults_share(resources->cpu_quota.value, resources->cpu_period.value);
 	return limit;
 }
 
@@ -385,6 +382,7 @@ int bounds_facts_of_spec(struct bounds_facts *facts, struct bounds *bounds, int 
 		r = add_keys(facts, &linux_->sysctl, &to->sysctls, err);
 	if (r == 0)
 		r = add_keys(facts, &spec->annotations, &to->annotations, err);
+	to->all_limits = true;
 	to->root_read_only = spec->root_readonly;
 	to->masked_paths = (struct runtime_ceiling_words){linux_->masked_paths.items, linux_->masked_paths.count};
 	to->readonly_paths = (struct runtime_ceiling_words){linux_->readonly_paths.items, linux_->readonly_paths.count};

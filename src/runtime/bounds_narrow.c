@@ -183,14 +183,18 @@ static int narrow_limit(const struct narrowing *to, const struct runtime_ceiling
 	static const char *const groups[] = {"cpu", "memory", "memory", "pids"};
 	static const char *const fields[] = {"quota", "limit", "swap", "limit"};
 	json_t *group = bounds_defaults_object(resources_of(to), groups[finding->part]);
-	const json_t *period = json_object_get(group, "period"), *now = json_object_get(group, fields[finding->part]);
-	json_int_t value = (json_int_t)finding->number;
+	int64_t now = json_integer_value(json_object_get(group, fields[finding->part])),
+		period = json_integer_value(json_object_get(group, "period")), value = (int64_t)finding->number;
+	bool cpu = finding->part == RUNTIME_CEILING_CPU;
 
-	if (finding->part == RUNTIME_CEILING_CPU)
-		value = value * (json_integer_value(period) > 0 ? json_integer_value(period) : 100000) / 1000;
 	/* Several files may have found it: the strictest stays. */
-	if (json_integer_value(now) > 0 && json_integer_value(now) < value)
+	if (now > 0 && (cpu ? bounds_defaults_share(now, period) : (uint64_t)now) <= finding->number)
 		return 0;
+	if (cpu) {
+		value = bounds_defaults_quota(finding->number, &period);
+		if (set_new(group, "period", json_integer(period)) < 0)
+			return -ENOMEM;
+	}
 	return set_new(group, fields[finding->part], json_integer(value));
 }
 
@@ -353,24 +357,22 @@ void bounds_narrow_process(struct spec_process *process, const struct runtime_ce
 	}
 }
 
-static void lower_number(struct spec_number *number, int64_t value)
-{
-	if (number->value < 0 || number->value > value)
-		*number = (struct spec_number){.present = true, .value = value};
-}
-
 static void narrow_number(struct spec_resources *resources, const struct runtime_ceiling_finding *finding)
 {
 	struct spec_number *numbers[] = {&resources->cpu_quota, &resources->memory_limit, &resources->memory_swap,
 					 &resources->pids_limit};
+	struct spec_number *number = numbers[finding->part], *period = &resources->cpu_period;
+	bool cpu = finding->part == RUNTIME_CEILING_CPU;
 	int64_t value = (int64_t)finding->number;
 
-	if (finding->part == RUNTIME_CEILING_CPU) {
-		int64_t period = resources->cpu_period.present ? resources->cpu_period.value : 0;
-
-		value = value * (period > 0 ? period : 100000) / 1000;
+	if (number->value > 0 &&
+	    (cpu ? bounds_defaults_share(number->value, period->value) : (uint64_t)number->value) <= finding->number)
+		return;
+	if (cpu) {
+		value = bounds_defaults_quota(finding->number, &period->value);
+		period->present = true;
 	}
-	lower_number(numbers[finding->part], value);
+	*number = (struct spec_number){.present = true, .value = value};
 }
 
 static void drop_unified(struct spec_pairs *unified, const char *key)

@@ -124,22 +124,34 @@ static int text_of_flags(const char *const *values, struct buf *text, struct err
 	return dump && buf_puts(text, dump) == 0 ? 0 : err_set(err, -ENOMEM, "no memory");
 }
 
-static int change(const struct state *state, const struct spec *spec, struct err *err)
+static int open_groups(const struct state *state, struct cgroup *cgroup, struct err *err)
 {
 	enum state_status status = commands_status(state);
-	struct cgroup cgroup = {0};
 	int r;
 
 	if (status == STATE_STOPPED || status == STATE_CREATING)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be updated: it is %s", state->id,
 			       state_status_name(status));
-	r = cgroup_init(&cgroup, state->cgroup, err);
+	r = cgroup_init(cgroup, state->cgroup, err);
+	return r == 0 ? cgroup_open(cgroup, err) : r;
+}
+
+/* The ceiling judges the limits that the container has in the end. */
+static int change(const struct commands_global *global, const struct state *state, struct spec_resources *resources,
+		  struct err *err)
+{
+	struct bounds bounds CLEANUP(bounds_done) = {0};
+	struct cgroup cgroup CLEANUP(cgroup_done) = {0};
+	int r = commands_load_bounds(global, &bounds, err);
+
 	if (r == 0)
-		r = cgroup_open(&cgroup, err);
-	if (r == 0)
-		r = cgroup_change(&cgroup, &spec->linux_.resources, err);
-	cgroup_done(&cgroup);
-	return r;
+		r = open_groups(state, &cgroup, err);
+	if (r < 0)
+		return r;
+	cgroup_complete_quota(&cgroup, resources);
+	r = bounds_apply_resources(&bounds, resources, err);
+	commands_log_bounds(global, &bounds);
+	return r == 0 ? cgroup_change(&cgroup, resources, err) : r;
 }
 
 int commands_update(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
@@ -147,7 +159,6 @@ int commands_update(const struct commands_global *global, int argc, char **argv,
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP_BUF struct buf text = buf_of(SPEC_BYTES_MAX);
 	CLEANUP_SPEC struct spec spec = {0};
-	struct bounds bounds CLEANUP(bounds_done) = {0};
 	const char *path = NULL, *l3 = NULL, *bandwidth = NULL, *values[ARRAY_SIZE(flags)] = {0};
 	struct option_row rows[ARRAY_SIZE(flags) + 3] = {
 		{"resources", 'r', "FILE", "the new limits as JSON, - for standard input", &path, NULL},
@@ -169,11 +180,6 @@ int commands_update(const struct commands_global *global, int argc, char **argv,
 	if (r == 0)
 		r = spec_parse_resources(&spec, text.data, text.len, err);
 	if (r == 0)
-		r = commands_load_bounds(global, &bounds, err);
-	if (r == 0)
-		r = bounds_apply_resources(&bounds, &spec.linux_.resources, err);
-	commands_log_bounds(global, &bounds);
-	if (r == 0)
 		r = commands_open(global, argv[first], NULL, &state, err);
-	return r == 0 ? change(&state, &spec, err) : r;
+	return r == 0 ? change(global, &state, &spec.linux_.resources, err) : r;
 }

@@ -59,6 +59,12 @@ int cgroup_open(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 /* Writes the limits. Errors name the JSON field and the group's file. */
 int cgroup_limit(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err) MUST_CHECK;
 
+/*
+ * Of a processor's quota and its period the one that is asked for alone is joined by the group's own: both together are
+ * the limit. A group that cannot be read leaves them as they are.
+ */
+void cgroup_complete_quota(const struct cgroup *cgroup, struct spec_resources *resources);
+
 /* As cgroup_limit for a group that has processes: devices are left as they are unless named. */
 int cgroup_change(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err) MUST_CHECK;
 

@@ -100,10 +100,23 @@ static int limit_legacy_memory(struct cgroup_limit_target *to, const struct spec
 		       : 0;
 }
 
+static void try_quota(const struct cgroup *cgroup, int64_t quota)
+{
+	int group = cgroup_controller_fd(cgroup, "cpu");
+	char value[32];
+
+	(void)snprintf(value, sizeof(value), "%" PRId64, quota);
+	if (group >= 0)
+		(void)cgroup_file_write(group, "cpu.cfs_quota_us", value);
+}
+
 static int limit_legacy_cpu(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
 	if (res->cpu_shares.value > 0)
 		TRY(cgroup_limit_put_number(to, "cpu.shares", "cpu", "cpu.shares", &res->cpu_shares));
+	/* A group above may allow one of the two only after the other: one of both orders works, none exceeds both. */
+	if (res->cpu_quota.value != 0 && res->cpu_period.value > 0)
+		try_quota(to->cgroup, res->cpu_quota.value);
 	if (res->cpu_period.value > 0)
 		TRY(cgroup_limit_put_number(to, "cpu.period", "cpu", "cpu.cfs_period_us", &res->cpu_period));
 	if (res->cpu_quota.value != 0)
@@ -264,6 +277,46 @@ static int check_memory(struct cgroup_limit_target *to, const struct spec_resour
 		       "config.json: linux.resources.memory.limit: %" PRId64 " is less than the %" PRId64
 		       " bytes in use, and checkBeforeUpdate is set",
 		       res->memory_limit.value, used);
+}
+
+/* What the group has: version 1 says -1 where version 2 says "max". */
+static int read_quota(const struct cgroup *cgroup, int64_t *ret_quota, int64_t *ret_period)
+{
+	int group = cgroup->only_unified ? cgroup_unified_fd(cgroup) : cgroup_controller_fd(cgroup, "cpu");
+	char quota[64], period[32], *space;
+	int r = group < 0 ? -ENOENT : 0;
+
+	if (r == 0 && cgroup->only_unified) {
+		r = cgroup_file_read(group, "cpu.max", quota, sizeof(quota));
+		space = r == 0 ? strchr(quota, ' ') : NULL;
+		if (!space)
+			return -EINVAL;
+		*space = '\0';
+		r = str_copy(period, sizeof(period), space + 1);
+	} else if (r == 0) {
+		r = cgroup_file_read(group, "cpu.cfs_quota_us", quota, sizeof(quota));
+		if (r == 0)
+			r = cgroup_file_read(group, "cpu.cfs_period_us", period, sizeof(period));
+	}
+	if (r < 0)
+		return r;
+	if (str_parse_i64(str_eq(quota, "max") ? "-1" : quota, -1, INT64_MAX, ret_quota) < 0 ||
+	    str_parse_i64(period, 1, INT64_MAX, ret_period) < 0)
+		return -EINVAL;
+	return 0;
+}
+
+void cgroup_complete_quota(const struct cgroup *cgroup, struct spec_resources *resources)
+{
+	struct spec_number *quota = &resources->cpu_quota, *period = &resources->cpu_period;
+	struct spec_number own_quota = {.present = true}, own_period = {.present = true};
+
+	if (quota->present == period->present || read_quota(cgroup, &own_quota.value, &own_period.value) < 0)
+		return;
+	if (!quota->present)
+		*quota = own_quota;
+	else
+		*period = own_period;
 }
 
 int cgroup_change(struct cgroup *cgroup, const struct spec_resources *resources, struct err *err)

@@ -181,6 +181,21 @@ static void spoil_swap(struct runtime_ceiling_facts *facts)
 	facts->limits[RUNTIME_CEILING_SWAP] = (struct runtime_ceiling_asked_limit){.present = true, .unlimited = true};
 }
 
+static void spoil_memory(struct runtime_ceiling_facts *facts)
+{
+	facts->limits[RUNTIME_CEILING_MEMORY] = (struct runtime_ceiling_asked_limit){.present = true, .value = 8};
+}
+
+static void spoil_raw_memory(struct runtime_ceiling_facts *facts)
+{
+	facts->limits[RUNTIME_CEILING_MEMORY].raw = true;
+}
+
+static void spoil_missing(struct runtime_ceiling_facts *facts)
+{
+	facts->all_limits = true;
+}
+
 static void spoil_process(struct runtime_ceiling_facts *facts)
 {
 	facts->no_new_privileges = false;
@@ -214,6 +229,12 @@ static const struct row rows[] = {
 	 "linux.resources.cpu.quota: asks for 4001 where 4000 is the most, which is over 'limits.cpu'"},
 	{"\"limits\":{\"swap\":{\"most\":7}}", spoil_swap, RUNTIME_CEILING_RULE_LIMIT,
 	 "linux.resources.memory.swap: asks for no limit where 7 is the most, which is over 'limits.swap'"},
+	{"\"limits\":{\"swap\":{\"most\":7}}", spoil_memory, RUNTIME_CEILING_RULE_LIMIT,
+	 "linux.resources.memory.limit: asks for 8 where 7 is the most, which is over 'limits.swap'"},
+	{"\"limits\":{\"swap\":{\"most\":7}}", spoil_raw_memory, RUNTIME_CEILING_RULE_RAW_LIMIT,
+	 "linux.resources.unified: sets 'memory.max', which is over 'limits.swap'"},
+	{"\"limits\":{\"pids\":{\"most\":7}}", spoil_missing, RUNTIME_CEILING_RULE_LIMIT,
+	 "linux.resources.pids.limit: is not set where 7 is the most, which is over 'limits.pids'"},
 	{"\"noNewPrivileges\":true", spoil_process, RUNTIME_CEILING_RULE_NO_NEW_PRIVILEGES,
 	 "process.noNewPrivileges: is not set, which is over 'noNewPrivileges'"},
 };
@@ -292,6 +313,9 @@ static void defaults_are_the_least(void **state)
 	assert_int_equal(default_of("{\"limits\":{\"pids\":{\"default\":9}}}", "{\"limits\":{\"pids\":{\"most\":5}}}",
 				    RUNTIME_CEILING_PIDS),
 			 5);
+	assert_int_equal(default_of("{\"limits\":{\"memory\":{\"most\":9}}}", "{\"limits\":{\"swap\":{\"most\":6}}}",
+				    RUNTIME_CEILING_MEMORY),
+			 6);
 	assert_int_equal(default_of("{\"limits\":{\"swap\":{\"mostPercent\":10}}}", "{}", RUNTIME_CEILING_SWAP),
 			 100000);
 }

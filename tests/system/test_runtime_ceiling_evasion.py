@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways around the ceiling: limits that are none, other words for the same, what is exchanged or comes later (ISO-3)."""
+import json
+
+import pytest
+
+from support_ceiling import NAME, Bounded
+
+
+@pytest.fixture
+def runtime(programs):
+    made = Bounded(programs / 'bulkhead-runtime')
+    yield made
+    made.close()
+
+
+def refusal(asked, key, document='config.json', name=NAME):
+    return f"bulkhead-runtime: {document}: {asked}, which is over '{key}' of ceiling file '{name}'\n"
+
+
+def read(runtime, controller, file):
+    """A file of the newest container's control group."""
+    return (runtime.group(controller, f'c{runtime.count - 1}') / file).read_text().strip()
+
+
+def narrowed(runtime, config):
+    """What `check` makes of it, which every file then accepts without narrowing."""
+    done = runtime.call('check', '--print', '--bundle', runtime.bundle(config))
+    assert (done.returncode, done.stderr) == (0, '')
+    for path in runtime.files.glob('*.json'):
+        path.write_text(json.dumps(dict(json.loads(path.read_text()), mode='refuse')))
+    again = runtime.call('check', '--print', '--bundle', runtime.bundle(done.stdout))
+    assert (again.returncode, again.stderr) == (0, '')
+    assert json.loads(again.stdout) == json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize('resources', [
+    {'cpu': {'quota': 0}, 'pids': {'limit': 0}, 'memory': {'limit': 0, 'swap': 0}},
+    {'cpu': {'quota': 0, 'period': 0}, 'pids': {'limit': 0}, 'memory': {}}, {'cpu': {'period': 100000}}, {}])
+def test_a_limit_of_nothing_is_a_missing_one(runtime, resources):
+    runtime.ceiling(limits={'cpu': {'most': 500}, 'pids': {'most': 20}, 'memory': {'most': 32 << 20}})
+    name = runtime.start(resources=resources)
+    assert [read(runtime, *at) for at in (('cpu', 'cpu.cfs_quota_us'), ('pids', 'pids.max'),
+                                          ('memory', 'memory.limit_in_bytes'))] == ['50000', '20', str(32 << 20)]
+    for change, field in (({'pids': {'limit': 0}}, 'pids.limit'), ({'cpu': {'quota': -1}}, 'cpu.quota'),
+                          ({'memory': {'limit': -1}}, 'memory.limit')):
+        most = {'pids.limit': 20, 'cpu.quota': 500, 'memory.limit': 32 << 20}[field]
+        done = update(runtime, name, change)
+        assert done.stderr == refusal(f'linux.resources.{field}: asks for no limit where {most} is the most',
+                                      f"limits.{field.partition('.')[0]}", 'update')
+    assert update(runtime, name, {'cpu': {'quota': 0}}).returncode == 0
+    runtime.ceiling(mode='narrow', limits={'pids': {'most': 20}})
+    assert update(runtime, name, {'pids': {'limit': 0}}).returncode == 0
+    assert (read(runtime, 'cpu', 'cpu.cfs_quota_us'), read(runtime, 'pids', 'pids.max')) == ('50000', '20')
+
+
+def update(runtime, name, resources):
+    file = runtime.folder / 'resources.json'
+    file.write_text(json.dumps(resources))
+    return runtime.call('update', '--resources', file, name)
+
+
+def test_an_update_of_half_a_share_is_judged_whole(runtime):
+    """The quota or the period alone: the other one is the group's."""
+    runtime.ceiling(limits={'cpu': {'most': 1000}})
+    name = runtime.start(resources={'cpu': {'quota': 50000, 'period': 100000}})
+
+    def share():
+        return read(runtime, 'cpu', 'cpu.cfs_quota_us'), read(runtime, 'cpu', 'cpu.cfs_period_us')
+    done = update(runtime, name, {'cpu': {'period': 10000}})
+    assert done.stderr == refusal('linux.resources.cpu.quota: asks for 5000 where 1000 is the most', 'limits.cpu',
+                                  'update')
+    assert update(runtime, name, {'cpu': {'period': 50000}}).returncode == 0
+    assert share() == ('50000', '50000')
+    done = update(runtime, name, {'cpu': {'quota': 50001}})
+    assert done.stderr == refusal('linux.resources.cpu.quota: asks for 1001 where 1000 is the most', 'limits.cpu',
+                                  'update')
+    assert update(runtime, name, {'cpu': {'quota': 20000}}).returncode == 0
+    assert share() == ('20000', '50000')
+    runtime.ceiling(mode='narrow', limits={'cpu': {'most': 1000}})
+    assert update(runtime, name, {'cpu': {'period': 10000}}).returncode == 0
+    assert share() == ('10000', '10000')
+
+
+@pytest.mark.parametrize('first, then', [((50000, 100000), (5000, 10000)), ((5000, 10000), (50000, 100000)),
+                                         ((50000, 100000), (90000, 200000)), ((5000, 10000), (9000, 20000))])
+def test_a_share_changes_below_a_limited_group(runtime, first, then):
+    """Version 1 judges each of the two files alone: in the wrong order a share that fits is refused."""
+    runtime.ceiling()
+    parent = runtime.group('cpu')
+    parent.mkdir()
+    (parent / 'cpu.cfs_quota_us').write_text('50000')
+    name = runtime.start(resources={'cpu': {'quota': first[0], 'period': first[1]}})
+    done = update(runtime, name, {'cpu': {'quota': then[0], 'period': then[1]}})
+    assert (done.returncode, done.stderr) == (0, '')
+    assert [read(runtime, 'cpu', f'cpu.cfs_{file}_us') for file in ('quota', 'period')] == [str(word) for word in then]
+
+
+def test_memory_is_swap_as_well(runtime):
+    """Memory without a word of swap is the limit of both."""
+    most = 64 << 20
+    runtime.ceiling(limits={'swap': {'most': most}})
+    for memory, asked in ({'limit': most + 4096}, f'asks for {most + 4096}'), ({'limit': -1}, 'asks for no limit'):
+        done = runtime.run(resources={'memory': memory})
+        assert done.stderr == refusal(f'linux.resources.memory.limit: {asked} where {most} is the most', 'limits.swap')
+    done = runtime.run(resources={'memory': {'limit': most, 'swap': -1}})
+    assert done.stderr == refusal(f'linux.resources.memory.swap: asks for no limit where {most} is the most',
+                                  'limits.swap')
+    done = runtime.run(resources={'unified': {'memory.max': str(most)}})
+    assert done.stderr == refusal("linux.resources.unified: sets 'memory.max'", 'limits.swap')
+    name = runtime.start(resources={'memory': {'limit': 32 << 20}})
+    group = runtime.group('memory', f'c{runtime.count - 1}')
+    files = [file for file in (group / 'memory.limit_in_bytes', group / 'memory.memsw.limit_in_bytes') if file.exists()]
+    assert {file.read_text() for file in files} == {f'{32 << 20}\n'}
+    done = update(runtime, name, {'memory': {'limit': 10 << 30}})
+    assert done.stderr == refusal(f'linux.resources.memory.limit: asks for {10 << 30} where {most} is the most',
+                                  'limits.swap', 'update')
+    runtime.ceiling(mode='narrow', limits={'swap': {'most': most}})
+    assert update(runtime, name, {'memory': {'limit': 10 << 30}}).returncode == 0
+    assert {file.read_text() for file in files} == {f'{most}\n'}
+    config = runtime.config(resources={'memory': {'limit': 10 << 30, 'swap': -1}})
+    assert narrowed(runtime, config)['linux']['resources']['memory'] == {'limit': most, 'swap': most}
+    runtime.start(resources={})
+    assert read(runtime, 'memory', 'memory.limit_in_bytes') == str(most)
+
+
+def test_swap_by_default_is_memory_at_least(runtime):
+    runtime.ceiling(limits={'swap': {'default': 96 << 20}})
+    for memory, both in ({'limit': 64 << 20}, 96 << 20), ({'limit': 128 << 20}, None), ({'limit': -1}, 96 << 20):
+        config = runtime.config(resources={'memory': memory})
+        assert narrowed(runtime, config)['linux']['resources']['memory'].get('swap') == both
+
+
+def test_a_limit_taken_out_leaves_the_default(runtime):
+    """What `unified` set goes, and what is missing then is filled in."""
+    runtime.ceiling(mode='narrow', limits={'memory': {'most': 32 << 20, 'default': 16 << 20}, 'pids': {'most': 20},
+                                           'cpu': {'most': 500}, 'swap': {'most': 48 << 20}})
+    config = runtime.config(resources={'unified': {
+        'memory.max': 'max', 'pids.max': 'max', 'cpu.max': 'max', 'memory.swap.max': 'max', 'memory.high': '1'}})
+    assert narrowed(runtime, config)['linux']['resources'] == {
+        'unified': {'memory.high': '1'}, 'memory': {'limit': 16 << 20}, 'pids': {'limit': 20},
+        'cpu': {'quota': 50000, 'period': 100000}}
+
+
+@pytest.mark.parametrize('cpu, most, result', [
+    ({'quota': -1, 'period': 1000}, 1, {'quota': 1000, 'period': 1000000}),
+    ({'quota': 1 << 62, 'period': 1 << 62}, 1, {'quota': 1000, 'period': 1000000}),
+    ({'quota': 1 << 62}, 500, {'quota': 50000, 'period': 100000}),
+    ({'quota': 900, 'period': 1000}, 1, {'quota': 1000, 'period': 1000000}),
+    ({'quota': -1, 'period': 1000000}, 1 << 62, {'quota': 10**12, 'period': 1000000}),
+    ({}, 3, {'quota': 1000, 'period': 333334}),
+])
+def test_shares_of_any_size_are_narrowed(runtime, cpu, most, result):
+    runtime.ceiling(mode='narrow', limits={'cpu': {'most': most}})
+    assert narrowed(runtime, runtime.config(resources={'cpu': cpu}))['linux']['resources']['cpu'] == result
+
+
+def test_huge_and_negative_limits(runtime):
+    huge = (1 << 63) - 1
+    runtime.ceiling(limits={kind: {'most': 100} for kind in ('cpu', 'memory', 'pids')})
+    for group, field, value, message in (
+            ('pids', 'limit', huge, None), ('memory', 'limit', huge, None),
+            ('pids', 'limit', 1 - huge, f'{1 - huge} is not within -1 to {huge}'),
+            ('memory', 'limit', -2, f'-2 is not within -1 to {huge}'),
+            ('cpu', 'quota', -7, f'-7 is not within -1 to {huge}'),
+            ('pids', 'limit', 1e30, 'must be a whole number, not a number with a fraction')):
+        config = runtime.config(resources={'cpu': {'quota': 1}, 'memory': {'limit': 1}, group: {field: value}})
+        field = f'linux.resources.{group}.{field}'
+        assert runtime.run(config=config).stderr == (
+            f'bulkhead-runtime: config.json: {field}: {message}\n' if message else
+            refusal(f'{field}: asks for {huge} where 100 is the most', f'limits.{group}'))
