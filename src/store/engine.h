@@ -34,7 +34,13 @@ struct store {
 	struct ring *ring;
 };
 
-/* Adds an entry to a range, copying key and value. -ENOMEM. */
+/* Adds an entry to a range, which owns its key and value from then on; on -ENOMEM the caller still does. */
 int store_range_add(struct store_range *range, const struct store_entry *entry, struct err *err) MUST_CHECK;
+
+/* Writes the first byte string behind all that start with the prefix; returns its length, 0 when nothing is behind them. */
+size_t store_prefix_end(const char *prefix, char end[static STORE_KEY_MAX]);
+
+/* Says that a compare did not hold, and whether its key is there: ERR_CONFLICT. */
+int store_conflict(const struct store_compare *compare, bool exists, struct err *err);
 
 #endif

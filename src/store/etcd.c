@@ -100,10 +100,7 @@ static int find_conflict(const json_t *answer, const struct store_transaction *t
 		if (revision == compare->mod_revision)
 			continue;
 		*ret_failed = i;
-		if (!compare->mod_revision)
-			return err_set(err, ERR_CONFLICT, "key '%s' exists already", compare->key);
-		return err_set(err, ERR_CONFLICT, "key '%s' was %s meanwhile", compare->key,
-			       revision ? "changed" : "deleted");
+		return store_conflict(compare, revision, err);
 	}
 	return err_set(err, ERR_SYNTAX, "store refuses a transaction of which every compare holds");
 }
@@ -184,7 +181,8 @@ static int add_pair(const struct etcd_store *etcd, const json_t *pair, struct st
 		r = store_range_add(range, &entry, err);
 	else
 		r = err_set(err, r, "store answers with a key or value that is none");
-	store_entry_done(&entry);
+	if (r < 0)
+		store_entry_done(&entry);
 	return r;
 }
 

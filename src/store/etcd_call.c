@@ -176,18 +176,13 @@ int etcd_put_key(const struct etcd_store *etcd, struct buf *to, const char *name
 	return r == 0 ? buf_putc(to, '"') : r;
 }
 
-/* The end of a range of all that start with prefix, as far as that begins with kind: the last byte that can grow does. */
+/* The end of a range of all that start with prefix, as far as that begins with kind. */
 static int put_end(const struct etcd_store *etcd, struct buf *to, char kind, const char *prefix)
 {
 	char end[STORE_KEY_MAX + 1];
-	size_t len = strlen(prefix);
+	size_t len = store_prefix_end(prefix, end);
 
-	while (len && (unsigned char)prefix[len - 1] == 0xff)
-		len--;
-	memcpy(end, prefix, len);
 	end[len] = '\0';
-	if (len)
-		end[len - 1]++;
 	return etcd_put_key(etcd, to, "range_end", len ? kind : (char)(kind + 1), end, "", 0);
 }
 

@@ -9,25 +9,18 @@
 
 /* The first byte string behind all that start with a prefix. */
 struct end {
-	unsigned char bytes[STORE_KEY_MAX + 1];
+	char bytes[STORE_KEY_MAX + 1];
 	int len;
 };
 
 static void end_of(const char *prefix, struct end *end)
 {
-	size_t len = strlen(prefix);
-
-	while (len && (unsigned char)prefix[len - 1] == 0xff)
-		len--;
-	if (!len) {
+	end->len = (int)store_prefix_end(prefix, end->bytes);
+	if (!end->len) {
 		/* Everything: longer than any key and not less. */
 		memset(end->bytes, 0xff, sizeof(end->bytes));
 		end->len = (int)sizeof(end->bytes);
-		return;
 	}
-	memcpy(end->bytes, prefix, len);
-	end->bytes[len - 1]++;
-	end->len = (int)len;
 }
 
 static struct sqlite_link *take_reader(struct sqlite_store *sqlite)
@@ -123,19 +116,22 @@ static int add_row(sqlite3_stmt *statement, struct store_range *range, struct er
 {
 	char key[STORE_KEY_MAX + 1];
 	size_t len = (size_t)sqlite3_column_bytes(statement, 0);
-	struct store_entry row = {
-		.key = key,
-		.value = (char *)sqlite3_column_blob(statement, 1),
-		.value_len = (size_t)sqlite3_column_bytes(statement, 1),
+	struct store_entry entry = {
 		.create_revision = (uint64_t)sqlite3_column_int64(statement, 2),
 		.mod_revision = RING_REVISION(sqlite3_column_int64(statement, 3)),
 	};
+	int r;
 
 	if (len > STORE_KEY_MAX)
 		return err_set(err, ERR_CORRUPT, "key of %zu bytes in the store", len);
 	memcpy(key, sqlite3_column_blob(statement, 0), len);
 	key[len] = '\0';
-	return store_range_add(range, &row, err);
+	r = copy_entry(key, statement, 1, &entry, err);
+	if (r == 0)
+		r = store_range_add(range, &entry, err);
+	if (r < 0)
+		store_entry_done(&entry);
+	return r;
 }
 
 static int read_rows(struct sqlite_store *sqlite, struct sqlite_link *link, size_t limit, struct store_range *range,

@@ -61,10 +61,7 @@ static int check_compares(struct sqlite_store *sqlite, struct sqlite_request *re
 		if (RING_REVISION(present.id) == compare->mod_revision)
 			continue;
 		request->failed = i;
-		if (!compare->mod_revision)
-			return err_set(request->err, ERR_CONFLICT, "key '%s' exists already", compare->key);
-		return err_set(request->err, ERR_CONFLICT, "key '%s' was %s meanwhile", compare->key,
-			       present.id ? "changed" : "deleted");
+		return store_conflict(compare, present.id, request->err);
 	}
 	return 0;
 }

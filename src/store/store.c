@@ -43,8 +43,6 @@ static bool is_power_of_two(size_t number)
 
 int store_range_add(struct store_range *range, const struct store_entry *entry, struct err *err)
 {
-	struct store_entry *to;
-
 	if (is_power_of_two(range->count)) {
 		size_t room = range->count ? range->count * 2 : 1;
 		struct store_entry *entries = reallocarray(range->entries, room, sizeof(*entries));
@@ -53,20 +51,28 @@ int store_range_add(struct store_range *range, const struct store_entry *entry, 
 			return out_of_memory(err);
 		range->entries = entries;
 	}
-	to = &range->entries[range->count];
-	*to = *entry;
-	to->key = strdup(entry->key);
-	to->value = malloc(entry->value_len + 1);
-	if (!to->key || !to->value) {
-		free(to->key);
-		free(to->value);
-		return out_of_memory(err);
-	}
-	if (entry->value_len)
-		memcpy(to->value, entry->value, entry->value_len);
-	to->value[entry->value_len] = '\0';
-	range->count++;
+	range->entries[range->count++] = *entry;
 	return 0;
+}
+
+size_t store_prefix_end(const char *prefix, char end[static STORE_KEY_MAX])
+{
+	size_t len = strlen(prefix);
+
+	/* The last byte that can grow does. */
+	while (len && (unsigned char)prefix[len - 1] == 0xff)
+		len--;
+	memcpy(end, prefix, len);
+	if (len)
+		end[len - 1]++;
+	return len;
+}
+
+int store_conflict(const struct store_compare *compare, bool exists, struct err *err)
+{
+	if (!compare->mod_revision)
+		return err_set(err, ERR_CONFLICT, "key '%s' exists already", compare->key);
+	return err_set(err, ERR_CONFLICT, "key '%s' was %s meanwhile", compare->key, exists ? "changed" : "deleted");
 }
 
 void store_close(struct store *store)
