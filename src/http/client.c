@@ -34,7 +34,8 @@ struct transfer {
 	struct http_reply *reply;
 	CURL *easy;
 	struct http_client *client;
-	int error; /* that a callback gave */
+	unsigned requests; /* begun to be sent */
+	int error;         /* that a callback gave */
 };
 
 static void init_curl(void)
@@ -137,6 +138,18 @@ static size_t on_send(char *to, size_t size, size_t count, void *user)
 	return CURL_READFUNC_ABORT;
 }
 
+/* Before each request that leaves, the repeated one too. */
+static int on_request(void *user, char *to_address, char *from_address, int to_port, int from_port)
+{
+	struct transfer *transfer = user;
+
+	(void)to_address;
+	(void)from_address;
+	(void)to_port;
+	(void)from_port;
+	return transfer->requests++ && transfer->call->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 /* --- the call --- */
 
 static struct curl_blob blob_of(const char *pem)
@@ -219,6 +232,8 @@ static bool set_call(CURL *easy, struct transfer *transfer)
 		return false;
 	return curl_easy_setopt(easy, CURLOPT_URL, call->url) == CURLE_OK && set_body(easy, call) &&
 	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
@@ -348,6 +363,8 @@ static int outcome(struct http_client *client, const struct transfer *transfer, 
 		return err_sys(err, transfer->error, "the call to '%s' was given up", host);
 	if (result == CURLE_OK)
 		return 0;
+	if (transfer->call->once && transfer->requests > 1)
+		return err_set(err, ERR_UNAVAILABLE, "'%s' left while it was asked", host);
 	return err_set(err, code_of(client, result), "cannot talk to '%s': %s", host,
 		       client->reason[0] ? client->reason : curl_easy_strerror(result));
 }

@@ -41,7 +41,8 @@ struct http_call {
 	/* Each piece of a body of a 2xx answer, of 1 to 65,536 bytes; negative errno ends the call with that code. NULL: collected in answer.body. */
 	int (*receive)(void *user, const char *bytes, size_t len);
 	void *user;
-	unsigned timeout_ms;    /* for the whole call; 0: none */
+	unsigned timeout_ms; /* for the whole call; 0: none */
+	bool once; /* the request leaves once at most; else it is sent again when a kept connection turns out dead */
 	unsigned redirects_max; /* to follow, https only; credentials are not sent to another host */
 };
 

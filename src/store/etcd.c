@@ -9,140 +9,17 @@
 #include "base/str.h"
 #include "crypto/key.h"
 
-#define BODY_MAX ((size_t)8 << 20)
-#define PAGE 500        /* entries asked for at once */
-#define PUBLISH_MS 2000 /* a transaction waits so long for the watch before it doubts it */
+#define PAGE 500 /* entries asked for at once */
 #define OPEN_MS 10000
-
-CLEANUP_DEFINE(answer, json_t *, json_decref)
 
 static int no_memory(struct err *err)
 {
 	return err_set(err, -ENOMEM, "out of memory");
 }
 
-/* --- transactions --- */
-
-static int put_compare(const struct etcd_store *etcd, struct buf *to, const struct store_compare *compare)
-{
-	int r = buf_puts(to, "{\"target\":\"MOD\",\"result\":\"EQUAL\",");
-
-	if (r == 0)
-		r = etcd_put_key(etcd, to, "key", 'k', compare->key, "", 0);
-	return r == 0 ? buf_printf(to, ",\"mod_revision\":\"%llu\"}", (unsigned long long)compare->mod_revision) : r;
-}
-
-static int put_op(const struct etcd_store *etcd, struct buf *to, const struct store_op *op)
-{
-	int r = buf_puts(to, op->kind == STORE_PUT ? "{\"request_put\":{" : "{\"request_delete_range\":{");
-
-	if (r == 0)
-		r = etcd_put_key(etcd, to, "key", 'k', op->key, "", 0);
-	if (r == 0 && op->kind == STORE_PUT) {
-		r = buf_puts(to, ",\"value\":\"");
-		if (r == 0 && op->value_len)
-			r = crypto_base64(to, op->value, op->value_len);
-		if (r == 0)
-			r = buf_putc(to, '"');
-	}
-	return r == 0 ? buf_puts(to, "}}") : r;
-}
-
-/* On failure the compared keys are read in the same transaction, to tell which of them changed. */
-static int put_look(const struct etcd_store *etcd, struct buf *to, const struct store_compare *compare)
-{
-	int r = buf_puts(to, "{\"request_range\":{\"keys_only\":true,");
-
-	if (r == 0)
-		r = etcd_put_key(etcd, to, "key", 'k', compare->key, "", 0);
-	return r == 0 ? buf_puts(to, "}}") : r;
-}
-
-static int put_transaction(const struct etcd_store *etcd, struct buf *to, const struct store_transaction *transaction)
-{
-	int r = buf_puts(to, "{\"compare\":[");
-
-	for (size_t i = 0; i < transaction->compare_count && r == 0; i++) {
-		r = i ? buf_putc(to, ',') : 0;
-		if (r == 0)
-			r = put_compare(etcd, to, &transaction->compares[i]);
-	}
-	if (r == 0)
-		r = buf_puts(to, "],\"success\":[");
-	for (size_t i = 0; i < transaction->op_count && r == 0; i++) {
-		r = i ? buf_putc(to, ',') : 0;
-		if (r == 0)
-			r = put_op(etcd, to, &transaction->ops[i]);
-	}
-	if (r == 0)
-		r = buf_puts(to, "],\"failure\":[");
-	for (size_t i = 0; i < transaction->compare_count && r == 0; i++) {
-		r = i ? buf_putc(to, ',') : 0;
-		if (r == 0)
-			r = put_look(etcd, to, &transaction->compares[i]);
-	}
-	return r == 0 ? buf_puts(to, "]}") : r;
-}
-
-static const json_t *response(const json_t *answer, size_t index, const char *kind)
-{
-	return json_object_get(json_array_get(json_object_get(answer, "responses"), index), kind);
-}
-
-static int find_conflict(const json_t *answer, const struct store_transaction *transaction, size_t *ret_failed,
-			 struct err *err)
-{
-	for (size_t i = 0; i < transaction->compare_count; i++) {
-		const struct store_compare *compare = &transaction->compares[i];
-		const json_t *found = json_array_get(json_object_get(response(answer, i, "response_range"), "kvs"), 0);
-		uint64_t revision = etcd_number(found, "mod_revision");
-
-		if (revision == compare->mod_revision)
-			continue;
-		*ret_failed = i;
-		return store_conflict(compare, revision, err);
-	}
-	return err_set(err, ERR_SYNTAX, "store refuses a transaction of which every compare holds");
-}
-
-static bool changed_something(const json_t *answer, const struct store_transaction *transaction)
-{
-	for (size_t i = 0; i < transaction->op_count; i++)
-		if (transaction->ops[i].kind == STORE_PUT ||
-		    etcd_number(response(answer, i, "response_delete_range"), "deleted"))
-			return true;
-	return false;
-}
-
-static uint64_t revision_of(const json_t *answer)
-{
-	return etcd_number(json_object_get(answer, "header"), "revision");
-}
-
-static int txn(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision,
-	       size_t *ret_failed, struct err *err)
-{
-	struct etcd_store *etcd = (struct etcd_store *)store;
-	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
-	CLEANUP(cleanup_answer) json_t *answer = NULL;
-	int r = put_transaction(etcd, &body, transaction);
-
-	if (r < 0)
-		return err_sys(err, r, "cannot write a transaction");
-	r = etcd_post(etcd, "/v3/kv/txn", &body, transaction->op_count == 0, &answer, err);
-	if (r < 0)
-		return r;
-	if (!json_is_true(json_object_get(answer, "succeeded")))
-		return find_conflict(answer, transaction, ret_failed, err);
-	*ret_revision = revision_of(answer);
-	if (changed_something(answer, transaction) && !etcd_wait(etcd, *ret_revision, PUBLISH_MS))
-		etcd_rewatch(etcd, PUBLISH_MS);
-	return 0;
-}
-
 int etcd_tick(struct etcd_store *etcd, uint64_t *ret_revision, struct err *err)
 {
-	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
+	CLEANUP_BUF struct buf body = buf_of(ETCD_BODY_MAX);
 	CLEANUP(cleanup_answer) json_t *answer = NULL;
 	int r = buf_putc(&body, '{');
 
@@ -154,7 +31,7 @@ int etcd_tick(struct etcd_store *etcd, uint64_t *ret_revision, struct err *err)
 		return err_sys(err, r, "cannot write a request");
 	r = etcd_post(etcd, "/v3/kv/put", &body, true, &answer, err);
 	if (r == 0)
-		*ret_revision = revision_of(answer);
+		*ret_revision = etcd_revision(answer);
 	return r;
 }
 
@@ -195,7 +72,7 @@ static int get(struct store *store, const char *key, struct store_entry *ret_ent
 {
 	struct etcd_store *etcd = (struct etcd_store *)store;
 	CLEANUP_STORE_RANGE struct store_range range = {0};
-	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
+	CLEANUP_BUF struct buf body = buf_of(ETCD_BODY_MAX);
 	CLEANUP(cleanup_answer) json_t *answer = NULL;
 	int r = buf_putc(&body, '{');
 
@@ -235,7 +112,7 @@ static int put_page(const struct etcd_store *etcd, struct buf *to, const char *p
 static int add_page(struct etcd_store *etcd, const char *prefix, const char *after, size_t limit,
 		    struct store_range *range, struct err *err)
 {
-	CLEANUP_BUF struct buf body = buf_of(BODY_MAX);
+	CLEANUP_BUF struct buf body = buf_of(ETCD_BODY_MAX);
 	CLEANUP(cleanup_answer) json_t *answer = NULL;
 	json_t *pair;
 	size_t i;
@@ -247,7 +124,7 @@ static int add_page(struct etcd_store *etcd, const char *prefix, const char *aft
 	if (r < 0)
 		return r;
 	if (!range->revision)
-		range->revision = revision_of(answer);
+		range->revision = etcd_revision(answer);
 	range->more = json_is_true(json_object_get(answer, "more"));
 	json_array_foreach(json_object_get(answer, "kvs"), i, pair) {
 		r = add_pair(etcd, pair, range, err);
@@ -326,7 +203,7 @@ static void close_store(struct store *store)
 	free_parts(etcd);
 }
 
-static const struct store_engine engine = {txn, get, list, etcd_history, close_store};
+static const struct store_engine engine = {etcd_txn, get, list, etcd_history, close_store};
 
 static int copy_texts(struct etcd_store *etcd, const struct store_etcd_config *config, struct err *err)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The etcd engine's parts. Internal to the folder. Keys lie below the configured prefix: PREFIX "k" KEY are the store's,
- * PREFIX "t" is written to move the revision on (etcd_tick). One watch of all of PREFIX feeds the ring.
+ * PREFIX "t" is written to move the revision on (etcd_tick), PREFIX "a" NAME are marks of connections (etcd_txn.c). One watch
+ * of all of PREFIX "k" to "t" feeds the ring.
  */
 #ifndef STORE_ETCD_H
 #define STORE_ETCD_H
@@ -17,6 +18,17 @@
 
 #define ETCD_CLIENTS 32 /* connections at most, the watch's own not counted */
 
+#define ETCD_BODY_MAX ((size_t)8 << 20)
+
+CLEANUP_DEFINE(answer, json_t *, json_decref)
+
+/* A connection, and the key that its transactions write beside their own (etcd_txn.c). */
+struct etcd_client {
+	struct http_client *http;
+	char mark[33];
+	uint64_t marked; /* the key's last change; 0: there is none yet */
+};
+
 struct etcd_store {
 	struct store store; /* first */
 	char *endpoints[STORE_ENDPOINTS_MAX];
@@ -27,7 +39,7 @@ struct etcd_store {
 
 	pthread_mutex_t pool_lock;
 	pthread_cond_t pool_free;
-	struct http_client *idle[ETCD_CLIENTS];
+	struct etcd_client *idle[ETCD_CLIENTS];
 	size_t idle_count, busy_count;
 
 	pthread_mutex_t lock;
@@ -38,8 +50,10 @@ struct etcd_store {
 	bool closing;
 	pthread_t watcher, keeper;
 
-	struct marks marks; /* this and below: the watcher's */
-	uint64_t compacted, bytes;
+	uint64_t forgotten; /* what may be compacted away */
+	struct marks marks; /* the watcher's */
+	uint64_t bytes;     /* likewise */
+	uint64_t compacted; /* the keeper's */
 };
 
 /*
@@ -49,6 +63,12 @@ struct etcd_store {
  */
 int etcd_post(struct etcd_store *etcd, const char *path, const struct buf *body, bool again, json_t **ret_answer,
 	      struct err *err) MUST_CHECK;
+
+/* The same through a connection the caller holds. ret_lost (may be NULL): on failure, whether it may have happened. */
+int etcd_ask(struct etcd_store *etcd, struct etcd_client *client, const char *path, const struct buf *body, bool again,
+	     json_t **ret_answer, bool *ret_lost, struct err *err) MUST_CHECK;
+int etcd_take(struct etcd_store *etcd, struct etcd_client **ret_client, struct err *err) MUST_CHECK;
+void etcd_give(struct etcd_store *etcd, struct etcd_client *client);
 
 /* The endpoint to talk to, and the change to the next one after a failure of that one. */
 const char *etcd_endpoint(struct etcd_store *etcd, size_t *ret_index);
@@ -62,12 +82,19 @@ int etcd_put_key(const struct etcd_store *etcd, struct buf *to, const char *name
 int etcd_put_range(const struct etcd_store *etcd, struct buf *to, char kind, const char *prefix,
 		   const char *after) MUST_CHECK;
 
+/* The revision in an answer's header. */
+uint64_t etcd_revision(const json_t *answer);
 /* A number etcd sends as text and leaves out when it is 0. */
 uint64_t etcd_number(const json_t *object, const char *name);
 /* A base64 member of an object as bytes with a NUL behind, freed by the caller; empty when it is left out. ERR_SYNTAX, -ENOMEM. */
 int etcd_bytes(const json_t *object, const char *name, char **ret_bytes, size_t *ret_len) MUST_CHECK;
 /* The store's key of a mvccpb.KeyValue; ret_key NULL when it is not one of the store's. */
 int etcd_key(const struct etcd_store *etcd, const json_t *pair, char **ret_key) MUST_CHECK;
+
+int etcd_txn(struct store *store, const struct store_transaction *transaction, uint64_t *ret_revision,
+	     size_t *ret_failed, struct err *err);
+/* Removes marks that were last changed at that revision or before. */
+void etcd_sweep_marks(struct etcd_store *etcd, uint64_t before);
 
 /* Writes the tick key: a revision of the prefix from now. */
 int etcd_tick(struct etcd_store *etcd, uint64_t *ret_revision, struct err *err) MUST_CHECK;

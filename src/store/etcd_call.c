@@ -4,13 +4,20 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "crypto/key.h"
 #include "store/etcd.h"
 
 #define ANSWER_MAX ((size_t)512 << 20)
-#define CALL_MS 10000
-#define ROUNDS 3 /* through all endpoints, for what may be asked again */
+#define CALL_MS 5000 /* one question to one member */
+#define ASK_MS 10000 /* with all repetitions */
+#define ROUNDS 3     /* through all endpoints, for what may be asked again */
+
+static uint64_t now_ms(void)
+{
+	return clock_monotonic_ns() / 1000000;
+}
 
 const char *etcd_endpoint(struct etcd_store *etcd, size_t *ret_index)
 {
@@ -24,9 +31,28 @@ void etcd_endpoint_failed(struct etcd_store *etcd, size_t index)
 	(void)atomic_compare_exchange_strong(&etcd->preferred, &index, (index + 1) % etcd->endpoint_count);
 }
 
-static int take_client(struct etcd_store *etcd, struct http_client **ret_client, struct err *err)
+static void free_client(struct etcd_client *client)
 {
-	struct http_client *client = NULL;
+	http_client_free(client->http);
+	free(client);
+}
+
+static int new_client(struct etcd_store *etcd, struct etcd_client **ret_client, struct err *err)
+{
+	struct etcd_client *client = calloc(1, sizeof(*client));
+	int r = client ? http_client_new(&etcd->tls, &client->http, err) : err_set(err, -ENOMEM, "out of memory");
+
+	if (r < 0) {
+		free(client);
+		return r;
+	}
+	*ret_client = client;
+	return 0;
+}
+
+int etcd_take(struct etcd_store *etcd, struct etcd_client **ret_client, struct err *err)
+{
+	struct etcd_client *client = NULL;
 	int r = 0;
 
 	(void)pthread_mutex_lock(&etcd->pool_lock);
@@ -37,7 +63,7 @@ static int take_client(struct etcd_store *etcd, struct http_client **ret_client,
 	etcd->busy_count++;
 	(void)pthread_mutex_unlock(&etcd->pool_lock);
 	if (!client)
-		r = http_client_new(&etcd->tls, &client, err);
+		r = new_client(etcd, &client, err);
 	if (r < 0) {
 		(void)pthread_mutex_lock(&etcd->pool_lock);
 		etcd->busy_count--;
@@ -49,7 +75,7 @@ static int take_client(struct etcd_store *etcd, struct http_client **ret_client,
 	return 0;
 }
 
-static void give_client(struct etcd_store *etcd, struct http_client *client)
+void etcd_give(struct etcd_store *etcd, struct etcd_client *client)
 {
 	(void)pthread_mutex_lock(&etcd->pool_lock);
 	etcd->busy_count--;
@@ -61,7 +87,7 @@ static void give_client(struct etcd_store *etcd, struct http_client *client)
 void etcd_free_clients(struct etcd_store *etcd)
 {
 	while (etcd->idle_count)
-		http_client_free(etcd->idle[--etcd->idle_count]);
+		free_client(etcd->idle[--etcd->idle_count]);
 }
 
 /* What etcd says in words, as gRPC codes are too coarse; 3.4 has the words in "error", later ones in "message" as well. */
@@ -93,31 +119,43 @@ static int refuse(const char *endpoint, int status, const json_t *answer, struct
 	return code == -ENOSPC ? err_hint(err, "compact and defragment etcd, then disarm its NOSPACE alarm") : code;
 }
 
-static int post_once(struct etcd_store *etcd, struct http_client *client, const char *path, const struct buf *body,
-		     json_t **ret_answer, bool *ret_unsent, struct err *err)
+/* What is asked, and how it went. */
+struct asked {
+	const char *path;
+	const struct buf *body;
+	bool again;
+	uint64_t until_ms;
+	bool unsent;
+	json_t *answer;
+};
+
+static int post_once(struct etcd_store *etcd, struct etcd_client *client, struct asked *asked, struct err *err)
 {
 	static const char *const headers[] = {"Content-Type: application/json", "Expect:", NULL};
 	CLEANUP_HTTP_REPLY struct http_reply reply = {.body = buf_of(ANSWER_MAX)};
+	uint64_t now = now_ms();
+	uint64_t left = asked->until_ms > now ? asked->until_ms - now : 1;
 	size_t index;
 	const char *endpoint = etcd_endpoint(etcd, &index);
-	CLEANUP_FREE char *url = str_format("%s%s", endpoint, path);
+	CLEANUP_FREE char *url = str_format("%s%s", endpoint, asked->path);
 	const struct http_call call = {.method = "POST",
 				       .url = url,
 				       .headers = headers,
-				       .body = body->data,
-				       .body_len = body->len,
-				       .timeout_ms = CALL_MS};
+				       .body = asked->body->data,
+				       .body_len = asked->body->len,
+				       .once = !asked->again,
+				       .timeout_ms = left < CALL_MS ? (unsigned)left : CALL_MS};
 	json_t *answer;
-	int r = url ? http_client_call(client, &call, &reply, err) : err_set(err, -ENOMEM, "no memory");
+	int r = url ? http_client_call(client->http, &call, &reply, err) : err_set(err, -ENOMEM, "no memory");
 
-	*ret_unsent = r < 0 && reply.unsent;
+	asked->unsent = r < 0 && reply.unsent;
 	if (r < 0) {
 		etcd_endpoint_failed(etcd, index);
 		return r;
 	}
 	answer = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len, 0, NULL);
 	if (reply.status == 200 && json_is_object(answer)) {
-		*ret_answer = answer;
+		asked->answer = answer;
 		return 0;
 	}
 	r = reply.status == 200 ? err_set(err, ERR_SYNTAX, "store at '%s' does not answer with JSON", endpoint)
@@ -135,24 +173,50 @@ static void rest(unsigned ms)
 	(void)nanosleep(&time, NULL);
 }
 
+/* Whether etcd itself said no: then nothing has happened. */
+static bool is_refusal(int code)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		if (refusals[i].code == code)
+			return true;
+	return false;
+}
+
+int etcd_ask(struct etcd_store *etcd, struct etcd_client *client, const char *path, const struct buf *body, bool again,
+	     json_t **ret_answer, bool *ret_lost, struct err *err)
+{
+	struct asked asked = {.path = path, .body = body, .again = again, .until_ms = now_ms() + ASK_MS};
+	int r = 0;
+
+	for (size_t attempt = 1;; attempt++) {
+		r = post_once(etcd, client, &asked, err);
+		if (r == 0 || (!asked.unsent && !(again && (r == ERR_UNAVAILABLE || r == -ETIMEDOUT))))
+			break;
+		if (now_ms() >= asked.until_ms)
+			break;
+		/* A whole round has failed: an election takes about a second. */
+		if (attempt % etcd->endpoint_count == 0) {
+			if (attempt >= ROUNDS * etcd->endpoint_count)
+				break;
+			rest(300);
+		}
+	}
+	if (ret_lost)
+		*ret_lost = r < 0 && !asked.unsent && !is_refusal(r);
+	*ret_answer = asked.answer;
+	return r;
+}
+
 int etcd_post(struct etcd_store *etcd, const char *path, const struct buf *body, bool again, json_t **ret_answer,
 	      struct err *err)
 {
-	struct http_client *client;
-	int r = take_client(etcd, &client, err);
-	bool unsent = false;
+	struct etcd_client *client;
+	int r = etcd_take(etcd, &client, err);
 
 	if (r < 0)
 		return r;
-	for (size_t attempt = 1; attempt <= ROUNDS * etcd->endpoint_count; attempt++) {
-		r = post_once(etcd, client, path, body, ret_answer, &unsent, err);
-		if (!unsent && !(again && (r == ERR_UNAVAILABLE || r == -ETIMEDOUT)))
-			break;
-		/* A whole round has failed: an election takes about a second. */
-		if (attempt % etcd->endpoint_count == 0 && attempt < ROUNDS * etcd->endpoint_count)
-			rest(300);
-	}
-	give_client(etcd, client);
+	r = etcd_ask(etcd, client, path, body, again, ret_answer, NULL, err);
+	etcd_give(etcd, client);
 	return r;
 }
 
@@ -194,6 +258,11 @@ int etcd_put_range(const struct etcd_store *etcd, struct buf *to, char kind, con
 	if (r == 0)
 		r = buf_putc(to, ',');
 	return r == 0 ? put_end(etcd, to, kind, prefix) : r;
+}
+
+uint64_t etcd_revision(const json_t *answer)
+{
+	return etcd_number(json_object_get(answer, "header"), "revision");
 }
 
 uint64_t etcd_number(const json_t *object, const char *name)

@@ -249,30 +249,15 @@ static int watch(struct stream *stream, struct http_client *client, uint64_t fro
 
 /* --- the watch that feeds the ring --- */
 
-static void forget(struct etcd_store *etcd, uint64_t revision)
-{
-	CLEANUP_BUF struct buf body = buf_of(128);
-	uint64_t target;
-	json_t *answer = NULL;
-	struct err ignored;
-
-	marks_note(&etcd->marks, now_ms(), revision, etcd->bytes);
-	target = marks_target(&etcd->marks, now_ms(), revision, etcd->bytes);
-	if (target < etcd->compacted + etcd->marks.limits.revisions / 10 + 1)
-		return;
-	/* Other processes over the same etcd ask for the same: whoever comes first does it. */
-	if (buf_printf(&body, "{\"revision\":\"%llu\"}", (unsigned long long)target) == 0 &&
-	    etcd_post(etcd, "/v3/kv/compaction", &body, true, &answer, &ignored) != 0 && ignored.code != ERR_EXPIRED)
-		return;
-	json_decref(answer);
-	etcd->compacted = target;
-}
-
 static void note_published(struct etcd_store *etcd, uint64_t revision)
 {
+	uint64_t now = now_ms();
+
+	marks_note(&etcd->marks, now, revision, etcd->bytes);
 	(void)pthread_mutex_lock(&etcd->lock);
 	etcd->published = revision;
-	etcd->heard_ms = now_ms();
+	etcd->heard_ms = now;
+	etcd->forgotten = marks_target(&etcd->marks, now, revision, etcd->bytes);
 	(void)pthread_cond_broadcast(&etcd->moved);
 	(void)pthread_mutex_unlock(&etcd->lock);
 }
@@ -283,7 +268,6 @@ static int publish(struct stream *stream)
 
 	for (size_t i = 0; i < stream->count; i++)
 		etcd->bytes += ring_event_get(stream->events[i])->value_len;
-	forget(etcd, stream->revision);
 	ring_publish(etcd->store.ring, stream->events, stream->count, stream->revision);
 	stream->count = 0;
 	note_published(etcd, stream->revision);
@@ -365,21 +349,39 @@ void *etcd_watch_loop(void *store)
 	return NULL;
 }
 
+/* Other processes over the same etcd ask for the same: whoever comes first does it. */
+static void forget(struct etcd_store *etcd, uint64_t target)
+{
+	CLEANUP_BUF struct buf body = buf_of(128);
+	CLEANUP(cleanup_answer) json_t *answer = NULL;
+	struct err ignored;
+
+	if (target < etcd->compacted + etcd->marks.limits.revisions / 10 + 1)
+		return;
+	if (buf_printf(&body, "{\"revision\":\"%llu\"}", (unsigned long long)target) == 0 &&
+	    etcd_post(etcd, "/v3/kv/compaction", &body, true, &answer, &ignored) != 0 && ignored.code != ERR_EXPIRED)
+		return;
+	etcd->compacted = target;
+	etcd_sweep_marks(etcd, target);
+}
+
 void *etcd_keep_loop(void *store)
 {
 	struct etcd_store *etcd = store;
 
 	while (rest(etcd, 1000)) {
 		struct err ignored;
-		uint64_t silent, revision;
+		uint64_t silent, revision, target;
 
 		(void)pthread_mutex_lock(&etcd->lock);
 		silent = now_ms() - etcd->heard_ms;
+		target = etcd->forgotten;
 		(void)pthread_mutex_unlock(&etcd->lock);
 		if (silent > SILENCE_MS)
 			etcd_rewatch(etcd, SILENCE_MS);
 		else if (silent > IDLE_MS)
 			(void)!etcd_tick(etcd, &revision, &ignored);
+		forget(etcd, target);
 	}
 	return NULL;
 }

@@ -67,7 +67,9 @@ struct store_etcd_config {
 
 /*
  * Opens it; any number of processes may. ERR_UNAVAILABLE when no member answers. Transactions return when the process' own
- * watches know of them. A transaction that fails with ERR_UNAVAILABLE or -ETIMEDOUT may have happened all the same.
+ * watches know of them. A transaction happens once or not at all, and whose answer is lost is asked about; it fails with
+ * "a transaction may have happened or not" (ERR_UNAVAILABLE, -ETIMEDOUT) only when the store does not answer that either.
+ * Every call returns within about 20 s.
  */
 int store_etcd_open(const struct store_etcd_config *config, const struct store_history *history,
 		    struct store **ret_store, struct err *err) MUST_CHECK;

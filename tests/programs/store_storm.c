@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes to a store in etcd from several threads and watches it from another, until its input ends, while somebody does
- * bad things to the cluster: prints "ack KEY REVISION" for each acknowledged transaction, "saw KEY REVISION" for each event.
+ * bad things to the cluster: prints "ack KEY REVISION" for each acknowledged transaction, "no KEY" for each that is said
+ * not to have happened, "saw KEY REVISION" for each event.
  *   store_storm PREFIX ENDPOINT[,ENDPOINT…] CA CERTIFICATE KEY
  */
 #include <fcntl.h>
@@ -42,16 +43,19 @@ static void *write_keys(void *user)
 		struct store_compare compares[] = {{key, 0}, {counter, last}};
 		struct store_op ops[] = {{STORE_PUT, key, "v", 1}, {STORE_PUT, counter, "n", 1}};
 		struct store_entry entry = {0};
+		struct err err = {0};
 		uint64_t revision;
 
 		(void)snprintf(key, sizeof(key), "k/%u/%06u", writer, i);
-		if (store_txn(store, compares, 2, ops, 2, &revision, NULL, NULL) == 0) {
+		if (store_txn(store, compares, 2, ops, 2, &revision, NULL, &err) == 0) {
 			last = revision;
 			(void)printf("ack %s %llu\n", key, (unsigned long long)revision);
 			if (revision > atomic_load(&newest))
 				atomic_store(&newest, revision);
 			continue;
 		}
+		if (!strstr(err.msg, "may have happened"))
+			(void)printf("no %s %s\n", key, err.msg);
 		/* It may have happened all the same: the counter tells from where to go on. */
 		while (store_get(store, counter, &entry, NULL) < 0 && last && !atomic_load(&ending))
 			rest(50);
