@@ -10,14 +10,57 @@
 #include "base/str.h"
 #include "oci/reference.h"
 
+#define HOUR 3600u
+#define DAY (24 * HOUR)
+#define YEAR (365 * DAY)
+#define SCRUB_RATE (UINT64_C(16) << 20)
+
 static int check_members(const json_t *root, struct err *err)
 {
+	static const char *const known[] =
+		{"address", "port", "users", "name", "collectSeconds", "graceSeconds", "scrubBytesPerSecond"};
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)root, key, value)
-		if (!str_eq(key, "address") && !str_eq(key, "port") && !str_eq(key, "users") && !str_eq(key, "name"))
+	json_object_foreach((json_t *)root, key, value) {
+		size_t i = 0;
+
+		while (i < ARRAY_SIZE(known) && !str_eq(known[i], key))
+			i++;
+		if (i == ARRAY_SIZE(known))
 			return err_set(err, ERR_INVALID, "unknown member '%.100s'", key);
+	}
+	return 0;
+}
+
+/* An optional number up to most. */
+static int read_number(const json_t *root, const char *name, uint64_t least, uint64_t most, uint64_t missing,
+		       uint64_t *ret_value, struct err *err)
+{
+	const json_t *value = json_object_get(root, name);
+	json_int_t number = json_integer_value(value);
+
+	if (value && (!json_is_integer(value) || number < 0 || (uint64_t)number < least || (uint64_t)number > most))
+		return err_set(err, ERR_INVALID, "'%s' is not a number from %llu to %llu", name,
+			       (unsigned long long)least, (unsigned long long)most);
+	*ret_value = value ? (uint64_t)number : missing;
+	return 0;
+}
+
+static int read_upkeep(const json_t *root, struct cir_config *config, struct err *err)
+{
+	uint64_t collect = 0, grace = 0;
+	int r = read_number(root, "collectSeconds", 0, YEAR, HOUR, &collect, err);
+
+	if (r == 0)
+		r = read_number(root, "graceSeconds", 1, YEAR, DAY, &grace, err);
+	if (r == 0)
+		r = read_number(root, "scrubBytesPerSecond", 0, UINT64_C(1) << 40, SCRUB_RATE,
+				&config->scrub_bytes_per_second, err);
+	if (r < 0)
+		return r;
+	config->collect_seconds = (unsigned)collect;
+	config->grace_seconds = (unsigned)grace;
 	return 0;
 }
 
@@ -67,6 +110,8 @@ int cir_config_parse(const char *text, size_t len, struct cir_config *ret_config
 		r = check_members(root, err);
 	if (r == 0)
 		r = read_members(root, &config, err);
+	if (r == 0)
+		r = read_upkeep(root, &config, err);
 	json_decref(root);
 	if (r == 0)
 		*ret_config = config;

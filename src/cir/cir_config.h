@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* etc/bulkhead/cir.json: {"address","port","users","name"}; name is optional. */
+/*
+ * etc/bulkhead/cir.json: {"address","port","users","name","collectSeconds","graceSeconds","scrubBytesPerSecond"}; the first
+ * three are required.
+ */
 #ifndef CIR_CIR_CONFIG_H
 #define CIR_CIR_CONFIG_H
 
@@ -9,10 +12,13 @@
 #include "base/err.h"
 
 struct cir_config {
-	char address[64];   /* numeric, to serve on */
-	uint16_t port;      /* not 0, and over 1023: it is bound without privilege */
-	char users[512];    /* absolute path of users.json */
-	char registry[280]; /* how tokens name this registry: "name" if given, otherwise "address:port" */
+	char address[64];                /* numeric, to serve on */
+	uint16_t port;                   /* not 0, and over 1023: it is bound without privilege */
+	char users[512];                 /* absolute path of users.json */
+	unsigned collect_seconds;        /* between two collections; 0: never */
+	unsigned grace_seconds;          /* what was pushed or asked for is not collected that long */
+	uint64_t scrub_bytes_per_second; /* 0: never */
+	char registry[280];              /* how tokens name this registry: "name" if given, otherwise "address:port" */
 };
 
 /* Reads the text strictly; the error names the member. */

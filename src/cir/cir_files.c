@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/crashpoint.h"
 #include "base/fdio.h"
 #include "base/str.h"
@@ -14,29 +16,44 @@
 #include "crypto/key.h"
 #include "oci/manifest.h"
 
-/* "sha512/ab/" and 128 digits. */
-#define BLOB_PATH_SIZE 160
 #define NAME_SIZE 48
 
-int cir_files_open(int state, struct cir_files *ret_files, struct err *err)
+static int open_folder(int state, const char *name, int *ret_fd, struct err *err)
 {
-	struct cir_files files = {-1, -1, -1};
-	int r = fdio_remove_tree(state, "uploads", err);
+	int r = fdio_mkdir_all(state, name, 0700, err);
 
+	return r < 0 ? r : fdio_open_dir(state, name, ret_fd, err);
+}
+
+static int open_folders(int state, struct cir_files *files, struct err *err)
+{
+	int r = open_folder(state, "blobs", &files->blobs, err);
+
+	/* The guard is in memory: two processes on one folder would collect each other's uploads. */
+	if (r == 0 && flock(files->blobs, LOCK_EX | LOCK_NB) < 0)
+		r = err_set(err, ERR_BUSY, "another registry has this folder open");
 	if (r == 0)
-		r = fdio_mkdir_all(state, "blobs", 0700, err);
+		r = fdio_remove_tree(state, "uploads", err);
 	if (r == 0)
-		r = fdio_mkdir_all(state, "repositories", 0700, err);
+		r = open_folder(state, "uploads", &files->uploads, err);
 	if (r == 0)
-		r = fdio_mkdir_all(state, "uploads", 0700, err);
+		r = open_folder(state, "repositories", &files->repositories, err);
 	if (r == 0)
-		r = fdio_open_dir(state, "blobs", &files.blobs, err);
-	if (r == 0)
-		r = fdio_open_dir(state, "repositories", &files.repositories, err);
-	if (r == 0)
-		r = fdio_open_dir(state, "uploads", &files.uploads, err);
+		r = open_folder(state, "quarantine", &files->quarantine, err);
 	if (r == 0 && fsync(state) < 0)
 		r = err_sys(err, -errno, "cannot write the registry's folder");
+	return r;
+}
+
+int cir_files_open(int state, unsigned grace_seconds, struct cir_files *ret_files, struct err *err)
+{
+	struct cir_files files = CIR_FILES_NONE;
+	int r = open_folders(state, &files, err);
+
+	if (r == 0)
+		r = cir_guard_new(grace_seconds, &files.guard, err);
+	if (r == 0)
+		r = cir_verified_new(&files.verified, err);
 	if (r < 0) {
 		cir_files_close(&files);
 		return r;
@@ -57,6 +74,9 @@ void cir_files_close(struct cir_files *files)
 	close_one(&files->blobs);
 	close_one(&files->repositories);
 	close_one(&files->uploads);
+	close_one(&files->quarantine);
+	cir_guard_free(take_ptr(files->guard));
+	cir_verified_free(take_ptr(files->verified));
 }
 
 void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first,
@@ -66,16 +86,15 @@ void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const
 		       second ? "/" : "", second ? second : "");
 }
 
-static void blob_path(char to[static BLOB_PATH_SIZE], const struct digest *digest)
+void cir_files_contents_path(char to[static CIR_CONTENTS_PATH_SIZE], const struct digest *digest)
 {
 	char hex[DIGEST_TEXT_SIZE];
 
 	digest_hex(digest, hex);
-	(void)snprintf(to, BLOB_PATH_SIZE, "%s/%.2s/%s", digest_algorithm_name(digest->algorithm), hex, hex);
+	(void)snprintf(to, CIR_CONTENTS_PATH_SIZE, "%s/%.2s/%s", digest_algorithm_name(digest->algorithm), hex, hex);
 }
 
-/* Fsyncs the folder that holds path. */
-static int sync_parent(int dir, const char *path)
+int cir_files_sync_parent(int dir, const char *path)
 {
 	char parent[CIR_PATH_SIZE];
 	CLEANUP_CLOSE int fd = -1;
@@ -102,7 +121,7 @@ static int make_parents(int dir, const char *path)
 	for (char *at = part; r == 0 && (at = strchr(at, '/')); *at++ = '/') {
 		*at = '\0';
 		if (mkdirat(dir, part, 0700) == 0)
-			r = sync_parent(dir, part);
+			r = cir_files_sync_parent(dir, part);
 		else if (errno != EEXIST)
 			r = -errno;
 	}
@@ -119,7 +138,7 @@ static int place(const struct cir_files *files, const char *temporary, int dir, 
 		if (r == 0 && renameat(files->uploads, temporary, dir, path) < 0)
 			r = -errno;
 	}
-	return r == 0 ? sync_parent(dir, path) : r;
+	return r == 0 ? cir_files_sync_parent(dir, path) : r;
 }
 
 static void temporary_name(char to[static NAME_SIZE])
@@ -155,7 +174,7 @@ static int put_file(const struct cir_files *files, int dir, const char *path, co
 
 static int remove_file(int dir, const char *path)
 {
-	return unlinkat(dir, path, 0) < 0 ? -errno : sync_parent(dir, path);
+	return unlinkat(dir, path, 0) < 0 ? -errno : cir_files_sync_parent(dir, path);
 }
 
 static int get_file(int dir, const char *path, struct buf *to)
@@ -170,8 +189,8 @@ static bool is_there(int dir, const char *path)
 	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static void mark_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder,
-		      const struct digest *digest)
+void cir_files_mark_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder,
+			 const struct digest *digest)
 {
 	char text[DIGEST_TEXT_SIZE];
 
@@ -179,7 +198,7 @@ static void mark_path(char to[static CIR_PATH_SIZE], const char *repository, con
 	cir_files_path(to, repository, folder, text, NULL);
 }
 
-static int failed(struct err *err, int code, const char *what, const char *repository, const struct digest *digest)
+int cir_files_failed(struct err *err, int code, const char *what, const char *repository, const struct digest *digest)
 {
 	char text[DIGEST_TEXT_SIZE];
 
@@ -189,46 +208,92 @@ static int failed(struct err *err, int code, const char *what, const char *repos
 	return err_sys(err, code, "%s '%s' of repository '%s'", what, text, repository);
 }
 
-/* --- blobs --- */
+/* --- contents --- */
 
-static int open_bytes(const struct cir_files *files, const struct digest *digest, int *ret_fd, uint64_t *ret_size)
+int cir_files_open_bytes(const struct cir_files *files, const struct digest *digest, int *ret_fd,
+			 struct stat *ret_status)
 {
 	CLEANUP_CLOSE int fd = -1;
-	char path[BLOB_PATH_SIZE];
-	struct stat status;
+	char path[CIR_CONTENTS_PATH_SIZE];
 
-	blob_path(path, digest);
+	cir_files_contents_path(path, digest);
 	fd = openat(files->blobs, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &status) < 0)
+	if (fd < 0 || fstat(fd, ret_status) < 0)
 		return -errno;
-	*ret_size = (uint64_t)status.st_size;
 	*ret_fd = take_fd(&fd);
 	return 0;
 }
+
+/* --- blobs --- */
 
 int cir_files_blob_open(const struct cir_files *files, const char *repository, const struct digest *digest, int *ret_fd,
 			uint64_t *ret_size, struct err *err)
 {
 	char path[CIR_PATH_SIZE];
+	struct stat status;
 	int r;
 
-	mark_path(path, repository, "_blobs", digest);
-	r = is_there(files->repositories, path) ? open_bytes(files, digest, ret_fd, ret_size) : -ENOENT;
-	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
+	cir_files_mark_path(path, repository, "_blobs", digest);
+	r = is_there(files->repositories, path) ? cir_files_open_bytes(files, digest, ret_fd, &status) : -ENOENT;
+	if (r < 0)
+		return cir_files_failed(err, r, "blob", repository, digest);
+	*ret_size = (uint64_t)status.st_size;
+	return 0;
+}
+
+/* Lets the mark look new. Not at each look: the time matters after a restart alone, and grace is long. */
+static int freshen(const struct cir_files *files, const char *path)
+{
+	struct stat mark;
+	int64_t age;
+
+	if (fstatat(files->repositories, path, &mark, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	age = clock_wall_ms() / 1000 - (int64_t)mark.st_mtim.tv_sec;
+	if (age >= 0 && age < cir_guard_grace(files->guard) / 8)
+		return 0;
+	return utimensat(files->repositories, path, NULL, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int cir_files_blob_touch(const struct cir_files *files, const char *repository, const struct digest *digest,
+			 uint64_t *ret_size, struct err *err)
+{
+	char path[CIR_PATH_SIZE], blob[CIR_CONTENTS_PATH_SIZE];
+	struct stat status;
+	int r;
+
+	cir_files_mark_path(path, repository, "_blobs", digest);
+	cir_files_contents_path(blob, digest);
+	cir_guard_touch(files->guard, digest);
+	r = freshen(files, path);
+	if (r == 0 && fstatat(files->blobs, blob, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	if (r < 0)
+		return cir_files_failed(err, r, "blob", repository, digest);
+	*ret_size = (uint64_t)status.st_size;
+	return 0;
 }
 
 int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository,
 			   const struct digest *digest, struct err *err)
 {
-	char path[BLOB_PATH_SIZE];
+	char path[CIR_CONTENTS_PATH_SIZE];
+	struct stat status;
 	int r;
 
-	blob_path(path, digest);
-	r = fsync(fd) < 0 ? -errno : place(files, upload, files->blobs, path);
+	cir_files_contents_path(path, digest);
+	if (fsync(fd) < 0)
+		return cir_files_failed(err, -errno, "blob", repository, digest);
+	cir_guard_use(files->guard);
+	cir_guard_touch(files->guard, digest);
+	r = place(files, upload, files->blobs, path);
 	crashpoint("cir-blob-renamed");
-	if (r < 0)
-		return failed(err, r, "blob", repository, digest);
-	return cir_files_blob_mark(files, repository, digest, err);
+	if (r == 0 && fstat(fd, &status) == 0)
+		cir_verified_add(files->verified, digest, &status);
+	r = r < 0 ? cir_files_failed(err, r, "blob", repository, digest)
+		  : cir_files_blob_mark(files, repository, digest, err);
+	cir_guard_used(files->guard);
+	return r;
 }
 
 int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest,
@@ -237,10 +302,11 @@ int cir_files_blob_mark(const struct cir_files *files, const char *repository, c
 	char path[CIR_PATH_SIZE];
 	int r = 0;
 
-	mark_path(path, repository, "_blobs", digest);
-	if (!is_there(files->repositories, path))
+	cir_files_mark_path(path, repository, "_blobs", digest);
+	cir_guard_touch(files->guard, digest);
+	if (freshen(files, path) < 0)
 		r = put_file(files, files->repositories, path, "", 0);
-	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
+	return r < 0 ? cir_files_failed(err, r, "blob", repository, digest) : 0;
 }
 
 int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
@@ -249,9 +315,9 @@ int cir_files_blob_remove(const struct cir_files *files, const char *repository,
 	char path[CIR_PATH_SIZE];
 	int r;
 
-	mark_path(path, repository, "_blobs", digest);
+	cir_files_mark_path(path, repository, "_blobs", digest);
 	r = remove_file(files->repositories, path);
-	return r < 0 ? failed(err, r, "blob", repository, digest) : 0;
+	return r < 0 ? cir_files_failed(err, r, "blob", repository, digest) : 0;
 }
 
 /* --- manifests --- */
@@ -262,19 +328,19 @@ int cir_files_manifest_read(const struct cir_files *files, const char *repositor
 	CLEANUP_BUF struct buf told = buf_of(CIR_MEDIA_TYPE_SIZE - 1);
 	CLEANUP_CLOSE int fd = -1;
 	char path[CIR_PATH_SIZE];
-	uint64_t size;
+	struct stat status;
 	int r;
 
-	mark_path(path, repository, "_manifests", digest);
+	cir_files_mark_path(path, repository, "_manifests", digest);
 	r = get_file(files->repositories, path, &told);
 	if (r == 0)
 		r = str_copy(type, CIR_MEDIA_TYPE_SIZE, told.len ? told.data : "");
 	if (r == 0)
-		r = open_bytes(files, digest, &fd, &size);
+		r = cir_files_open_bytes(files, digest, &fd, &status);
 	if (r == 0)
 		r = fdio_read_all(fd, bytes);
 	if (r < 0)
-		return failed(err, r, "manifest", repository, digest);
+		return cir_files_failed(err, r, "manifest", repository, digest);
 	return digest_verify(digest, bytes->data, bytes->len, err);
 }
 
@@ -282,23 +348,24 @@ bool cir_files_manifest_exists(const struct cir_files *files, const char *reposi
 {
 	char path[CIR_PATH_SIZE];
 
-	mark_path(path, repository, "_manifests", digest);
+	cir_files_mark_path(path, repository, "_manifests", digest);
 	return is_there(files->repositories, path);
 }
 
 int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest,
 			     const void *bytes, size_t len, const char *type, struct err *err)
 {
-	char blob[BLOB_PATH_SIZE], path[CIR_PATH_SIZE];
+	char blob[CIR_CONTENTS_PATH_SIZE], path[CIR_PATH_SIZE];
 	int r;
 
-	blob_path(blob, digest);
-	mark_path(path, repository, "_manifests", digest);
+	cir_files_contents_path(blob, digest);
+	cir_files_mark_path(path, repository, "_manifests", digest);
+	cir_guard_touch(files->guard, digest);
 	r = put_file(files, files->blobs, blob, bytes, len);
 	if (r == 0)
 		r = put_file(files, files->repositories, path, type, strlen(type));
 	crashpoint("cir-manifest-linked");
-	return r < 0 ? failed(err, r, "manifest", repository, digest) : 0;
+	return r < 0 ? cir_files_failed(err, r, "manifest", repository, digest) : 0;
 }
 
 /* Tags that name the manifest go first: a tag never names what is not there. */
@@ -325,13 +392,13 @@ int cir_files_manifest_remove(const struct cir_files *files, const char *reposit
 	int r;
 
 	if (!cir_files_manifest_exists(files, repository, digest))
-		return failed(err, -ENOENT, "manifest", repository, digest);
+		return cir_files_failed(err, -ENOENT, "manifest", repository, digest);
 	r = remove_tags_of(files, repository, digest, err);
 	if (r < 0)
 		return r;
-	mark_path(path, repository, "_manifests", digest);
+	cir_files_mark_path(path, repository, "_manifests", digest);
 	r = remove_file(files->repositories, path);
-	return r < 0 ? failed(err, r, "manifest", repository, digest) : 0;
+	return r < 0 ? cir_files_failed(err, r, "manifest", repository, digest) : 0;
 }
 
 /* --- tags and referrers --- */
@@ -399,7 +466,7 @@ int cir_files_referrer_write(const struct cir_files *files, const char *reposito
 	digest_format(digest, name);
 	referrer_path(path, repository, subject, name);
 	r = put_file(files, files->repositories, path, descriptor, strlen(descriptor));
-	return r < 0 ? failed(err, r, "referrer", repository, digest) : 0;
+	return r < 0 ? cir_files_failed(err, r, "referrer", repository, digest) : 0;
 }
 
 int cir_files_referrer_remove(const struct cir_files *files, const char *repository, const struct digest *subject,
@@ -411,7 +478,7 @@ int cir_files_referrer_remove(const struct cir_files *files, const char *reposit
 	digest_format(digest, name);
 	referrer_path(path, repository, subject, name);
 	r = remove_file(files->repositories, path);
-	return r < 0 && r != -ENOENT ? failed(err, r, "referrer", repository, digest) : 0;
+	return r < 0 && r != -ENOENT ? cir_files_failed(err, r, "referrer", repository, digest) : 0;
 }
 
 int cir_files_referrer_read(const struct cir_files *files, const char *repository, const struct digest *subject,
@@ -422,5 +489,5 @@ int cir_files_referrer_read(const struct cir_files *files, const char *repositor
 
 	referrer_path(path, repository, subject, name);
 	r = get_file(files->repositories, path, to);
-	return r < 0 ? failed(err, r, "referrers of", repository, subject) : 0;
+	return r < 0 ? cir_files_failed(err, r, "referrers of", repository, subject) : 0;
 }

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -64,7 +65,7 @@ static int open_folder(int dir, const char *path, DIR **ret_folder)
 	return -errno;
 }
 
-static int list_names(int dir, const char *path, struct cir_list *list)
+static int each_name(int dir, const char *path, int (*each)(const char *name, void *user), void *user)
 {
 	const struct dirent *entry;
 	DIR *folder;
@@ -72,11 +73,84 @@ static int list_names(int dir, const char *path, struct cir_list *list)
 
 	if (r < 0)
 		return r;
-	while (r == 0 && (entry = readdir(folder)))
+	for (errno = 0; r == 0 && (entry = readdir(folder)); errno = 0)
 		if (entry->d_name[0] != '.')
-			r = add(list, entry->d_name);
+			r = each(entry->d_name, user);
+	if (r == 0)
+		r = -errno;
 	(void)closedir(folder);
+	return r;
+}
+
+static int add_name(const char *name, void *list)
+{
+	return add(list, name);
+}
+
+static int list_names(int dir, const char *path, struct cir_list *list)
+{
+	int r = each_name(dir, path, add_name, list);
+
 	sort(list);
+	return r;
+}
+
+int cir_files_each_name(const struct cir_files *files, const char *repository, const char *folder,
+			int (*each)(const char *name, void *user), void *user)
+{
+	char path[CIR_PATH_SIZE];
+	int r;
+
+	cir_files_path(path, repository, folder, NULL, NULL);
+	r = each_name(files->repositories, path, each, user);
+	return r == -ENOENT ? 0 : r;
+}
+
+struct contents_walk {
+	const struct cir_files *files;
+	const char *algorithm;
+	char folder[32];
+	int (*each)(const struct digest *digest, void *user);
+	void *user;
+};
+
+static int each_contents_file(const char *name, void *user)
+{
+	const struct contents_walk *walk = user;
+	char text[DIGEST_TEXT_SIZE + 8];
+	struct digest digest;
+	int len = snprintf(text, sizeof(text), "%s:%s", walk->algorithm, name);
+
+	/* What is not ours lies there by nobody's will but root's. */
+	if (len < 0 || (size_t)len >= sizeof(text) || digest_parse(text, &digest, NULL) < 0)
+		return 0;
+	return walk->each(&digest, walk->user);
+}
+
+static int each_contents_folder(const char *name, void *user)
+{
+	struct contents_walk *walk = user;
+	int r;
+
+	if (strlen(name) != 2)
+		return 0;
+	(void)snprintf(walk->folder, sizeof(walk->folder), "%s/%.2s", walk->algorithm, name);
+	r = each_name(walk->files->blobs, walk->folder, each_contents_file, walk);
+	return r == -ENOENT ? 0 : r;
+}
+
+int cir_files_each_contents(const struct cir_files *files, int (*each)(const struct digest *digest, void *user),
+			    void *user)
+{
+	static const enum digest_algorithm algorithms[] = {DIGEST_SHA256, DIGEST_SHA512};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(algorithms); i++) {
+		struct contents_walk walk = {files, digest_algorithm_name(algorithms[i]), "", each, user};
+
+		r = each_name(files->blobs, walk.algorithm, each_contents_folder, &walk);
+		r = r == -ENOENT ? 0 : r;
+	}
 	return r;
 }
 
@@ -108,36 +182,67 @@ int cir_files_list_referrers(const struct cir_files *files, const char *reposito
 	return r < 0 && r != -ENOENT ? err_sys(err, r, "cannot list the referrers of '%s'", text) : 0;
 }
 
+struct repository_walk {
+	int top;
+	const char *mark; /* the folder that makes a folder a repository; NULL: any */
+	int (*each)(const char *repository, void *user);
+	void *user;
+};
+
+static int visit(const struct repository_walk *walk, char path[static CIR_PATH_SIZE], size_t len, bool *ret_is);
+
 /* Repositories nest: each folder may hold "_manifests" and further repositories. path is a buffer of its first len bytes. */
-static int walk(int top, char path[static CIR_PATH_SIZE], size_t len, struct cir_list *list)
+static int walk_repositories(const struct repository_walk *walk, char path[static CIR_PATH_SIZE], size_t len)
+{
+	bool is = false;
+	int r = visit(walk, path, len, &is);
+
+	path[len] = '\0';
+	if (r == 0 && is && len)
+		r = walk->each(path, walk->user);
+	return r;
+}
+
+static int visit(const struct repository_walk *walk, char path[static CIR_PATH_SIZE], size_t len, bool *ret_is)
 {
 	const struct dirent *entry;
 	DIR *folder;
-	int r = open_folder(top, len ? path : ".", &folder);
+	int r = open_folder(walk->top, len ? path : ".", &folder);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	while (r == 0 && (entry = readdir(folder))) {
+	for (errno = 0; r == 0 && (entry = readdir(folder)); errno = 0) {
 		size_t name_len = strlen(entry->d_name);
 
-		if (str_eq(entry->d_name, "_manifests") && len)
-			r = add(list, path);
+		*ret_is |= walk->mark ? str_eq(entry->d_name, walk->mark) : entry->d_name[0] == '_';
 		if (entry->d_name[0] == '_' || entry->d_name[0] == '.' ||
 		    len + 1 + name_len >= REFERENCE_REPOSITORY_SIZE)
 			continue;
 		memcpy(path + len, "/", len > 0);
 		memcpy(path + len + (len > 0), entry->d_name, name_len + 1);
-		r = walk(top, path, len + (len > 0) + name_len, list);
+		r = walk_repositories(walk, path, len + (len > 0) + name_len);
 		path[len] = '\0';
 	}
+	if (r == 0)
+		r = -errno;
 	(void)closedir(folder);
 	return r;
 }
 
+int cir_files_each_repository(const struct cir_files *files, int (*each)(const char *repository, void *user),
+			      void *user)
+{
+	const struct repository_walk walk = {files->repositories, NULL, each, user};
+	char path[CIR_PATH_SIZE] = "";
+
+	return walk_repositories(&walk, path, 0);
+}
+
 int cir_files_list_repositories(const struct cir_files *files, struct cir_list *list, struct err *err)
 {
+	const struct repository_walk walk = {files->repositories, "_manifests", add_name, list};
 	char path[CIR_PATH_SIZE] = "";
-	int r = walk(files->repositories, path, 0, list);
+	int r = walk_repositories(&walk, path, 0);
 
 	sort(list);
 	return r < 0 ? err_sys(err, r, "cannot list the repositories") : 0;

@@ -86,36 +86,96 @@ static bool answer_mapped(struct http_request *request, int status, const char *
 	return true;
 }
 
-void cir_pull_blob(struct http_request *request)
+/* The part of the blob that is asked for: 1 a range, 0 all of it; negative after it answered that there is no such part. */
+static int find_part(struct http_request *request, uint64_t size, uint64_t *ret_offset, uint64_t *ret_len)
 {
-	static const char type[] = "application/octet-stream";
-	const struct cir_work *work = cir_work_of(request);
-	uint64_t size, offset = 0, len;
-	CLEANUP_CLOSE int fd = -1;
-	struct err err = {0};
 	int ranged;
 
-	if (cir_files_blob_open(&work->service->files, work->route.repository, &work->route.digest, &fd, &size, &err) <
-	    0) {
-		cir_work_fail_err(request, "BLOB_UNKNOWN", &err);
-		return;
-	}
-	len = size;
-	ranged = cir_route_range(http_header(request, "Range"), size, &offset, &len);
+	*ret_offset = 0;
+	*ret_len = size;
+	ranged = cir_route_range(http_header(request, "Range"), size, ret_offset, ret_len);
 	if (ranged < 0) {
 		cir_work_header(request, "Content-Range", "bytes */%llu", (unsigned long long)size);
 		cir_work_fail(request, 416, "RANGE_INVALID", "the range lies outside the blob");
-		return;
 	}
-	cir_work_digest_header(request, &work->route.digest);
+	return ranged;
+}
+
+static void blob_headers(struct http_request *request, int ranged, uint64_t offset, uint64_t len, uint64_t size)
+{
+	cir_work_digest_header(request, &cir_work_of(request)->route.digest);
 	cir_work_header(request, "Accept-Ranges", "bytes");
 	if (ranged)
 		cir_work_header(request, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)offset,
 				(unsigned long long)(offset + len - 1), (unsigned long long)size);
-	if (len && str_eq(http_method(request), "GET") &&
-	    answer_mapped(request, ranged ? 206 : 200, type, fd, offset, len))
+}
+
+static void answer_blob(struct http_request *request, int fd, uint64_t size)
+{
+	static const char type[] = "application/octet-stream";
+	uint64_t offset, len;
+	int ranged = find_part(request, size, &offset, &len);
+
+	if (ranged >= 0)
+		blob_headers(request, ranged, offset, len, size);
+	if (ranged < 0 || (len && answer_mapped(request, ranged ? 206 : 200, type, fd, offset, len)))
+		(void)close(fd);
+	else
+		http_answer_file(request, ranged ? 206 : 200, type, fd, offset, len);
+}
+
+/* Not a byte goes out before the stored ones were found to have the digest, by this process, since they last changed. */
+static void send_blob(struct http_request *request, const struct err *verdict)
+{
+	const struct cir_work *work = cir_work_of(request);
+	const struct digest *digest = &work->route.digest;
+	CLEANUP_CLOSE int fd = -1;
+	struct stat status = {0};
+	struct err err = {0};
+	uint64_t size;
+
+	if (verdict) {
+		cir_work_fail_err(request, "BLOB_UNKNOWN", verdict);
 		return;
-	http_answer_file(request, ranged ? 206 : 200, type, take_fd(&fd), offset, len);
+	}
+	if (cir_files_blob_open(&work->service->files, work->route.repository, digest, &fd, &size, &err) < 0) {
+		cir_work_fail_err(request, "BLOB_UNKNOWN", &err);
+		return;
+	}
+	if (fstat(fd, &status) == 0 && cir_verified_has(work->service->files.verified, digest, &status))
+		answer_blob(request, take_fd(&fd), size);
+	else if (cir_upkeep_verify(work->service->upkeep, request, digest, send_blob) < 0)
+		cir_work_fail(request, 503, "UNKNOWN", "the registry stops");
+}
+
+/* Who asks whether a blob is here means to name it. */
+static void tell_blob(struct http_request *request)
+{
+	const struct cir_work *work = cir_work_of(request);
+	const struct cir_files *files = &work->service->files;
+	struct err err = {0};
+	uint64_t size;
+	int r, fd;
+
+	cir_guard_use(files->guard);
+	r = cir_files_blob_touch(files, work->route.repository, &work->route.digest, &size, &err);
+	cir_guard_used(files->guard);
+	if (r == 0)
+		r = cir_files_blob_open(files, work->route.repository, &work->route.digest, &fd, &size, &err);
+	if (r < 0) {
+		cir_work_fail_err(request, "BLOB_UNKNOWN", &err);
+		return;
+	}
+	blob_headers(request, 0, 0, size, size);
+	http_answer_file(request, 200, "application/octet-stream", fd, 0, size);
+}
+
+void cir_pull_blob(struct http_request *request)
+{
+	if (str_eq(http_method(request), "HEAD"))
+		tell_blob(request);
+	else
+		send_blob(request, NULL);
 }
 
 /* --- listings --- */

@@ -25,17 +25,16 @@ static int check_blob(const struct cir_work *work, const struct descriptor *desc
 {
 	char text[DIGEST_TEXT_SIZE];
 	uint64_t size;
-	int fd, r;
+	int r;
 
 	if (stays_elsewhere(descriptor->media_type))
 		return 0;
 	digest_format(&descriptor->digest, text);
-	r = cir_files_blob_open(&work->service->files, work->route.repository, &descriptor->digest, &fd, &size, err);
+	r = cir_files_blob_touch(&work->service->files, work->route.repository, &descriptor->digest, &size, err);
 	if (r < 0)
 		return r == ERR_NOT_FOUND ? err_set(err, r, "the manifest's %s '%s' is not in repository '%s'", what,
 						    text, work->route.repository)
 					  : r;
-	(void)close(fd);
 	if (size == descriptor->size)
 		return 0;
 	return err_set(err, ERR_INVALID, "the manifest says that '%s' has %llu bytes, it has %llu", text,
@@ -143,6 +142,21 @@ static int store(const struct cir_work *work, const struct manifest *manifest, c
 	return r;
 }
 
+/* What the manifest refers to was found, and is named before it could be collected. */
+static int check_and_store(const struct cir_work *work, const struct manifest *manifest, const struct digest *digest,
+			   const char *body, size_t len, struct err *err)
+{
+	struct cir_guard *guard = work->service->files.guard;
+	int r;
+
+	cir_guard_use(guard);
+	r = check_references(work, manifest, err);
+	if (r == 0)
+		r = store(work, manifest, digest, body, len, err);
+	cir_guard_used(guard);
+	return r;
+}
+
 static void answer_pushed(struct http_request *request, const struct manifest *manifest, const struct digest *digest)
 {
 	const struct cir_work *work = cir_work_of(request);
@@ -177,17 +191,12 @@ static void take_manifest(struct http_request *request, const char *body, size_t
 		cir_work_fail(request, err.code == ERR_TOO_LARGE ? 413 : 400, "MANIFEST_INVALID", err.msg);
 		return;
 	}
-	if (check_references(work, &manifest, &err) < 0) {
-		if (err.code == ERR_NOT_FOUND)
-			cir_work_fail(request, 400, "MANIFEST_BLOB_UNKNOWN", err.msg);
-		else
-			cir_work_fail_err(request, "MANIFEST_INVALID", &err);
-		return;
-	}
-	if (store(work, &manifest, &digest, body, len, &err) < 0)
-		cir_work_fail_err(request, "MANIFEST_INVALID", &err);
-	else
+	if (check_and_store(work, &manifest, &digest, body, len, &err) == 0)
 		answer_pushed(request, &manifest, &digest);
+	else if (err.code == ERR_NOT_FOUND)
+		cir_work_fail(request, 400, "MANIFEST_BLOB_UNKNOWN", err.msg);
+	else
+		cir_work_fail_err(request, "MANIFEST_INVALID", &err);
 }
 
 void cir_push_manifest(struct http_request *request)
@@ -221,7 +230,8 @@ void cir_push_delete_manifest(struct http_request *request)
 
 	if (route->has_digest) {
 		r = forget_referrer(work, &route->digest, &err);
-		if (r == 0 || r == ERR_CORRUPT)
+		/* One whose bytes are gone or corrupt can still be deleted. */
+		if (r == 0 || r == ERR_CORRUPT || r == ERR_NOT_FOUND)
 			r = cir_files_manifest_remove(&work->service->files, route->repository, &route->digest, &err);
 	} else {
 		r = cir_files_tag_remove(&work->service->files, route->repository, route->tag, &err);

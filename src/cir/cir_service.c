@@ -11,21 +11,31 @@
 #include "cir/cir_work.h"
 #include "oci/manifest.h"
 
-int cir_service_open(struct cir_service *service, int state, struct cir_access *access, struct err *err)
+int cir_service_open(struct cir_service *service, int state, const struct cir_config *config, struct cir_access *access,
+		     struct err *err)
 {
+	const struct cir_upkeep_config upkeep = {config->collect_seconds, config->scrub_bytes_per_second};
 	int r;
 
-	*service = (struct cir_service){.files = {-1, -1, -1}, .access = access};
-	r = cir_files_open(state, &service->files, err);
-	return r < 0 ? r : cir_uploads_new(&service->files, &service->uploads, err);
+	*service = (struct cir_service){.files = CIR_FILES_NONE, .access = access};
+	r = cir_files_open(state, config->grace_seconds, &service->files, err);
+	if (r == 0)
+		r = cir_uploads_new(&service->files, &service->uploads, err);
+	return r < 0 ? r : cir_upkeep_new(&service->files, &upkeep, &service->upkeep, err);
+}
+
+void cir_service_quiet(struct cir_service *service)
+{
+	cir_upkeep_stop(service->upkeep);
 }
 
 void cir_service_close(struct cir_service *service)
 {
+	cir_upkeep_free(service->upkeep);
 	cir_uploads_free(service->uploads);
 	cir_files_close(&service->files);
 	cir_access_free(service->access);
-	*service = (struct cir_service){.files = {-1, -1, -1}};
+	*service = (struct cir_service){.files = CIR_FILES_NONE};
 }
 
 /* --- answers --- */
@@ -115,7 +125,11 @@ void cir_work_release(struct cir_work *work)
 int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes,
 		      char type[static CIR_MEDIA_TYPE_SIZE], struct err *err)
 {
-	return cir_files_manifest_read(&work->service->files, work->route.repository, digest, bytes, type, err);
+	int r = cir_files_manifest_read(&work->service->files, work->route.repository, digest, bytes, type, err);
+
+	if (r == ERR_CORRUPT)
+		cir_upkeep_found(work->service->upkeep, digest);
+	return r;
 }
 
 /* --- what a pull token opens --- */

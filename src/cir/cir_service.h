@@ -7,16 +7,22 @@
 #define CIR_CIR_SERVICE_H
 
 #include "cir/cir_access.h"
+#include "cir/cir_config.h"
+#include "cir/cir_upkeep.h"
 #include "cir/cir_uploads.h"
 
 struct cir_service {
 	struct cir_files files;
 	struct cir_uploads *uploads;
 	struct cir_access *access;
+	struct cir_upkeep *upkeep;
 };
 
 /* Opens the state folder and takes access over. The caller calls cir_service_close, also after a failure. */
-int cir_service_open(struct cir_service *service, int state, struct cir_access *access, struct err *err) MUST_CHECK;
+int cir_service_open(struct cir_service *service, int state, const struct cir_config *config, struct cir_access *access,
+		     struct err *err) MUST_CHECK;
+/* Lets no request wait any longer: before the server stops. */
+void cir_service_quiet(struct cir_service *service);
 void cir_service_close(struct cir_service *service);
 
 /* The handler for http_server_config; user is the service. Its server's body_max is MANIFEST_BYTES_MAX. */

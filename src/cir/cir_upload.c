@@ -94,22 +94,25 @@ static bool mount(struct http_request *request, const struct cir_work *work)
 	const char *from = http_query(request, "from"), *text = http_query(request, "mount");
 	const struct cir_service *service = work->service;
 	struct digest digest;
-	struct err err;
+	struct err err = {0};
 	uint64_t size;
-	int fd;
+	bool found;
+	int r = 0;
 
 	if (!text || !from || digest_parse(text, &digest, NULL) < 0 || !reference_is_repository(from))
 		return false;
 	if (cir_access_check(service->access, &work->identity, from, CIR_RIGHT_PULL, http_peer_of(request), NULL) < 0)
 		return false;
-	if (cir_files_blob_open(&service->files, from, &digest, &fd, &size, NULL) < 0)
-		return false;
-	(void)close(fd);
-	if (cir_files_blob_mark(&service->files, work->route.repository, &digest, &err) < 0)
+	cir_guard_use(service->files.guard);
+	found = cir_files_blob_touch(&service->files, from, &digest, &size, NULL) == 0;
+	if (found)
+		r = cir_files_blob_mark(&service->files, work->route.repository, &digest, &err);
+	cir_guard_used(service->files.guard);
+	if (r < 0)
 		cir_work_fail_err(request, NULL, &err);
-	else
+	else if (found)
 		answer_created(request, &digest);
-	return true;
+	return found;
 }
 
 void cir_upload_begin(struct http_request *request)

@@ -117,8 +117,10 @@ static void on_signal(void *user, const struct signalfd_siginfo *info)
 {
 	struct serving *serving = user;
 
-	(void)info;
-	loop_stop(serving->loop, 0);
+	if (info->ssi_signo == SIGUSR1)
+		cir_upkeep_now(serving->service.upkeep);
+	else
+		loop_stop(serving->loop, 0);
 }
 
 /* Before any thread starts, so that all of them leave the signals to the loop. */
@@ -133,6 +135,7 @@ static int prepare_loop(struct serving *serving, struct err *err)
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGUSR1);
 	r = loop_add_signals(serving->loop, &signals, on_signal, serving, &source);
 	if (r == 0)
 		r = loop_add_timer(serving->loop, clock_monotonic_ns() + EXPIRE_NS, on_timer, serving, &serving->timer);
@@ -145,7 +148,7 @@ static int open_service(struct serving *serving, const struct boot *boot, struct
 	int r = cir_access_new(boot->users.data, boot->users.len, boot->config.registry, boot->ca.data, &access, err);
 
 	return r < 0 ? err_prefix(err, "%s", boot->config.users)
-		     : cir_service_open(&serving->service, boot->state, access, err);
+		     : cir_service_open(&serving->service, boot->state, &boot->config, access, err);
 }
 
 static int start_server(struct serving *serving, const struct boot *boot, struct http_server **ret_server,
@@ -193,7 +196,7 @@ static void raise_descriptors(void)
 
 static int serve(struct boot *boot, const char *ready_fd, struct err *err)
 {
-	struct serving serving = {.service.files = {-1, -1, -1}};
+	struct serving serving = {.service.files = CIR_FILES_NONE};
 	struct http_server *server = NULL;
 	int r = privilege_drop(PRIVILEGE_CIR, err);
 
@@ -211,6 +214,7 @@ static int serve(struct boot *boot, const char *ready_fd, struct err *err)
 		if (r < 0)
 			(void)err_sys(err, r, "the event loop failed");
 	}
+	cir_service_quiet(&serving.service);
 	http_server_stop(server);
 	cir_service_close(&serving.service);
 	loop_free(serving.loop);
