@@ -138,6 +138,16 @@ static int change_process(const struct exec_request *request, struct spec_proces
 	return r == 0 ? add_capabilities(&request->capabilities, process->capabilities, err) : r;
 }
 
+/* Who is given no profile keeps the container's: nothing added goes with less around it than what is there. */
+static void settle_profile(const struct exec_request *request, const struct spec_process *original,
+			   struct spec_process *process)
+{
+	if (request->apparmor)
+		process->apparmor_profile = request->apparmor;
+	else if (!process->apparmor_profile || !process->apparmor_profile[0])
+		process->apparmor_profile = original->apparmor_profile;
+}
+
 /* What to run: a whole process object, or the container's own with other words. */
 static int read_process(const struct exec_request *request, int argc, char **argv, const struct spec_process *original,
 			struct spec *own, struct err *err)
@@ -157,8 +167,7 @@ static int read_process(const struct exec_request *request, int argc, char **arg
 			      : change_process(request, &own->process, err);
 	}
 	own->process.terminal = own->process.terminal || request->tty;
-	if (request->apparmor)
-		own->process.apparmor_profile = request->apparmor;
+	settle_profile(request, original, &own->process);
 	return r;
 }
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define MAGIC 0x31584842u /* "BHX1" */
+#define MAGIC (0x00584842u | (uint32_t)('0' + SPAWN_REQUEST_FORM) << 24) /* "BHX2" */
 
 /*
  * Numbers and flags of the process travel as they are. What points somewhere is written for itself: a new member that

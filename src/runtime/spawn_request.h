@@ -16,8 +16,9 @@
 
 #define SPAWN_REQUEST_MAX (160u << 10) /* what a socket's default buffer takes in one packet */
 
-/* Of the form: a container lives longer than the program that made it. */
-#define SPAWN_REQUEST_VERSION ((int32_t)(sizeof(struct spec_process) << 8 | 1))
+/* Of the form and of what is to be in it: a container lives longer than the program that made it. */
+#define SPAWN_REQUEST_FORM 2
+#define SPAWN_REQUEST_VERSION ((int32_t)(sizeof(struct spec_process) << 8 | SPAWN_REQUEST_FORM))
 
 struct spawn_request {
 	struct spec_process process;

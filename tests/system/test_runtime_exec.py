@@ -213,6 +213,17 @@ def test_container_without_kill_does_not_get_at_the_spawner(runtime, capabilitie
     assert runtime.call('exec', name, '/bin/grep', 'PPid', '/proc/self/status').stdout == 'PPid:\t2\n'
 
 
+def test_a_profile_is_kept_by_what_says_none(runtime):
+    """A process with a profile of AppArmor comes from outside, where the machine's /proc is: so does one of a file."""
+    profile = {'apparmorProfile': 'unconfined'}
+    name = runtime.start('/bin/sleep', '1000', process={**runtime.config('/bin/sleep', '1000')['process'], **profile})
+    process = runtime.folder / 'process.json'
+    for change in ({}, {'apparmorProfile': ''}, profile):
+        process.write_text(json.dumps({'args': ['/bin/grep', 'PPid', '/proc/self/status'], 'cwd': '/', **change}))
+        assert runtime.call('exec', '--process', process, name).stdout == 'PPid:\t0\n'
+    assert runtime.call('exec', name, '/bin/grep', 'PPid', '/proc/self/status').stdout == 'PPid:\t0\n'
+
+
 def test_killed_spawner_is_done_without(runtime):
     """A container whose root may kill everything may kill its spawner: what is added then has a domain of its own."""
     sets = {kind: ['CAP_KILL'] for kind in ('bounding', 'effective', 'permitted')}
@@ -252,7 +263,7 @@ def test_nonsense_at_the_socket_harms_nothing(runtime):
     name = runtime.start('/bin/sleep', '1000')
     alone = inside(runtime, name)
     folder = os.open(runtime.state / name, os.O_PATH)
-    for words in (b'', b'x', b'BHX1' * 1024):
+    for words in (b'', b'x', b'BHX2' * 1024):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             client.settimeout(10)
             client.connect(f'/proc/self/fd/{folder}/spawner')
@@ -268,12 +279,12 @@ def test_nonsense_at_the_socket_harms_nothing(runtime):
 def test_what_the_first_leaves_for_the_next_is_not_trusted_blindly(runtime):
     name = runtime.start('/bin/sleep', '1000', env=['PATH=/bin', 'A=b'])
     kept = runtime.state / name / 'exec'
-    for words in (None, b'', b'BHX1', b'\xff' * 4000):
+    for words in (None, b'', b'BHX2', b'\xff' * 4000):
         if words is not None:
             kept.write_bytes(words)
         for _ in range(2):
             assert runtime.call('exec', name, '/bin/sh', '-c', 'echo $A').stdout == 'b\n'
-        assert kept.read_bytes()[:4] == b'BHX1' and kept.stat().st_mode & 0o777 == 0o600
+        assert kept.read_bytes()[:4] == b'BHX2' and kept.stat().st_mode & 0o777 == 0o600
     # Another bounding set is another filter; the one that is kept stays.
     before = kept.read_bytes()
     done = runtime.call('exec', '--cap', 'CAP_CHOWN', name, '/bin/grep', 'CapBnd', '/proc/self/status')

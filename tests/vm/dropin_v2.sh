@@ -109,6 +109,8 @@ for _ in {1..100}; do grep -q denied $work/armor.out && break; sleep 0.1; done
 check "the profile is in force" "$(sed -n 1p $work/armor.out)" "bulkhead-test (enforce)"
 check "and denies" "$(sed -n 2p $work/armor.out)" "cat: can't open '/etc/secret': Permission denied"
 check "added programs have it too" "$(run exec armor /bin/cat /proc/self/attr/current)" "bulkhead-test (enforce)"
+echo '{"args":["/bin/cat","/proc/self/attr/current"],"cwd":"/"}' >$work/process
+check "and those of a file that names none" "$(run exec --process $work/process armor)" "bulkhead-test (enforce)"
 check "or one of their own" "$(run exec --apparmor unconfined armor /bin/cat /proc/self/attr/current)" unconfined
 check "a profile that is not loaded is refused" "$(run exec --apparmor nobody armor /bin/cat /etc/secret 2>&1)" \
 	"bulkhead-runtime: config.json: process.apparmorProfile: profile 'nobody' is not loaded"
