@@ -235,26 +235,31 @@ static int add_defaults(struct bounds *bounds, struct buf *text, struct spec *sp
 	return r;
 }
 
-/* Limits that are inherited count as well: lowered for this process, and so for all that come from it. */
-static int lower_own_limits(const struct bounds *bounds, struct err *err)
+static int lower_limit(pid_t pid, const struct runtime_ceiling_rlimit *row, const char *file, struct err *err)
 {
-	for (size_t i = 0; i < bounds->count; i++) {
-		for (size_t j = 0; j < bounds->ceilings[i].rlimit_count; j++) {
-			const struct runtime_ceiling_rlimit *row = &bounds->ceilings[i].rlimits[j];
-			__rlimit_resource_t resource = (__rlimit_resource_t)spec_rlimit_number(row->name);
-			struct rlimit now;
+	__rlimit_resource_t resource = (__rlimit_resource_t)spec_rlimit_number(row->name);
+	struct rlimit now;
 
-			if (getrlimit(resource, &now) < 0)
-				return err_sys(err, -errno, "cannot read %s", row->name);
-			if (now.rlim_max <= row->most)
-				continue;
-			now.rlim_max = row->most;
-			now.rlim_cur = now.rlim_cur < row->most ? now.rlim_cur : row->most;
-			if (setrlimit(resource, &now) < 0)
-				return err_sys(err, -errno, "cannot lower %s to what ceiling file '%s' says", row->name,
-					       bounds->ceilings[i].file);
+	if (prlimit(pid, resource, NULL, &now) < 0)
+		return err_sys(err, -errno, "cannot read %s", row->name);
+	if (now.rlim_max <= row->most)
+		return 0;
+	now.rlim_max = row->most;
+	now.rlim_cur = now.rlim_cur < row->most ? now.rlim_cur : row->most;
+	if (prlimit(pid, resource, &now, NULL) < 0)
+		return err_sys(err, -errno, "cannot lower %s to what ceiling file '%s' says", row->name, file);
+	return 0;
+}
+
+int bounds_lower_limits(const struct bounds *bounds, pid_t pid, struct err *err)
+{
+	for (size_t i = 0; bounds && i < bounds->count; i++)
+		for (size_t j = 0; j < bounds->ceilings[i].rlimit_count; j++) {
+			int r = lower_limit(pid, &bounds->ceilings[i].rlimits[j], bounds->ceilings[i].file, err);
+
+			if (r < 0)
+				return r;
 		}
-	}
 	return 0;
 }
 
@@ -267,7 +272,7 @@ static int never_ends(const struct bounds *bounds, const char *document, struct 
 int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spec *spec, struct err *err)
 {
 	size_t found = 1;
-	int r = lower_own_limits(bounds, err);
+	int r = bounds_lower_limits(bounds, 0, err);
 
 	/*
 	 * What came out is held against the ceiling again: only what nothing is over any more starts. Narrowing for one
@@ -303,7 +308,7 @@ static int narrow_process(struct bounds *bounds, struct spec_process *process, s
 int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err)
 {
 	size_t found = 1;
-	int r = lower_own_limits(bounds, err);
+	int r = bounds_lower_limits(bounds, 0, err);
 
 	for (size_t round = 0; r == 0 && found; round++)
 		r = round < ROUNDS_MAX ? narrow_process(bounds, process, &found, err) : never_ends(bounds, "exec", err);

@@ -65,6 +65,12 @@ int bounds_add_user(struct bounds *bounds, const struct state *state, int bundle
 /* The same without doing it: 1 when the container would get one. */
 int bounds_would_add_user(struct bounds *bounds, int bundle, const struct spec *spec, struct err *err) MUST_CHECK;
 
+/*
+ * Limits that are inherited count as well: lowers those of a process (0: this one) to what the ceiling has at most, and so
+ * for all that come from it. bounds may be NULL. bounds_apply and bounds_apply_process do it for this process.
+ */
+int bounds_lower_limits(const struct bounds *bounds, pid_t pid, struct err *err) MUST_CHECK;
+
 /* The same for a process to add (exec), and for new limits of a container (update): changed in place. */
 int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err) MUST_CHECK;
 int bounds_apply_resources(struct bounds *bounds, struct spec_resources *resources, struct err *err) MUST_CHECK;

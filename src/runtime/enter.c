@@ -230,6 +230,7 @@ static int ask_spawner(const struct entry *entry, struct child *ret_child, struc
 		.filter = *entry->filter,
 		.preserve_fds = (uint32_t)options->preserve_fds,
 		.prepare = options->prepare,
+		.bounds = options->bounds,
 	};
 
 	/* What asks an agent needs a thread, and memory for it; a profile needs the machine's /proc. */

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/fdio.h"
+#include "runtime/bounds.h"
 #include "runtime/channel.h"
 #include "runtime/launch.h"
 #include "runtime/spawner.h"
@@ -126,7 +127,9 @@ static int instruct(int session, const struct spawn_request *request, const stru
 		return r;
 	ours = ends[0];
 	theirs = ends[1];
-	r = request->prepare ? launch_prepare(child->pid, &request->process, err) : 0;
+	r = bounds_lower_limits(request->bounds, child->pid, err);
+	if (r == 0 && request->prepare)
+		r = launch_prepare(child->pid, &request->process, err);
 	if (r < 0)
 		return r;
 	r = send_request(session, request, bytes, theirs, console);

@@ -20,11 +20,15 @@
 #define SPAWN_REQUEST_FORM 2
 #define SPAWN_REQUEST_VERSION ((int32_t)(sizeof(struct spec_process) << 8 | SPAWN_REQUEST_FORM))
 
+struct bounds;
+
 struct spawn_request {
 	struct spec_process process;
 	struct seccomp_program filter;
 	uint32_t preserve_fds;
-	bool prepare; /* launch_prepare is needed: not for what the container's first process has as well */
+	/* Not for the spawner, but for who asks it: */
+	bool prepare;                /* launch_prepare is needed: not for what the container's first process has as well */
+	const struct bounds *bounds; /* the ceiling over limits that are inherited; NULL: none */
 };
 
 /* Writes a request. -EFBIG when it is larger than SPAWN_REQUEST_MAX. */

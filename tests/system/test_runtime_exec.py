@@ -96,6 +96,26 @@ def test_what_only_root_may_set_is_set_from_outside(runtime):
     assert done.stdout == '99\n0\n300\n5\n6\n0077\n/tmp\n', done.stderr
 
 
+def test_inherited_limits_are_under_the_ceiling_of_now(runtime):
+    """What the container was started with came before the ceiling: what it adds now is under it, by either way."""
+    name = runtime.start('/bin/sleep', '1000')
+    folder = runtime.folder / 'runtime.d'
+    folder.mkdir(mode=0o755)
+    (folder / '1.json').write_text(json.dumps({'rlimits': {'RLIMIT_NOFILE': 77, 'RLIMIT_CORE': 512,
+                                                           'RLIMIT_STACK': 1 << 20}}))
+    ask = [runtime.program, '--root', str(runtime.state), '--ceiling', str(folder), 'exec']
+    script = 'grep PPid /proc/self/status; ulimit -n; ulimit -Hn; ulimit -Hc; ulimit -Hs'
+    done = subprocess.run([*ask, name, '/bin/sh', '-c', script], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=30, check=True)
+    assert done.stdout.split()[2:] == ['77', '77', '1', '1024']
+    # Without the spawner.
+    out = runtime.folder / 'out'
+    with open(out, 'wb') as to:
+        subprocess.run([*ask, '--detach', '--pid-file', runtime.folder / 'pid', name, '/bin/sh', '-c', script],
+                       stdin=subprocess.DEVNULL, stdout=to, timeout=30, check=True)
+    wait_until(lambda: out.read_text().split()[2:] == ['77', '77', '1', '1024'])
+
+
 def test_preserved_descriptors_arrive(runtime):
     name = runtime.start('/bin/sleep', '1000')
     ours, theirs = os.pipe()
