@@ -27,7 +27,7 @@ struct spawn_request {
 	struct seccomp_program filter;
 	uint32_t preserve_fds;
 	/* Not for the spawner, but for who asks it: */
-	bool prepare;                /* launch_prepare is needed: not for what the container's first process has as well */
+	bool prepare; /* launch_prepare is needed: not for what the container's first process has as well */
 	const struct bounds *bounds; /* the ceiling over limits that are inherited; NULL: none */
 };
 

@@ -105,8 +105,8 @@ def test_inherited_limits_are_under_the_ceiling_of_now(runtime):
                                                            'RLIMIT_STACK': 1 << 20}}))
     ask = [runtime.program, '--root', str(runtime.state), '--ceiling', str(folder), 'exec']
     script = 'grep PPid /proc/self/status; ulimit -n; ulimit -Hn; ulimit -Hc; ulimit -Hs'
-    done = subprocess.run([*ask, name, '/bin/sh', '-c', script], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=30, check=True)
+    done = subprocess.run([*ask, name, '/bin/sh', '-c', script], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=30, check=True)
     assert done.stdout.split()[2:] == ['77', '77', '1', '1024']
     # Without the spawner.
     out = runtime.folder / 'out'
