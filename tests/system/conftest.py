@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures shared by the system tests, and the count of results that './dev test' reads."""
+import fcntl
 import json
 import os
 import pathlib
@@ -48,8 +49,12 @@ def build():
 @pytest.fixture(scope='session')
 def programs(build):
     """The folder usr/bin of the build installed below itself, as a user would have it."""
-    done = subprocess.run(['meson', 'install', '-C', str(build), '--no-rebuild', '--quiet'], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, env=dict(os.environ, DESTDIR=str(build / 'installed')))
+    # Several runs of pytest may share it: what is there already is not touched again.
+    with open(build / 'installed.lock', 'w', encoding='utf-8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(['meson', 'install', '-C', str(build), '--no-rebuild', '--quiet', '--only-changed'],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              env=dict(os.environ, DESTDIR=str(build / 'installed')))
     assert done.returncode == 0, f'{build} cannot be installed: {done.stdout}'
     return build / 'installed' / 'usr' / 'bin'
 
@@ -135,3 +140,4 @@ def pytest_sessionfinish(session, exitstatus):
 
 def pytest_configure(config):
     config.addinivalue_line('markers', 'seconds(N): how long the test may take where TEST_SECONDS is too little')
+    config.addinivalue_line('markers', 'vm: runs in a virtual machine, and mostly waits')

@@ -59,6 +59,7 @@ def in_machine(build, probe):
     return []
 
 
+@pytest.mark.vm
 @pytest.mark.seconds(800)
 def test_on_debians_kernel(build, programs, probe):
     """With every layer off the very probes get out, so that they prove something; with all on none does."""

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 TOP = pathlib.Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.vm
 VIRTIOFSD = ('/usr/lib/qemu/virtiofsd', '/usr/libexec/virtiofsd')
 
 
