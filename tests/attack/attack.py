@@ -25,6 +25,8 @@ SECRET = b'BULKHEAD'
 UID_BASE = 1900000000
 GROUPS = pathlib.Path('/sys/fs/cgroup')
 PROCESSES = 40
+# The probes that take more memory than there is.
+HOGS = ('memory_hog', 'file_hog')
 MEMORY = 32 << 20
 SPACES = ('user', 'pid', 'network', 'ipc', 'uts', 'cgroup')
 # Every layer that can be switched off, and what a container goes without then: those up to 'devices' are left out of
@@ -286,13 +288,27 @@ class Attack:
         """Tries all probes in a process that `exec` puts into a running container."""
         with open(self.folder / 'entered', 'wb') as to:
             name = self.start(self.config('/probe', 'wait'), to)
-        return self._results(self.call('exec', name, *self.words()))
+        return self._tried([], lambda words: self.call('exec', name, *words))
 
-    @staticmethod
-    def _results(done):
-        if done.returncode:
-            raise Failure(f'the probe ended with {done.returncode}: {done.stdout}{done.stderr}')
-        return [json.loads(line) for line in done.stdout.splitlines()]
+    def _tried(self, names, run):
+        """
+        The results of the named probes, or of all, by the finished process that run(words) returns. Where a container
+        is out of memory the kernel may end all of it instead of the one that took too much: that holds too, and the
+        rest is tried anew.
+        """
+        left = list(names) or [row['name'] for row in listed(self.probe)]
+        rows = []
+        while left:
+            done = run(self.words(*left))
+            rows += [json.loads(line) for line in done.stdout.splitlines()]
+            left = [name for name in left if name not in {row['name'] for row in rows}]
+            if done.returncode == 0:
+                break
+            if done.returncode != 128 + signal.SIGKILL or left[:1] not in ([name] for name in HOGS):
+                raise Failure(f'the probe ended with {done.returncode} in {left[:1]}: {done.stdout}{done.stderr}')
+            progress(f'all of the container was killed in {left[0]}')
+            rows.append({'name': left.pop(0), 'result': 'held', 'error': 'KILL'})
+        return rows
 
     def words(self, *names):
         """The command line that runs these probes inside, or all."""
@@ -302,8 +318,11 @@ class Attack:
     def inside(self, *names, config=None, **more):
         """Tries the named probes, or all, in one container; [{'name', 'result', 'error'}]."""
         config = config or self.config()
-        config['process']['args'] = self.words(*names)
-        return self._results(self.run(config, **more))
+
+        def run(words):
+            config['process']['args'] = words
+            return self.run(config, **more)
+        return self._tried(names, run)
 
     def close(self):
         state = self.folder / 'state'
@@ -357,6 +376,11 @@ def listed(probe):
     return [json.loads(line) for line in subprocess.check_output([probe, 'list'], text=True).splitlines()]
 
 
+def progress(text):
+    """Says on standard error what is tried now, and when since the machine's start: for who asks why it takes long."""
+    print(f'[{time.clock_gettime(time.CLOCK_BOOTTIME):8.2f}] {text}', file=sys.stderr, flush=True)
+
+
 def main():
     import scenes  # it needs this module first
     parser = argparse.ArgumentParser(description=__doc__)
@@ -371,6 +395,7 @@ def main():
     for row in options.off or ['']:
         with Attack(options.runtime, options.probe, layers_off(row)) as attack:
             attack.facts.update(zip(('major', 'minor'), map(int, options.device.split(':'))))
+            progress(f"the program, with '{row}' off")
             results = attack.entered() if options.exec else attack.inside()
             if not options.exec and not options.quick:
                 results += scenes.run_all(attack)

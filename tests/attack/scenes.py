@@ -225,37 +225,27 @@ def left_for_host(attack):
 
 def watched(attack, names, lure):
     """
-    What got out of a container that lies in wait for processes of the runtime, which lure() brings into its pid
-    namespace. To be there in the right moment takes luck: where layers are off, to show that each way is one, it tries
-    again.
+    What gets out of a container that lies in wait for processes of the runtime, which lure() brings into its pid
+    namespace until each way has been one, or enough processes refused it.
     """
-    found = {}
-    for _ in range(TRIES if attack.off else 1):
-        for row in watched_once(attack, names, lure):
-            if row[0] not in found or found[row[0]][1] != 'escaped':
-                found[row[0]] = row
-        if all(row[1] == 'escaped' for row in found.values()):
-            break
-    return list(found.values())
-
-
-def watched_once(attack, names, lure):
-    attack.facts['program'] = os.stat(attack.runtime).st_ino
+    attack.facts.update(program=os.stat(attack.runtime).st_ino, refusals=4 if attack.off else 2)
     config = attack.config(*attack.words())
     config['process']['args'][1] = 'watch'
     volume = attack.folder / 'volume'
     output = attack.folder / 'watched'
     with open(output, 'wb') as to:
         name = attack.start(config, to)
-    end = time.monotonic() + 15
-    while not (volume / 'seen').exists() and time.monotonic() < end:
-        lure(name)
-    (volume / 'stop').touch()
-    suite.wait_until(lambda: len(output.read_text().splitlines()) == len(names), 15)
+    try:
+        end = time.monotonic() + 60
+        while not (volume / 'seen').exists() and time.monotonic() < end:
+            lure(name)
+        (volume / 'stop').touch()
+        suite.wait_until(lambda: len(output.read_text().splitlines()) == len(names), 30)
+    finally:
+        attack.call('delete', '--force', name)
+        for made in ('stop', 'seen'):
+            (volume / made).unlink(missing_ok=True)
     rows = [json.loads(line) for line in output.read_text().splitlines()]
-    attack.call('delete', '--force', name)
-    for made in ('stop', 'seen'):
-        (volume / made).unlink(missing_ok=True)
     return [(name, row['result'], row['error']) for name, row in zip(names, rows)]
 
 
@@ -286,7 +276,6 @@ def waiting(attack):
     return watched(attack, WAITING, lure)
 
 
-TRIES = 4
 RUNTIME, PATHS, CALLER = 'the runtime seen from inside', 'paths and links', 'what the caller passes on'
 JOINED = {
     'join_program': 'CVE-2019-5736',
@@ -325,8 +314,9 @@ def run_all(attack):
     """[{'name', 'result', 'error'}] of all scenes."""
     rows = []
     for names, _, scene in SCENES:
+        suite.progress(scene.__name__)
         try:
             rows += scene(attack)
-        except subprocess.TimeoutExpired:
-            rows += [(name, 'unclear', 'no end in time') for name in names]
+        except (subprocess.TimeoutExpired, suite.Failure) as failure:
+            rows += [(name, 'unclear', str(failure)) for name in names]
     return [{'name': name, 'result': result, 'error': error} for name, result, error in rows]

@@ -24,6 +24,10 @@ words=()
 for off in $OFF; do
 	words+=(--off "${off/#-/}")
 done
-export ATTACK_DIR=$work/disk ATTACK_SWAPS=200 ATTACK_PAUSE=0.002
-exec python3 "$(dirname "$0")/../attack/attack.py" --runtime "$RUNTIME" --probe "$PROBE" \
-	--device "7:${device#/dev/loop}" "${words[@]}"
+export ATTACK_DIR=$work/disk ATTACK_SWAPS=200 ATTACK_PAUSE=0.002 ATTACK_STARTS=4
+status=0
+python3 "$(dirname "$0")/../attack/attack.py" --runtime "$RUNTIME" --probe "$PROBE" \
+	--device "7:${device#/dev/loop}" "${words[@]}" || status=$?
+# Who was killed, and why, the kernel alone knows.
+((status == 0)) || dmesg | tail -60
+exit $status

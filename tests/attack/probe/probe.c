@@ -121,6 +121,7 @@ static struct facts read_facts(int argc, char **argv)
 		.processes = (unsigned int)number_of(argc, argv, "processes"),
 		.memory = number_of(argc, argv, "memory"),
 		.program = number_of(argc, argv, "program"),
+		.refusals = (unsigned int)number_of(argc, argv, "refusals"),
 	};
 }
 

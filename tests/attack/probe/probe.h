@@ -27,7 +27,8 @@ struct facts {
 	unsigned int minor;
 	unsigned int processes; /* the container's limits */
 	uint64_t memory;
-	uint64_t program; /* the inode of the runtime's program */
+	uint64_t program;      /* the inode of the runtime's program */
+	unsigned int refusals; /* by how many of its processes a way is refused before it counts as held */
 };
 
 #define PROBE_SECRET "BULKHEAD"
