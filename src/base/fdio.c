@@ -32,13 +32,15 @@ int fdio_read_all(int fd, struct buf *buf)
 {
 	while (true) {
 		/* One byte more than may be kept shows whether the end came in time. */
-		size_t room = buf->max - buf->len;
+		size_t room = buf->max - buf->len, left = buf->cap > buf->len ? buf->cap - buf->len - 1 : 0;
+		/* Most files are small: memory for what they might be costs more than a second read. */
+		size_t step = left ? left : buf->len ? 65535 : 8191;
 		char spare, *at = &spare;
 		ssize_t n;
 		int r;
 
-		if (room > 65536)
-			room = 65536;
+		if (room > step)
+			room = step;
 		if (room) {
 			r = buf_reserve(buf, room, &at);
 			if (r < 0)

@@ -151,9 +151,26 @@ static int read_escape(struct text *text)
 	return buf_append(&text->plain, &to[which - from], 1);
 }
 
+/*
+ * Eight bytes at once that stand for themselves. A byte's top bit is set in the sum where it has it, lies below a blank,
+ * or is a quote or a backslash, whose differences from it lie below one.
+ */
+static bool is_plain(const char *at)
+{
+	const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+	uint64_t bytes, quotes, slashes;
+
+	memcpy(&bytes, at, sizeof(bytes));
+	quotes = bytes ^ ones * '"';
+	slashes = bytes ^ ones * '\\';
+	return ((bytes | (bytes - ones * 0x20) | (quotes - ones) | (slashes - ones)) & tops) == 0;
+}
+
 /* The run of bytes that stand for themselves, up to a quote, a backslash or what is no text. */
 static void skip_plain(struct text *text)
 {
+	while (text->end - text->at >= 8 && is_plain(text->at))
+		text->at += 8;
 	while (text->at < text->end) {
 		unsigned char c = (unsigned char)*text->at;
 		size_t len = 1;

@@ -76,6 +76,7 @@ static size_t rows_indent(const struct option_row *rows, size_t count, size_t in
 
 void options_help(const struct option_command *command)
 {
+	const char *footer = command->make_footer ? command->make_footer() : command->footer;
 	size_t indent = rows_indent(common_rows, ARRAY_SIZE(common_rows), 0);
 
 	indent = rows_indent(command->rows, command->row_count, indent);
@@ -87,8 +88,8 @@ void options_help(const struct option_command *command)
 		print_row(&command->rows[i], indent);
 	for (size_t i = 0; i < ARRAY_SIZE(common_rows); i++)
 		print_row(&common_rows[i], indent);
-	if (command->footer)
-		(void)printf("\n%s\n", command->footer);
+	if (footer)
+		(void)printf("\n%s\n", footer);
 }
 
 static size_t least_of(size_t a, size_t b)

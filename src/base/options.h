@@ -26,10 +26,11 @@ struct option_row {
 };
 
 struct option_command {
-	const char *program;  /* "bulkhead status" */
-	const char *operands; /* "[POD]", or NULL */
-	const char *summary;  /* one sentence for --help */
-	const char *footer;   /* text below the options (examples), or NULL */
+	const char *program;              /* "bulkhead status" */
+	const char *operands;             /* "[POD]", or NULL */
+	const char *summary;              /* one sentence for --help */
+	const char *footer;               /* text below the options (examples), or NULL */
+	const char *(*make_footer)(void); /* instead of footer, makes it when the help is printed; or NULL */
 	const struct option_row *rows;
 	size_t row_count;
 	int least_operands;

@@ -186,14 +186,16 @@ int bounds_defaults_limits(struct bounds *bounds, const struct spec *spec, json_
 	json_t *config = NULL;
 	int r = 0;
 
-	if (bounds->machine.memory == 0)
-		bounds_defaults_machine(&bounds->machine);
 	for (size_t i = 0; r == 0 && i < RUNTIME_CEILING_LIMITS; i++) {
 		enum runtime_ceiling_limit_kind kind = (enum runtime_ceiling_limit_kind)i;
 		uint64_t value;
 
-		if (!is_missing(resources, kind) ||
-		    !runtime_ceiling_default(bounds->ceilings, bounds->count, kind, &bounds->machine, &value))
+		/* Only files ask for a limit of swap. */
+		if (!is_missing(resources, kind) || (kind == RUNTIME_CEILING_SWAP && bounds->count == 0))
+			continue;
+		if (bounds->machine.memory == 0)
+			bounds_defaults_machine(&bounds->machine);
+		if (!runtime_ceiling_default(bounds->ceilings, bounds->count, kind, &bounds->machine, &value))
 			continue;
 		if (kind == RUNTIME_CEILING_SWAP && !adds_swap(bounds, resources, memory, value))
 			continue;

@@ -138,6 +138,8 @@ static int fill_standard_fds(void)
 {
 	int fd;
 
+	if (fcntl(0, F_GETFD) >= 0 && fcntl(1, F_GETFD) >= 0 && fcntl(2, F_GETFD) >= 0)
+		return 0;
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= 2);
@@ -173,7 +175,7 @@ int commands_main(int argc, char **argv)
 		.program = "bulkhead-runtime",
 		.operands = "COMMAND …",
 		.summary = "Runs OCI containers.",
-		.footer = help_footer(),
+		.make_footer = help_footer,
 		.rows = rows,
 		.row_count = ARRAY_SIZE(rows),
 		.least_operands = 1,

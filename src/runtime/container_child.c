@@ -160,11 +160,13 @@ static int build(struct container *container, struct err *err)
 static int start(struct container *container, const struct seccomp_program *filter, int peer, struct err *err)
 {
 	const struct spec_process *process = &container->spec->process;
-	const struct launch launch = {.process = process,
-				      .filter = filter,
-				      .preserve_fds = container->preserve_fds,
-				      .channel = peer,
-				      .apparmor = container->apparmor};
+	struct launch launch = {.process = process,
+				.filter = filter,
+				.preserve_fds = container->preserve_fds,
+				.channel = peer,
+				.apparmor = container->apparmor,
+				.wait = spawner_await,
+				.wait_for = -1};
 	int r = launch_enter_cwd(process, err);
 
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -174,8 +176,9 @@ static int start(struct container *container, const struct seccomp_program *filt
 	if (r == 0)
 		r = hook_run_inside(&container->spec->hooks[SPEC_START_CONTAINER], "startContainer", container->state,
 				    &launch, container->root, err);
+	/* It gets ready while this process drops its rights. */
 	if (r == 0)
-		spawner_start(container);
+		launch.wait_for = spawner_start(container);
 	return r == 0 ? launch_execute(&launch, err) : r;
 }
 

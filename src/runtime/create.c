@@ -26,6 +26,7 @@
 #include "runtime/listen.h"
 #include "runtime/notify.h"
 #include "runtime/rootless.h"
+#include "runtime/scratch.h"
 #include "runtime/spawner.h"
 #include "sandbox/seccomp_cache.h"
 
@@ -47,7 +48,7 @@ static void bundle_done(struct bundle *bundle)
 		(void)close(bundle->console);
 	buf_done(&bundle->text);
 	free(bundle->env);
-	spec_done(&bundle->spec);
+	/* What was read stays until this process ends: giving it back writes to pages that the container's one shares. */
 }
 
 static int read_bundle(struct bundle *bundle, const char *path, struct err *err)
@@ -62,8 +63,11 @@ static int read_bundle(struct bundle *bundle, const char *path, struct err *err)
 	r = fdio_open_dir(AT_FDCWD, bundle->path, &bundle->fd, err);
 	if (r == 0)
 		r = fdio_read_file(bundle->fd, "config.json", &bundle->text, err);
-	if (r == 0)
-		r = spec_parse(&bundle->spec, bundle->text.data, bundle->text.len, err);
+	if (r < 0)
+		return r;
+	scratch_begin();
+	r = spec_parse(&bundle->spec, bundle->text.data, bundle->text.len, err);
+	scratch_end();
 	if (r < 0)
 		return r;
 	return bundle->spec.process.present ? 0 : err_set(err, ERR_INVALID, "config.json: process: is missing");
@@ -275,6 +279,20 @@ static int note_process(const struct container *container, struct err *err)
 	return r < 0 ? err_sys(err, r, "the container's process is gone") : state_save(state, err);
 }
 
+/* The error of noting a process: when that has ended meanwhile, what it said of that. */
+static int hear_end(const struct container *container, int noted, struct err *err)
+{
+	struct err why = {0};
+	int r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, &why);
+
+	if (r == 0)
+		r = channel_expect(container->channel, CHANNEL_READY, NULL, &why);
+	if (r == 0 || r == -ECONNRESET || r == -EPROTO)
+		return noted;
+	*err = why;
+	return r;
+}
+
 /* Its hooks find the process noted and in its namespaces; without any it builds its root while it is being noted. */
 static int let_build(struct container *container, struct err *err)
 {
@@ -291,9 +309,10 @@ static int let_build(struct container *container, struct err *err)
 		return r == 0 ? let_go(container, err) : r;
 	}
 	r = let_go(container, err);
-	if (r == 0)
-		r = note_process(container, err);
-	return r == 0 ? channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err) : r;
+	if (r < 0)
+		return r;
+	r = note_process(container, err);
+	return r == 0 ? channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err) : hear_end(container, r, err);
 }
 
 static int bring_up(struct container *container, const struct create_options *options, struct err *err)
@@ -472,18 +491,14 @@ static void wait_for_end(pid_t pid)
 }
 
 /* Whoever made the container has its groups open still; others look for them. */
-static int open_groups(struct state *state, struct err *err)
+static int find_groups(struct state *state, struct err *err)
 {
-	struct cgroup *groups;
-	int r;
-
 	if (state->groups)
 		return 0;
-	groups = state->groups = calloc(1, sizeof(*groups));
-	if (!groups)
+	state->groups = calloc(1, sizeof(*state->groups));
+	if (!state->groups)
 		return err_set(err, -ENOMEM, "no memory");
-	r = cgroup_init(groups, state->cgroup, err);
-	return r == 0 ? cgroup_open(groups, err) : r;
+	return cgroup_init(state->groups, state->cgroup, err);
 }
 
 static int destroy_processes(struct state *state, struct err *err)
@@ -499,8 +514,12 @@ static int destroy_processes(struct state *state, struct err *err)
 			wait_for_end(state->pid);
 		return 0;
 	}
-	r = open_groups(state, err);
-	if (r == 0 && (lives || !cgroup_remove_empty(state->groups)))
+	r = find_groups(state, err);
+	if (r == 0 && !lives && cgroup_remove_empty(state->groups))
+		return 0;
+	if (r == 0 && !state->groups->populated)
+		r = cgroup_open(state->groups, err);
+	if (r == 0)
 		r = cgroup_kill(state->groups, SIGKILL, err);
 	if (r == 0 && lives)
 		wait_for_end(state->pid);

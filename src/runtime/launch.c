@@ -270,6 +270,8 @@ int launch_execute(const struct launch *launch, struct err *err)
 	r = apparmor_set(launch->apparmor, process->apparmor_profile, err);
 	if (r < 0)
 		return r;
+	if (launch->wait)
+		launch->wait(launch->wait_for);
 	r = notify_install(launch->filter, launch->channel, err);
 	return r < 0 ? r : execute(launch, err);
 }

@@ -20,6 +20,9 @@ struct launch {
 	int preserve_fds; /* descriptors 3… that stay open */
 	int channel;      /* to the command that starts the program */
 	int apparmor;     /* as apparmor_open gives it, -1: no profile */
+	/* Called last before the filter, with wait_for; NULL: nothing is to be waited for. */
+	void (*wait)(int wait_for);
+	int wait_for;
 };
 
 /* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of a process; 0: this one. */

@@ -22,6 +22,7 @@
 #include "runtime/console.h"
 #include "runtime/launch.h"
 #include "runtime/rest.h"
+#include "runtime/scratch.h"
 #include "runtime/spawn_request.h"
 #include "sandbox/landlock.h"
 #include "sandbox/namespaces.h"
@@ -30,10 +31,12 @@
 #define PIDS_LEAST 8
 #define MEMORY_LEAST (4 << 20)
 #define LISTENER 3
+#define MAKER 4 /* the container's first process, until it has executed its program */
 #define AWAKE_MS 500
 #define STACK_SIZE (128u << 10)
 #define STACK_GUARD (16u << 10)
 #define STACK_MOST (1u << 20)
+#define STACK_BELOW (256u << 10)
 #define WORDS_MAX (128u << 10)
 
 struct spawner {
@@ -44,17 +47,21 @@ struct spawner {
 	} children[CHILDREN_MAX];
 };
 
-struct beginning {
-	const struct container *container;
-	uintptr_t stack_used; /* down to here, by the first process */
-};
+/* What the spawner begins with: nothing on the stack of the process that makes it, which goes on meanwhile. */
+static struct {
+	int listener, maker;
+	uintptr_t stack; /* where the maker's stack stands */
+} beginning;
 
-/* Where the heap begins that the container's first process used. */
-static void *heap;
+/* The heap that the container's first process used: what the C library's start left of it, and what it grew by. */
+static struct {
+	char *start, *grown;
+} heap;
 
 __attribute__((constructor)) static void note_heap(void)
 {
-	heap = sbrk(0);
+	heap.start = malloc(1);
+	heap.grown = sbrk(0);
 }
 
 void spawner_address(const struct state *state, struct sockaddr_un *ret_address)
@@ -288,8 +295,45 @@ static void reap(struct spawner *spawner)
 			}
 }
 
+static void give_back(uintptr_t start, uintptr_t end)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	start = (start + page - 1) & ~(page - 1);
+	end &= ~(page - 1);
+	if (start < end)
+		(void)madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
+/* Memory that was written to and will not be read again: the heap, and the stack of the first process. */
+static void shed_memory(void)
+{
+	uintptr_t top = (uintptr_t)program_invocation_name;
+
+	/* It was used from the words upon which it stands down to somewhere; below that nothing is mapped. */
+	if (top - beginning.stack < STACK_MOST)
+		give_back(beginning.stack - STACK_BELOW, top);
+	if (syscall(SYS_brk, heap.grown) != (long)heap.grown)
+		_exit(1);
+	give_back((uintptr_t)heap.start, (uintptr_t)heap.grown);
+	scratch_forget();
+}
+
+/* Memory and the C library's state are the maker's until it has executed its program. */
+static void await_maker(void)
+{
+	struct pollfd maker = {.fd = MAKER, .events = POLLIN};
+
+	while (poll(&maker, 1, -1) < 0)
+		;
+	(void)close(MAKER);
+	shed_memory();
+	rest_prepare();
+}
+
 static _Noreturn void serve(struct spawner *spawner)
 {
+	await_maker();
 	while (true) {
 		struct pollfd ready[] = {
 			{.fd = spawner->signals, .events = POLLIN},
@@ -320,11 +364,22 @@ static void forget_words(void)
 	memcpy(first, name, sizeof(name));
 }
 
+/* Its own two descriptors to their places, by way of others that are neither's. */
+static int settle(void)
+{
+	int listener = fcntl(beginning.listener, F_DUPFD_CLOEXEC, MAKER + 1);
+	int maker = fcntl(beginning.maker, F_DUPFD_CLOEXEC, MAKER + 1);
+
+	if (listener < 0 || maker < 0 || dup3(listener, LISTENER, O_CLOEXEC) < 0 || dup3(maker, MAKER, O_CLOEXEC) < 0)
+		return -errno;
+	return close_range(0, LISTENER - 1, 0) < 0 || close_range(MAKER + 1, ~0u, 0) < 0 ? -errno : 0;
+}
+
 /*
  * Everything the container's first process had at hand goes: the session with its terminal, words, and last the
- * descriptors, which tells that process to go on.
+ * descriptors. That process is told then, for its program is to find nothing else.
  */
-static int shed(const struct container *container)
+static int shed(void)
 {
 	sigset_t all;
 
@@ -333,69 +388,62 @@ static int shed(const struct container *container)
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
 	forget_words();
-	if (dup2(container->spawner, LISTENER) < 0 || fcntl(LISTENER, F_SETFD, FD_CLOEXEC) < 0 ||
-	    close_range(0, LISTENER - 1, 0) < 0 || close_range(LISTENER + 1, ~0u, 0) < 0)
-		return -errno;
-	return 0;
+	return settle();
 }
 
-/* Memory that was written to and will not be read again: the heap, and the stack of the first process. */
-static int shed_memory(const struct beginning *beginning)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = beginning->stack_used & ~(page - 1);
-	uintptr_t end = (uintptr_t)program_invocation_name & ~(page - 1);
-
-	/* It was used from the words upon which it stands down to what this process was made by. */
-	if (start < end && end - start < STACK_MOST)
-		(void)madvise((void *)start, end - start, MADV_DONTNEED);
-	return syscall(SYS_brk, heap) == (long)heap ? 0 : -ENOMEM;
-}
-
+/*
+ * Until the maker's program is executed this shares its memory, the C library's variables among it: no more is done than
+ * calls of the kernel that do not fail, and nothing is allocated.
+ */
 static int run(void *user)
 {
-	const struct beginning beginning = *(const struct beginning *)user;
 	struct spawner spawner = {0};
 	sigset_t child;
 
-	if (shed(beginning.container) < 0 || shed_memory(&beginning) < 0)
-		return 1;
 	(void)sigemptyset(&child);
 	(void)sigaddset(&child, SIGCHLD);
-	spawner.signals = signalfd(-1, &child, SFD_CLOEXEC);
-	if (spawner.signals < 0)
+	if (shed() < 0)
 		return 1;
-	rest_prepare();
+	spawner.signals = signalfd(-1, &child, SFD_CLOEXEC);
+	if (spawner.signals < 0 || shutdown(MAKER, SHUT_WR) < 0)
+		return 1;
 	serve(&spawner);
 }
 
 /* On a stack of its own, so that all of the other can be given back. */
-static int clone_spawner(const struct container *container)
+static int clone_spawner(void)
 {
-	struct beginning beginning = {container, (uintptr_t)&beginning};
 	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (stack == MAP_FAILED || mprotect(stack, STACK_GUARD, PROT_NONE) < 0)
 		return -errno;
 	/*
 	 * A child of the first process, so that the kernel ends and reaps it with the pid namespace and nobody outside
-	 * need know of it; one that signals nothing at its end, and so is no child to a program's wait().
+	 * need know of it; one that signals nothing at its end, and so is no child to a program's wait(). The memory is
+	 * not copied: executing the program leaves it to the spawner alone.
 	 */
-	return clone(run, stack + STACK_SIZE, 0, &beginning);
+	return clone(run, stack + STACK_SIZE, CLONE_VM, NULL);
 }
 
-void spawner_start(const struct container *container)
+int spawner_start(const struct container *container)
 {
-	CLEANUP_CLOSE int wait = -1, held = -1;
 	int ends[2];
+
+	if (container->spawner < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	beginning.listener = container->spawner;
+	beginning.maker = ends[1];
+	beginning.stack = (uintptr_t)__builtin_frame_address(0);
+	(void)clone_spawner();
+	(void)close(ends[1]);
+	return ends[0];
+}
+
+void spawner_await(int spawner)
+{
 	char byte;
 
-	if (container->spawner < 0 || pipe2(ends, O_CLOEXEC) < 0)
-		return;
-	wait = ends[0];
-	held = ends[1];
-	(void)clone_spawner(container);
-	(void)close(take_fd(&held));
-	/* What the program finds is a spawner that holds nothing and is ready, so that stopping it holds nobody up. */
-	(void)!read(wait, &byte, 1);
+	/* Its end, too, is one: then there is none. The descriptor stays open until the program is executed. */
+	if (spawner >= 0)
+		(void)!read(spawner, &byte, 1);
 }

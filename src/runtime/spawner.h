@@ -30,9 +30,13 @@ void spawner_address(const struct state *state, struct sockaddr_un *ret_address)
 int spawner_listen(struct container *container, struct err *err) MUST_CHECK;
 
 /*
- * Container's first process, confined and with no_new_privs: makes the spawner. Where that fails the container goes
- * without it.
+ * Container's first process, confined and with no_new_privs: makes the spawner, which uses this process's memory until
+ * this executes a program and so closes what is returned, close-on-exec. -1 when there is none; where making it fails
+ * the container goes without it.
  */
-void spawner_start(const struct container *container);
+int spawner_start(const struct container *container);
+
+/* Waits until a spawner holds nothing of this process's. The program finds one that stopping holds nobody up. */
+void spawner_await(int spawner);
 
 #endif

@@ -60,13 +60,14 @@ static int open_own(int dir, const char *path, int *ret_fd, struct err *err)
 
 int state_open_root(const char *path, bool make, int *ret_fd, struct err *err)
 {
-	if (make) {
-		int r = fdio_mkdir_all(AT_FDCWD, path, 0700, err);
+	struct err missing;
+	int r = open_own(AT_FDCWD, path, ret_fd, make ? &missing : err);
 
-		if (r < 0)
-			return r;
-	}
-	return open_own(AT_FDCWD, path, ret_fd, err);
+	if (r == 0 || !make)
+		return r;
+	/* Usually it is there. */
+	r = fdio_mkdir_all(AT_FDCWD, path, 0700, err);
+	return r == 0 ? open_own(AT_FDCWD, path, ret_fd, err) : r;
 }
 
 int state_check_id(const char *id, struct err *err)

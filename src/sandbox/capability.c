@@ -21,11 +21,13 @@ struct capability_sets capability_compute(const struct capability_sets *asked)
 int capability_prepare(const struct capability_sets *sets, struct err *err)
 {
 	for (int number = 0; number < 64; number++) {
-		int held = prctl(PR_CAPBSET_READ, number, 0, 0, 0);
-
-		if (held < 0)
+		if ((sets->bounding >> number & 1) || prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0)
+			continue;
+		/* The kernel knows no more of them. */
+		if (errno == EINVAL)
 			break;
-		if (held && !(sets->bounding >> number & 1) && prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0)
+		/* Who may not drop any need not when it is gone already. */
+		if (errno != EPERM || prctl(PR_CAPBSET_READ, number, 0, 0, 0) != 0)
 			return err_sys(err, -errno, "cannot drop capability %d from the bounding set", number);
 	}
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)

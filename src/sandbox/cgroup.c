@@ -339,9 +339,12 @@ static int remove_below(int parent, const char *name, int depth)
 
 bool cgroup_remove_empty(const struct cgroup *cgroup)
 {
-	const struct cgroup_hierarchy *found = listing(cgroup);
+	bool gone = true;
 
-	return found && unlinkat(found->mount, cgroup->path, AT_REMOVEDIR) == 0;
+	for (size_t i = 0; i < cgroup->count; i++)
+		gone = (unlinkat(cgroup->hierarchies[i].mount, cgroup->path, AT_REMOVEDIR) == 0 || errno == ENOENT) &&
+		       gone;
+	return gone;
 }
 
 int cgroup_remove(struct cgroup *cgroup, struct err *err)

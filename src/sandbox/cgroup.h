@@ -95,8 +95,8 @@ bool cgroup_is_frozen(struct cgroup *cgroup);
 uint64_t cgroup_oom_kills(struct cgroup *cgroup);
 
 /*
- * Removes the group where its processes are listed, if it has neither processes nor groups: true says that there is
- * nothing to kill, and cgroup_remove finds no more than what is empty.
+ * Removes the group where it has neither processes nor groups. True: it is gone from every hierarchy, so that nothing is
+ * left to kill or to remove. The group need not be open.
  */
 bool cgroup_remove_empty(const struct cgroup *cgroup);
 

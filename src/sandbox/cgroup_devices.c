@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "sandbox/cgroup_file.h"
 #include "sandbox/cgroup_limit.h"
@@ -29,26 +30,44 @@ static void format_device(char *to, size_t size, const struct spec_device_rule *
 		(void)snprintf(to, size, "%c %s:%s %s", rule->type, major, minor, rule->access);
 }
 
-static int put_rule(struct cgroup_limit_target *to, const char *field, const struct spec_device_rule *rule)
+/* Version 1 takes a rule a write. */
+struct files {
+	int allow, deny;
+};
+
+static void files_close(struct files *files)
+{
+	if (files->allow >= 0)
+		(void)close(files->allow);
+	if (files->deny >= 0)
+		(void)close(files->deny);
+}
+
+static int put_rule(struct cgroup_limit_target *to, const char *field, const struct spec_device_rule *rule,
+		    struct files *files)
 {
 	char line[80];
 
 	format_device(line, sizeof(line), rule);
-	return cgroup_limit_put(to, field, "devices", rule->allow ? "devices.allow" : "devices.deny", line);
+	return cgroup_limit_put_next(to, field, "devices", rule->allow ? "devices.allow" : "devices.deny", line,
+				     rule->allow ? &files->allow : &files->deny);
 }
 
 /* Everything is denied first, then the rules in their order. */
 static int limit_legacy(struct cgroup_limit_target *to, const struct spec_device_rules *rules)
 {
-	TRY(cgroup_limit_put(to, "devices", "devices", "devices.deny", "a"));
+	static const struct spec_device_rule everything = {false, 'a', -1, -1, "rwm"};
+	CLEANUP(files_close) struct files files = {-1, -1};
+
+	TRY(put_rule(to, "devices", &everything, &files));
 	for (size_t i = 0; i < rules->count; i++) {
 		char field[32];
 
 		(void)snprintf(field, sizeof(field), "devices[%zu]", i);
-		TRY(put_rule(to, field, &rules->items[i]));
+		TRY(put_rule(to, field, &rules->items[i], &files));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-		TRY(put_rule(to, "devices", &always[i]));
+		TRY(put_rule(to, "devices", &always[i], &files));
 	return 0;
 }
 

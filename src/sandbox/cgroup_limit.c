@@ -2,15 +2,17 @@
 #include "sandbox/cgroup_limit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "sandbox/cgroup_file.h"
 
-int cgroup_limit_put(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,
-		     const char *value)
+int cgroup_limit_put_next(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,
+			  const char *value, int *fd)
 {
 	int group = cgroup_unified_fd(to->cgroup);
 	int r = controller ? cgroup_controller_make(to->cgroup, controller, &group, to->err) : 0;
@@ -21,12 +23,21 @@ int cgroup_limit_put(struct cgroup_limit_target *to, const char *field, const ch
 		return err_set(to->err, -EOPNOTSUPP,
 			       "config.json: linux.resources.%s: this machine has no '%s' controller", field,
 			       controller ? controller : "unified");
-	r = cgroup_file_write(group, file, value);
-	if (r < 0)
-		return err_sys(to->err, r,
+	if (*fd < 0)
+		*fd = openat(group, file, O_WRONLY | O_CLOEXEC);
+	if (*fd < 0 || write(*fd, value, strlen(value)) < 0)
+		return err_sys(to->err, -errno,
 			       "config.json: linux.resources.%s: cannot write '%.64s' to '%s' of control group '%s'",
 			       field, value, file, to->cgroup->path);
 	return 0;
+}
+
+int cgroup_limit_put(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,
+		     const char *value)
+{
+	CLEANUP_CLOSE int fd = -1;
+
+	return cgroup_limit_put_next(to, field, controller, file, value, &fd);
 }
 
 int cgroup_limit_put_number(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,

@@ -29,6 +29,13 @@ int cgroup_limit_put(struct cgroup_limit_target *to, const char *field, const ch
 int cgroup_limit_put_number(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,
 			    const struct spec_number *number) MUST_CHECK;
 
+/*
+ * As cgroup_limit_put for one of several values of the same file, which *fd keeps open meanwhile: -1 at first, to be
+ * closed by the caller.
+ */
+int cgroup_limit_put_next(struct cgroup_limit_target *to, const char *field, const char *controller, const char *file,
+			  const char *value, int *fd) MUST_CHECK;
+
 /* Refuses a field that has no meaning on this machine's version of control groups. */
 int cgroup_limit_refuse(struct cgroup_limit_target *to, const char *field, int version) MUST_CHECK;
 

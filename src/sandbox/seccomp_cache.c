@@ -16,7 +16,6 @@
 #include "base/buf.h"
 #include "base/fdio.h"
 #include "base/str.h"
-#include "sandbox/syscalls.h"
 
 #define MAGIC "bhfilter"
 #define NAME_SIZE 17 /* 16 hexadecimal digits */
@@ -110,27 +109,9 @@ static int put_words(struct buf *key, const struct spec_strings *words)
 	return r;
 }
 
-/* Names as numbers of the table, which is part of the build; those that no table knows mean nothing. */
-static int put_names(struct buf *key, const struct spec_strings *names)
-{
-	char *at;
-	int r = put(key, names->count);
-
-	if (r == 0)
-		r = buf_reserve(key, names->count * sizeof(int16_t), &at);
-	for (size_t i = 0; r == 0 && i < names->count; i++) {
-		int16_t index = (int16_t)syscalls_find(names->items[i]);
-
-		memcpy(at + i * sizeof(index), &index, sizeof(index));
-	}
-	if (r == 0)
-		key->len += names->count * sizeof(int16_t);
-	return r;
-}
-
 static int put_rule(struct buf *key, const struct spec_seccomp_rule *rule)
 {
-	int r = put_names(key, &rule->names);
+	int r = put_words(key, &rule->names);
 
 	if (r == 0)
 		r = put(key, (uint64_t)rule->action << 32 | rule->args.count);
