@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/json_build.h"
 #include "base/str.h"
 #include "runtime/bounds_defaults.h"
 #include "runtime/bounds_facts.h"
@@ -89,7 +90,7 @@ static int narrow_namespace(const struct narrowing *to, const struct runtime_cei
 			return 0;
 		}
 	}
-	return append_new(list, json_pack("{s:s}", "type", name));
+	return append_new(list, json_build("{s:s}", "type", name));
 }
 
 static int narrow_source(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
@@ -156,15 +157,15 @@ static int narrow_call(const struct narrowing *to, const struct runtime_ceiling_
 		drop_string(json_object_get(json_array_get(calls_of(to), finding->index), "names"), finding->word);
 		return 0;
 	}
-	return append_new(calls_of(to), json_pack("{s:[s], s:s, s:i}", "names", finding->word, "action",
-						  "SCMP_ACT_ERRNO", "errnoRet", EPERM));
+	return append_new(calls_of(to), json_build("{s:[s], s:s, s:i}", "names", finding->word, "action",
+						   "SCMP_ACT_ERRNO", "errnoRet", EPERM));
 }
 
 /* Everything was permitted: now what the list has, and of it what the profile's own rules leave, which come later. */
 static int narrow_calls_by_default(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
 {
 	json_t *profile = json_object_get(to->linux_, "seccomp");
-	json_t *rule = json_pack("{s:O, s:s}", "names", finding->list, "action", "SCMP_ACT_ALLOW");
+	json_t *rule = json_build("{s:O, s:s}", "names", finding->list, "action", "SCMP_ACT_ALLOW");
 
 	if (!rule || json_array_insert_new(calls_of(to), 0, rule) < 0 ||
 	    json_object_set_new(profile, "defaultAction", json_string("SCMP_ACT_ERRNO")) < 0)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/json_build.h"
 #include "base/str.h"
 #include "runtime/bounds.h"
 #include "runtime/bounds_defaults.h"
@@ -175,8 +176,8 @@ int bounds_would_add_user(struct bounds *bounds, int bundle, const struct spec *
 
 static int set_map(json_t *linux_, const char *name, uint32_t first)
 {
-	json_t *map = json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)first, "size",
-				IDRANGE_IDS);
+	json_t *map = json_build("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)first, "size",
+				 IDRANGE_IDS);
 
 	return json_object_set_new(linux_, name, map) < 0 ? -ENOMEM : 0;
 }
@@ -192,7 +193,7 @@ static int set_user(json_t *config, uint32_t first_uid, uint32_t first_gid)
 		if (type && str_eq(type, "user"))
 			(void)json_array_remove(list, i - 1);
 	}
-	if (json_array_append_new(list, json_pack("{s:s}", "type", "user")) < 0)
+	if (json_array_append_new(list, json_build("{s:s}", "type", "user")) < 0)
 		return -ENOMEM;
 	return set_map(linux_, "uidMappings", first_uid) < 0 ? -ENOMEM : set_map(linux_, "gidMappings", first_gid);
 }

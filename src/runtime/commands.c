@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/json_build.h"
 #include "base/options.h"
 #include "base/str.h"
 #include "runtime/bounds.h"
@@ -80,7 +81,7 @@ void commands_log(const struct commands_global *global, const char *level, const
 		return;
 	clock_format(stamp, clock_wall_ms());
 	if (str_eq(global->log_format, "json")) {
-		json = json_pack("{s:s, s:s, s:s}", "level", level, "msg", message, "time", stamp);
+		json = json_build("{s:s, s:s, s:s}", "level", level, "msg", message, "time", stamp);
 		text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 		json_decref(json);
 	} else {

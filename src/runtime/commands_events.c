@@ -8,6 +8,7 @@
 #include <sys/pidfd.h>
 
 #include "base/clock.h"
+#include "base/json_build.h"
 #include "base/str.h"
 #include "runtime/commands.h"
 #include "runtime/commands_common.h"
@@ -23,7 +24,7 @@ struct watch {
 
 static int say(const struct state *state, const char *type, json_t *data, struct err *err)
 {
-	json_t *json = json_pack("{s:s, s:s, s:o*}", "type", type, "id", state->id, "data", data);
+	json_t *json = json_build("{s:s, s:s, s:o*}", "type", type, "id", state->id, "data", data);
 	CLEANUP_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
 	json_decref(json);

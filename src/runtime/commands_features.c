@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/json_build.h"
 #include "base/options.h"
 #include "base/str.h"
 #include "oci/spec.h"
@@ -75,11 +76,11 @@ static json_t *seccomp(void)
 		"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
 	};
 
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "enabled", 1, "actions",
-			 word_list(actions, ARRAY_SIZE(actions)), "operators",
-			 word_list(operators, ARRAY_SIZE(operators)), "archs",
-			 word_list(architectures, ARRAY_SIZE(architectures)), "knownFlags",
-			 word_list(flags, ARRAY_SIZE(flags)), "supportedFlags", word_list(flags, ARRAY_SIZE(flags)));
+	return json_build("{s:b, s:o, s:o, s:o, s:o, s:o}", "enabled", 1, "actions",
+			  word_list(actions, ARRAY_SIZE(actions)), "operators",
+			  word_list(operators, ARRAY_SIZE(operators)), "archs",
+			  word_list(architectures, ARRAY_SIZE(architectures)), "knownFlags",
+			  word_list(flags, ARRAY_SIZE(flags)), "supportedFlags", word_list(flags, ARRAY_SIZE(flags)));
 }
 
 static json_t *linux_features(void)
@@ -89,13 +90,13 @@ static json_t *linux_features(void)
 	(void)json_object_set_new(json, "namespaces", namespace_names());
 	(void)json_object_set_new(json, "capabilities", capability_names());
 	(void)json_object_set_new(json, "cgroup",
-				  json_pack("{s:b, s:b, s:b, s:b, s:b}", "v1", 1, "v2", 1, "systemd", 0, "systemdUser",
-					    0, "rdma", 1));
+				  json_build("{s:b, s:b, s:b, s:b, s:b}", "v1", 1, "v2", 1, "systemd", 0, "systemdUser",
+					     0, "rdma", 1));
 	(void)json_object_set_new(json, "seccomp", seccomp());
-	(void)json_object_set_new(json, "apparmor", json_pack("{s:b}", "enabled", 1));
-	(void)json_object_set_new(json, "selinux", json_pack("{s:b}", "enabled", 0));
-	(void)json_object_set_new(json, "intelRdt", json_pack("{s:b}", "enabled", 0));
-	(void)json_object_set_new(json, "mountExtensions", json_pack("{s:{s:b}}", "idmap", "enabled", 1));
+	(void)json_object_set_new(json, "apparmor", json_build("{s:b}", "enabled", 1));
+	(void)json_object_set_new(json, "selinux", json_build("{s:b}", "enabled", 0));
+	(void)json_object_set_new(json, "intelRdt", json_build("{s:b}", "enabled", 0));
+	(void)json_object_set_new(json, "mountExtensions", json_build("{s:{s:b}}", "idmap", "enabled", 1));
 	return json;
 }
 
@@ -110,8 +111,8 @@ static json_t *features(void)
 	(void)json_object_set_new(json, "mountOptions", mount_options());
 	(void)json_object_set_new(json, "linux", linux_features());
 	(void)json_object_set_new(json, "annotations",
-				  json_pack("{s:s, s:s}", "dev.bulkhead.version", BULKHEAD_VERSION,
-					    "dev.bulkhead.landlock", landlock_abi() ? "true" : "false"));
+				  json_build("{s:s, s:s}", "dev.bulkhead.version", BULKHEAD_VERSION,
+					     "dev.bulkhead.landlock", landlock_abi() ? "true" : "false"));
 	return json;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fdio.h"
+#include "base/json_build.h"
 #include "base/json_text.h"
 #include "base/str.h"
 #include "runtime/commands.h"
@@ -55,8 +56,8 @@ static json_t *read_template(void)
 static int map_id(json_t *linux_, const char *key, uint32_t id)
 {
 	return json_object_set_new(linux_, key,
-				   json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)id, "size",
-					     1));
+				   json_build("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)id, "size",
+					      1));
 }
 
 static const char *destination_of(const json_t *mount)
@@ -75,7 +76,7 @@ static int make_rootless(json_t *spec)
 	json_array_foreach(mounts, index, mount)
 		if (str_eq(destination_of(mount), "/dev/pts"))
 			(void)json_array_remove(json_object_get(mount, "options"), 5);
-	return json_array_append_new(namespaces, json_pack("{s:s}", "type", "user")) < 0 ||
+	return json_array_append_new(namespaces, json_build("{s:s}", "type", "user")) < 0 ||
 			       map_id(linux_, "uidMappings", geteuid()) < 0 ||
 			       map_id(linux_, "gidMappings", getegid()) < 0
 		       ? -ENOMEM

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/json_build.h"
 #include "base/str.h"
 #include "runtime/channel.h"
 
@@ -83,9 +84,9 @@ int notify_install(const struct seccomp_program *filter, int channel, struct err
 static char *process_state(const struct state *state, pid_t pid, enum state_status status,
 			   const struct spec_seccomp *seccomp)
 {
-	json_t *json = json_pack("{s:s, s:[s], s:i, s:s*, s:o}", "ociVersion", "1.2.0", "fds", "seccompFd", "pid",
-				 (int)pid, "metadata", seccomp->listener_metadata, "state",
-				 state_to_json(state, status));
+	json_t *json = json_build("{s:s, s:[s], s:i, s:s*, s:o}", "ociVersion", "1.2.0", "fds", "seccompFd", "pid",
+				  (int)pid, "metadata", seccomp->listener_metadata, "state",
+				  state_to_json(state, status));
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
 	json_decref(json);

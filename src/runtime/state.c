@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/json_build.h"
 #include "base/str.h"
 #include "runtime/state_file.h"
 
@@ -334,9 +335,9 @@ enum state_status state_status_of(const struct state *state)
 
 json_t *state_to_json(const struct state *state, enum state_status status)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:O*}", "ociVersion", "1.2.0", "id", state->id,
-				 "status", state_status_name(status), "bundle", state->bundle, "created",
-				 state->created, "owner", "root", "annotations", state->annotations);
+	json_t *json = json_build("{s:s, s:s, s:s, s:s, s:s, s:s, s:O*}", "ociVersion", "1.2.0", "id", state->id,
+				  "status", state_status_name(status), "bundle", state->bundle, "created",
+				  state->created, "owner", "root", "annotations", state->annotations);
 
 	if (json && status != STATE_STOPPED && status != STATE_CREATING)
 		(void)json_object_set_new(json, "pid", json_integer(state->pid));

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/fdio.h"
+#include "base/json_build.h"
 #include "base/str.h"
 #include "sandbox/cgroup_file.h"
 
@@ -83,7 +84,7 @@ static json_t *cpu_legacy(struct cgroup *cgroup, struct buf *buf)
 	(void)set_number(throttling, "periods", cgroup_file_counter(text, "nr_periods"));
 	(void)set_number(throttling, "throttledPeriods", cgroup_file_counter(text, "nr_throttled"));
 	(void)set_number(throttling, "throttledTime", cgroup_file_counter(text, "throttled_time"));
-	return json_pack("{s:o, s:o}", "usage", usage, "throttling", throttling);
+	return json_build("{s:o, s:o}", "usage", usage, "throttling", throttling);
 }
 
 /* Version 2 counts microseconds. */
@@ -98,7 +99,7 @@ static json_t *cpu_unified(int group, struct buf *buf)
 	(void)set_number(throttling, "periods", cgroup_file_counter(text, "nr_periods"));
 	(void)set_number(throttling, "throttledPeriods", cgroup_file_counter(text, "nr_throttled"));
 	(void)set_number(throttling, "throttledTime", cgroup_file_counter(text, "throttled_usec") * 1000);
-	return json_pack("{s:o, s:o}", "usage", usage, "throttling", throttling);
+	return json_build("{s:o, s:o}", "usage", usage, "throttling", throttling);
 }
 
 /* The next word of a text that is the kernel's own; false at its end. Not sscanf: that brings in a tenth of a megabyte. */
@@ -214,8 +215,8 @@ static json_t *memory_unified(int group, struct buf *buf)
 
 static json_t *block_entry(unsigned int major, unsigned int minor, const char *op, uint64_t value)
 {
-	return json_pack("{s:i, s:i, s:s, s:o}", "major", (int)major, "minor", (int)minor, "op", op, "value",
-			 number(value));
+	return json_build("{s:i, s:i, s:s, s:o}", "major", (int)major, "minor", (int)minor, "op", op, "value",
+			  number(value));
 }
 
 /* Lines "8:0 Read 4096"; the sum over all devices has no numbers and is left out. */
@@ -297,8 +298,9 @@ static json_t *huge_pages(int group, bool unified)
 			continue;
 		(void)snprintf(file, sizeof(file), "hugetlb.%s.%s", size, most);
 		(void)json_object_set_new(pages, size,
-					  json_pack("{s:o, s:o, s:i}", "usage", number(number_of(group, entry->d_name)),
-						    "max", number(number_of(group, file)), "failcnt", 0));
+					  json_build("{s:o, s:o, s:i}", "usage",
+						     number(number_of(group, entry->d_name)), "max",
+						     number(number_of(group, file)), "failcnt", 0));
 	}
 	if (entries)
 		(void)closedir(entries);
@@ -310,8 +312,8 @@ static json_t *pids(int group)
 	uint64_t limit = number_of(group, "pids.max");
 
 	/* Callers take 0 for "no limit". */
-	return json_pack("{s:o, s:o}", "current", number(number_of(group, "pids.current")), "limit",
-			 number(limit == UINT64_MAX ? 0 : limit));
+	return json_build("{s:o, s:o}", "current", number(number_of(group, "pids.current")), "limit",
+			  number(limit == UINT64_MAX ? 0 : limit));
 }
 
 json_t *stats_read(struct cgroup *cgroup)
@@ -320,12 +322,12 @@ json_t *stats_read(struct cgroup *cgroup)
 	int unified = cgroup_unified_fd(cgroup);
 	bool only = cgroup->only_unified;
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:{}, s:[]}", "cpu",
-			 only ? cpu_unified(unified, &buf) : cpu_legacy(cgroup, &buf), "memory",
-			 only ? memory_unified(unified, &buf) : memory_legacy(cgroup, &buf), "pids",
-			 pids(only ? unified : cgroup_controller_fd(cgroup, "pids")), "blkio", block(cgroup, &buf),
-			 "hugetlb", huge_pages(only ? unified : cgroup_controller_fd(cgroup, "hugetlb"), only),
-			 "intel_rdt", "network_interfaces");
+	return json_build("{s:o, s:o, s:o, s:o, s:o, s:{}, s:[]}", "cpu",
+			  only ? cpu_unified(unified, &buf) : cpu_legacy(cgroup, &buf), "memory",
+			  only ? memory_unified(unified, &buf) : memory_legacy(cgroup, &buf), "pids",
+			  pids(only ? unified : cgroup_controller_fd(cgroup, "pids")), "blkio", block(cgroup, &buf),
+			  "hugetlb", huge_pages(only ? unified : cgroup_controller_fd(cgroup, "hugetlb"), only),
+			  "intel_rdt", "network_interfaces");
 }
 
 /* Version 1: the kernel counts up an eventfd that is named in cgroup.event_control beside the file to watch. */

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/json_build.h"
 #include "base/json_text.h"
 #include "base/str.h"
 #include "runtime/channel.h"
@@ -286,8 +287,8 @@ static int write_state(const struct supervise *supervise, struct err *err)
 		(void)json_object_set_new(namespaces, spec_namespace_name((enum spec_namespace_type)i),
 					  json_string(path));
 	}
-	json = json_pack("{s:i, s:I, s:o}", "pid", (int)getpid(), "startTime", (json_int_t)start, "namespaces",
-			 namespaces);
+	json = json_build("{s:i, s:I, s:o}", "pid", (int)getpid(), "startTime", (json_int_t)start, "namespaces",
+			  namespaces);
 	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	if (r < 0 || !text)

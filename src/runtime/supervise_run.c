@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/json_build.h"
 #include "base/str.h"
 #include "runtime/channel.h"
 #include "runtime/create.h"
@@ -321,10 +322,10 @@ int supervise_start(struct supervise *supervise, const char *name, const char *i
 json_t *supervise_describe(const struct supervise_container *container)
 {
 	char started[CLOCK_STAMP_SIZE], finished[CLOCK_STAMP_SIZE];
-	json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:i, s:b, s:s}", "name", container->name, "id", container->id,
-				 "attempt", (json_int_t)container->attempt, "state",
-				 container->pid ? "running" : "exited", "pid", (int)container->pid, "oomKilled",
-				 container->oom_killed, "error", "");
+	json_t *json = json_build("{s:s, s:s, s:I, s:s, s:i, s:b, s:s}", "name", container->name, "id", container->id,
+				  "attempt", (json_int_t)container->attempt, "state",
+				  container->pid ? "running" : "exited", "pid", (int)container->pid, "oomKilled",
+				  container->oom_killed, "error", "");
 
 	clock_format(started, container->started_ms);
 	clock_format(finished, container->finished_ms);
