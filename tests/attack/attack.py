@@ -246,6 +246,9 @@ class Attack:
             return {'destination': path, 'type': 'bind', 'source': path, 'options': ['rbind', *options]}
         return {'destination': path, 'type': kind, 'source': kind, 'options': options}
 
+    def is_bare(self):
+        return self.off == set(LAYERS)
+
     def call(self, *words, environment=None, preexec_fn=None, **more):
         """Runs the runtime from a terminal of its own unless stdin says otherwise; returns the finished process."""
         def prepare():

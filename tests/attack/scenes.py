@@ -21,6 +21,8 @@ SWAPS = int(os.environ.get('ATTACK_SWAPS', '4000'))
 # How long a name keeps its meaning between two swaps, in seconds.
 PAUSE = float(os.environ.get('ATTACK_PAUSE', '0.0002'))
 STARTS = int(os.environ.get('ATTACK_STARTS', '8'))
+# A race that nothing holds is won in half of the starts or more.
+STARTS_MOST = 60
 CAPABILITIES_VERSION = 0x20080522
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 
@@ -152,13 +154,14 @@ def landing(attack, name):
 
 
 def race(name, attack, swapped, config_of):
-    """Starts containers while two names are swapped, until enough swaps were made."""
+    """Starts containers while two names are swapped, until enough swaps were made; with no layer until one gets out."""
     where = landing(attack, name)
     folder, link = swapped(where)
     swapper = Swapper(folder, link)
     starts = 0
     try:
-        while (starts < STARTS or swapper.count() < SWAPS) and not any(where.iterdir()):
+        most = STARTS_MOST if attack.is_bare() else STARTS
+        while (starts < most or swapper.count() < SWAPS) and not any(where.iterdir()):
             attack.run(config_of(starts))
             starts += 1
     finally:
@@ -228,7 +231,7 @@ def watched(attack, names, lure):
     What gets out of a container that lies in wait for processes of the runtime, which lure() brings into its pid
     namespace until each way has been one, or enough processes refused it.
     """
-    attack.facts.update(program=os.stat(attack.runtime).st_ino, refusals=4 if attack.off else 2)
+    attack.facts.update(program=os.stat(attack.runtime).st_ino, refusals=4 if attack.is_bare() else 2)
     config = attack.config(*attack.words())
     config['process']['args'][1] = 'watch'
     volume = attack.folder / 'volume'

@@ -41,6 +41,8 @@ def run(runtime, probe, rows, seconds=SECONDS, quick=False):
     done = vm(f"RUNTIME={runtime} PROBE={probe} MODULES={modules()} OFF='{' '.join(rows)}' "
               f"QUICK={'--quick' if quick else ''} "
               f"exec bash {TOP}/tests/vm/attack_v2.sh\n", seconds)
+    said = [line for line in done.stdout.splitlines() if not line.startswith('{')]
     if done.returncode:
-        raise Failure('\n'.join(line for line in done.stdout.splitlines() if not line.startswith('{')))
+        raise Failure('\n'.join(said))
+    print('\n'.join(said))
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]

@@ -24,7 +24,8 @@ words=()
 for off in $OFF; do
 	words+=(--off "${off/#-/}")
 done
-export ATTACK_DIR=$work/disk ATTACK_SWAPS=200 ATTACK_PAUSE=0.002 ATTACK_STARTS=4
+# Few starts: with layers on the races are run at length on the machine itself, without any until one is won.
+export ATTACK_DIR=$work/disk ATTACK_SWAPS=50 ATTACK_PAUSE=0.002 ATTACK_STARTS=2
 status=0
 python3 "$(dirname "$0")/../attack/attack.py" --runtime "$RUNTIME" --probe "$PROBE" \
 	--device "7:${device#/dev/loop}" "${words[@]}" || status=$?
