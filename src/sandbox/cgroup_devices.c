@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fdio.h"
 #include "sandbox/cgroup_file.h"
 #include "sandbox/cgroup_limit.h"
 #include "sandbox/device_bpf.h"
+#include "sandbox/device_list.h"
 
 /* What every container has; these come last, so that no rule takes them away. */
 static const struct spec_device_rule always[] = {
@@ -54,7 +56,7 @@ static int put_rule(struct cgroup_limit_target *to, const char *field, const str
 }
 
 /* Everything is denied first, then the rules in their order. */
-static int limit_legacy(struct cgroup_limit_target *to, const struct spec_device_rules *rules)
+static int set_legacy(struct cgroup_limit_target *to, const struct spec_device_rules *rules)
 {
 	static const struct spec_device_rule everything = {false, 'a', -1, -1, "rwm"};
 	CLEANUP(files_close) struct files files = {-1, -1};
@@ -69,6 +71,65 @@ static int limit_legacy(struct cgroup_limit_target *to, const struct spec_device
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
 		TRY(put_rule(to, "devices", &always[i], &files));
 	return 0;
+}
+
+static int list_rules(const struct spec_device_rules *rules, struct device_list *list)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rules->count; i++)
+		r = device_list_add(list, &rules->items[i]);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(always); i++)
+		r = device_list_add(list, &always[i]);
+	return r;
+}
+
+static int list_group(int group, struct device_list *list)
+{
+	CLEANUP_BUF struct buf text = buf_of(1u << 20);
+	int r = fdio_read_file(group, "devices.list", &text, NULL);
+
+	return r == 0 ? device_list_parse(list, text.data ? text.data : "") : r;
+}
+
+/* Writes the entries of one list with what the other has not of them. */
+static int put_missing(struct cgroup_limit_target *to, const char *file, const struct device_list *list,
+		       const struct device_list *other)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct device_list_entry entry = list->items[i];
+		char line[80];
+
+		entry.access &= ~device_list_find(other, &entry);
+		if (!entry.access)
+			continue;
+		device_list_format(&entry, line, sizeof(line));
+		TRY(cgroup_limit_put(to, "devices", "devices", file, line));
+	}
+	return 0;
+}
+
+/*
+ * A group that has processes must at no time lack what it had and shall have: what is new is allowed first, then what is
+ * no longer allowed goes. Only from a list of what is allowed to one of what is not, and back, there is no such way.
+ */
+static int limit_legacy(struct cgroup_limit_target *to, int group, const struct spec_device_rules *rules)
+{
+	CLEANUP(device_list_done) struct device_list wanted = {0}, present = {0};
+	int r;
+
+	if (!to->cgroup->populated)
+		return set_legacy(to, rules);
+	r = list_rules(rules, &wanted);
+	if (r == 0)
+		r = list_group(group, &present);
+	if (r < 0)
+		return err_sys(to->err, r, "config.json: linux.resources.devices: cannot read those of '%s'",
+			       to->cgroup->path);
+	if (wanted.open || present.open)
+		return set_legacy(to, rules);
+	TRY(put_missing(to, "devices.allow", &wanted, &present));
+	return put_missing(to, "devices.deny", &present, &wanted);
 }
 
 /* The inode of the first user namespace is a constant of the kernel. */
@@ -107,12 +168,21 @@ static int limit_unified(struct cgroup_limit_target *to, const struct spec_devic
 	return err_hint(to->err, "version 2 of control groups needs CONFIG_CGROUP_BPF and the privilege for it");
 }
 
+static int refuse_devices(struct cgroup_limit_target *to)
+{
+	(void)err_set(to->err, -EOPNOTSUPP,
+		      "config.json: linux.resources.devices: nothing on this machine holds devices back");
+	return err_hint(to->err, "mount the 'devices' controller of version 1 of control groups, or version 2");
+}
+
 int cgroup_limit_devices(struct cgroup_limit_target *to, const struct spec_device_rules *rules)
 {
 	int group;
 
 	TRY(cgroup_controller_make(to->cgroup, "devices", &group, to->err));
 	if (group >= 0)
-		return limit_legacy(to, rules);
-	return cgroup_unified_fd(to->cgroup) < 0 ? 0 : limit_unified(to, rules);
+		return limit_legacy(to, group, rules);
+	if (cgroup_unified_fd(to->cgroup) >= 0)
+		return limit_unified(to, rules);
+	return is_machine_root() ? refuse_devices(to) : 0;
 }

@@ -165,3 +165,50 @@ def test_device_rules_change_while_it_runs(runtime):
     assert runtime.call('update', '-r', new, name).returncode == 0
     lines = value(runtime, 'devices', 'devices.list').splitlines()
     assert 'c 10:200 rw' in lines and 'a *:* rwm' not in lines
+
+
+def test_devices_are_there_while_their_rules_change(runtime):
+    """A running container keeps at every moment what it had and shall have."""
+    script = 'while :; do : < /dev/null || echo lost; echo x > /dev/zero || echo lost; echo .; done'
+    name = runtime.start('/bin/sh', '-c', script)
+    seen = runtime.folder / f'{name}.out'
+    rule = {'allow': True, 'type': 'c', 'major': 10, 'access': 'rw'}
+    for minor in range(100, 160):
+        new = runtime.folder / 'new.json'
+        new.write_text(json.dumps({'devices': [dict(rule, minor=minor)]}))
+        assert runtime.call('update', '-r', new, name).returncode == 0
+    lines = value(runtime, 'devices', 'devices.list').splitlines()
+    assert [line for line in lines if line.startswith('c 10:')] == ['c 10:159 rw']
+    assert 'c 1:3 rwm' in lines and 'c 136:* rwm' in lines and len(lines) == 9
+    runtime.call('kill', name, 'KILL')
+    assert set(seen.read_text().splitlines()) == {'.'}
+
+
+def test_rules_that_deny_what_was_allowed(runtime):
+    allow = {'allow': True, 'type': 'c', 'major': 10, 'minor': 200, 'access': 'rwm'}
+    name = runtime.start('/bin/sleep', '1000', resources={'devices': [allow, dict(allow, major=11, minor=None)]})
+    new = runtime.folder / 'new.json'
+    new.write_text(json.dumps({'devices': [allow, dict(allow, allow=False, access='wm')]}))
+    assert runtime.call('update', '-r', new, name).returncode == 0
+    lines = value(runtime, 'devices', 'devices.list').splitlines()
+    assert [line for line in lines if line.startswith('c 1')] and 'c 10:200 r' in lines
+    assert not [line for line in lines if line.startswith('c 11:')]
+
+
+def without_devices(runtime, *words):
+    """The runtime where neither a devices controller nor version 2 of control groups is in sight."""
+    hide = 'for at in devices unified; do mount -t tmpfs none /sys/fs/cgroup/$at; done; exec "$@"'
+    return subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-ec', hide, 'sh', runtime.program, '--root',
+                           runtime.state, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+
+
+@pytest.mark.skipif(not (CGROUPS / 'unified').exists(), reason='version 2 is not mounted beside version 1')
+@pytest.mark.parametrize('resources', [{}, {'devices': [{'allow': False, 'access': 'rwm'}]}], ids=['none', 'rules'])
+def test_devices_that_nothing_holds_back_are_refused(runtime, resources):
+    bundle = runtime.bundle(runtime.config('/bin/true', resources=resources))
+    done = without_devices(runtime, 'run', '--bundle', bundle, 'c1')
+    assert done.stderr == ('bulkhead-runtime: config.json: linux.resources.devices: nothing on this machine holds devices '
+                           "back\nhint: mount the 'devices' controller of version 1 of control groups, or version 2\n")
+    assert done.returncode != 0
+    assert not runtime.leftovers()
