@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -214,91 +213,32 @@ static int append_pids(int group, pid_t **pids, size_t *count, int depth)
 	return r;
 }
 
-int cgroup_pids(struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_count, struct err *err)
+int cgroup_pids_below(int group, pid_t **ret_pids, size_t *ret_count, struct err *err)
 {
 	CLEANUP_FREE pid_t *pids = NULL;
 	size_t count = 0;
-	int group = listing_group(cgroup);
-	int r = group < 0 ? 0 : append_pids(group, &pids, &count, 0);
+	int r = append_pids(group, &pids, &count, 0);
 
 	/* A group removed since it was opened has no processes. */
 	if (r < 0 && r != -ENODEV)
-		return err_sys(err, r, "cannot list the processes of control group '%s'", cgroup->path);
+		return err_sys(err, r, "cannot list the processes");
 	*ret_pids = take_ptr(pids);
 	*ret_count = count;
 	return 0;
 }
 
-int cgroup_kill(struct cgroup *cgroup, int signal, struct err *err)
+int cgroup_pids(struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_count, struct err *err)
 {
-	int unified = cgroup_unified_fd(cgroup);
+	int group = listing_group(cgroup);
 
-	if (signal == SIGKILL && unified >= 0 && cgroup_file_write(unified, "cgroup.kill", "1") == 0 &&
-	    cgroup->only_unified)
+	if (group < 0) {
+		*ret_pids = NULL;
+		*ret_count = 0;
 		return 0;
-	/* A fork in between hides from one listing: those killed make no more, so the second or third finds the rest. */
-	for (int round = 0; round < (signal == SIGKILL ? 16 : 1); round++) {
-		CLEANUP_FREE pid_t *pids = NULL;
-		size_t count;
-		int r = cgroup_pids(cgroup, &pids, &count, err);
-
-		if (r < 0)
-			return r;
-		for (size_t i = 0; i < count; i++)
-			if (kill(pids[i], signal) < 0 && errno != ESRCH)
-				return err_sys(err, -errno, "cannot signal process %d", (int)pids[i]);
-		if (signal == SIGKILL && cgroup_is_frozen(cgroup)) {
-			r = cgroup_freeze(cgroup, false, err);
-			if (r < 0)
-				return r;
-		}
-		if (count == 0)
-			break;
 	}
+	if (cgroup_pids_below(group, ret_pids, ret_count, err) < 0)
+		return err_prefix(err, "control group '%s'", cgroup->path);
 	return 0;
-}
-
-bool cgroup_is_frozen(struct cgroup *cgroup)
-{
-	int legacy = cgroup_controller_fd(cgroup, "freezer");
-	char value[32] = "";
-
-	if (legacy >= 0)
-		return cgroup_file_read(legacy, "freezer.state", value, sizeof(value)) == 0 && !str_eq(value, "THAWED");
-	return cgroup_unified_fd(cgroup) >= 0 &&
-	       cgroup_file_read(cgroup_unified_fd(cgroup), "cgroup.freeze", value, sizeof(value)) == 0 &&
-	       str_eq(value, "1");
-}
-
-static bool freeze_reached(int legacy, int unified, bool frozen)
-{
-	char value[256] = "";
-
-	if (legacy >= 0)
-		return cgroup_file_read(legacy, "freezer.state", value, sizeof(value)) == 0 &&
-		       str_eq(value, frozen ? "FROZEN" : "THAWED");
-	return cgroup_file_read(unified, "cgroup.events", value, sizeof(value)) == 0 &&
-	       strstr(value, frozen ? "frozen 1" : "frozen 0");
-}
-
-int cgroup_freeze(struct cgroup *cgroup, bool frozen, struct err *err)
-{
-	int legacy = cgroup_controller_fd(cgroup, "freezer"), unified = cgroup_unified_fd(cgroup);
-	int r;
-
-	if (legacy < 0 && unified < 0)
-		return err_set(err, -EOPNOTSUPP, "control group '%s' cannot be frozen: no freezer", cgroup->path);
-	for (int tries = 0; tries < 2000; tries++) {
-		/* Version 1 may stay on its way while processes fork: asking again moves it on. */
-		r = legacy >= 0 ? cgroup_file_write(legacy, "freezer.state", frozen ? "FROZEN" : "THAWED")
-				: cgroup_file_write(unified, "cgroup.freeze", frozen ? "1" : "0");
-		if (r < 0)
-			return err_sys(err, r, "cannot freeze or thaw control group '%s'", cgroup->path);
-		if (freeze_reached(legacy, unified, frozen))
-			return 0;
-		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	}
-	return err_set(err, -ETIMEDOUT, "control group '%s' does not %s", cgroup->path, frozen ? "freeze" : "thaw");
 }
 
 uint64_t cgroup_oom_kills(struct cgroup *cgroup)

@@ -30,6 +30,9 @@ int cgroup_find(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 /* As cgroup_controller_fd, and makes the group when the controller has a hierarchy and no group in it yet. */
 int cgroup_controller_make(struct cgroup *cgroup, const char *controller, int *ret_group, struct err *err) MUST_CHECK;
 
+/* Lists the processes of a group and of those below it. The caller frees *ret_pids. */
+int cgroup_pids_below(int group, pid_t **ret_pids, size_t *ret_count, struct err *err) MUST_CHECK;
+
 /* The group in the version 1 hierarchy of a controller, -1 when it has none. */
 int cgroup_controller_fd(const struct cgroup *cgroup, const char *controller);
 

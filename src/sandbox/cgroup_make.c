@@ -147,28 +147,72 @@ int cgroup_make_unified(struct cgroup *cgroup, struct err *err)
 	return cgroup->unified < 0 ? 0 : make(cgroup, &cgroup->hierarchies[cgroup->unified], err);
 }
 
-/* Processes that fork meanwhile show in the next listing: it is done when a listing brings none that is not in. */
-static int bring_processes(struct cgroup *cgroup, int group, struct err *err)
+/* Whether one list holds all of another; both in any order. */
+static bool holds_all(const pid_t *pids, size_t count, const pid_t *wanted, size_t wanted_count)
 {
-	size_t before = SIZE_MAX;
+	for (size_t i = 0; i < wanted_count; i++) {
+		size_t at = 0;
 
+		while (at < count && pids[at] != wanted[i])
+			at++;
+		if (at == count)
+			return false;
+	}
+	return true;
+}
+
+/* Brings those in sight over; *ret_all when there was none to bring. */
+static int bring_listed(struct cgroup *cgroup, int group, bool *ret_all, struct err *err)
+{
+	CLEANUP_FREE pid_t *pids = NULL, *there = NULL;
+	size_t count = 0, there_count = 0;
+	int r = cgroup_pids(cgroup, &pids, &count, err);
+
+	if (r == 0)
+		r = cgroup_pids_below(group, &there, &there_count, err);
+	if (r < 0)
+		return r;
+	*ret_all = holds_all(there, there_count, pids, count);
+	for (size_t i = 0; !*ret_all && i < count; i++) {
+		char pid[16];
+
+		(void)snprintf(pid, sizeof(pid), "%d", (int)pids[i]);
+		r = cgroup_file_write(group, "cgroup.procs", pid);
+		if (r < 0 && r != -ESRCH)
+			return err_sys(err, r, "cannot bring process %d to control group '%s'", (int)pids[i],
+				       cgroup->path);
+	}
+	return 0;
+}
+
+/* Stopped processes make none meanwhile: once is enough. */
+static int bring_all(struct cgroup *cgroup, int group, bool stopped, struct err *err)
+{
 	for (int tries = 0; tries < 100; tries++) {
-		CLEANUP_FREE pid_t *pids = NULL;
-		size_t count = 0, in = 0;
-		int r = cgroup_pids(cgroup, &pids, &count, err);
+		bool all = false;
+		int r = bring_listed(cgroup, group, &all, err);
 
-		for (size_t i = 0; r == 0 && i < count; i++) {
-			char pid[16];
-
-			(void)snprintf(pid, sizeof(pid), "%d", (int)pids[i]);
-			in += cgroup_file_write(group, "cgroup.procs", pid) == 0;
-		}
-		if (r < 0 || in == before)
+		if (r < 0 || all || stopped)
 			return r;
-		before = in;
 	}
 	return err_set(err, -EBUSY, "cannot bring the processes of control group '%s' to a further controller",
 		       cgroup->path);
+}
+
+/*
+ * None may stay outside of the limit. They are stopped meanwhile where that can be done, so that those that fork do not
+ * run away from it; where it cannot, it is tried until a listing shows none that is not in.
+ */
+static int bring_processes(struct cgroup *cgroup, int group, struct err *err)
+{
+	struct err ignored;
+	bool before = cgroup_is_frozen(cgroup);
+	bool stopped = before || cgroup_freeze(cgroup, true, &ignored) == 0;
+	int r = bring_all(cgroup, group, stopped, err), thawed = 0;
+
+	if (stopped && !before)
+		thawed = cgroup_freeze(cgroup, false, r == 0 ? err : &ignored);
+	return r == 0 ? thawed : r;
 }
 
 int cgroup_controller_make(struct cgroup *cgroup, const char *controller, int *ret_group, struct err *err)

@@ -173,12 +173,12 @@ def test_devices_are_there_while_their_rules_change(runtime):
     name = runtime.start('/bin/sh', '-c', script)
     seen = runtime.folder / f'{name}.out'
     rule = {'allow': True, 'type': 'c', 'major': 10, 'access': 'rw'}
-    for minor in range(100, 160):
+    for minor in range(100, 130):
         new = runtime.folder / 'new.json'
         new.write_text(json.dumps({'devices': [dict(rule, minor=minor)]}))
         assert runtime.call('update', '-r', new, name).returncode == 0
     lines = value(runtime, 'devices', 'devices.list').splitlines()
-    assert [line for line in lines if line.startswith('c 10:')] == ['c 10:159 rw']
+    assert [line for line in lines if line.startswith('c 10:')] == ['c 10:129 rw']
     assert 'c 1:3 rwm' in lines and 'c 136:* rwm' in lines and len(lines) == 9
     runtime.call('kill', name, 'KILL')
     assert set(seen.read_text().splitlines()) == {'.'}

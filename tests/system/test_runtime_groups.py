@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole control groups at a time: killed, signalled, frozen and brought under further limits with processes that do
+not stand still (ISO-2); version 2's part is in tests/vm."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from support_runtime import CGROUPS, Runtime, wait_until
+
+pytestmark = pytest.mark.skipif(not (CGROUPS / 'freezer').exists(), reason='only version 2 of control groups: in the VM')
+# Each process makes the next one and ends: no listing shows one that is still there a moment later.
+RUN_AWAY = ('/bin/restless', 'relay', '30')
+RESOURCES = {'pids': {'limit': 200}, 'memory': {'limit': 64 << 20}}
+
+
+class Legacy(Runtime):
+    """A runtime that sees version 1 of control groups alone."""
+
+    def words(self, *words):
+        hide = '[ ! -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified; exec "$@"'
+        return ['unshare', '-m', '--propagation', 'private', 'sh', '-ec', hide, 'sh', self.program, '--root',
+                str(self.state), *map(str, words)]
+
+    def call(self, *words, env=None, **more):
+        return subprocess.run(self.words(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, text=True, timeout=60, check=False, **more)
+
+    def start(self, config):
+        bundle = self.bundle(config)
+        name = f'c{self.count}'
+        with open(self.folder / f'{name}.out', 'wb') as to:
+            subprocess.run(self.words('create', '--bundle', bundle, name), stdin=subprocess.DEVNULL, stdout=to,
+                           stderr=to, timeout=60, check=True)
+        assert self.call('start', name).returncode == 0
+        return name
+
+
+def make(kind, programs, build):
+    made = kind(programs / 'bulkhead-runtime')
+    shutil.copy(build / 'tests/programs/restless', made.folder / 'rootfs/bin/restless')
+    return made
+
+
+@pytest.fixture
+def runtime(programs, build):
+    made = make(Runtime, programs, build)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def legacy(programs, build):
+    made = make(Legacy, programs, build)
+    yield made
+    made.close()
+
+
+def pids(runtime, controller, name='c0'):
+    return set((runtime.group(controller, name) / 'cgroup.procs').read_text().split())
+
+
+def share_pids(config):
+    """Without a pid namespace of its own the end of the first process ends nothing else."""
+    linux = config['linux']
+    linux['namespaces'] = [row for row in linux['namespaces'] if row['type'] not in ('pid', 'user')]
+    for key in ('uidMappings', 'gidMappings'):
+        del linux[key]
+    del config['annotations']
+    return config
+
+
+def test_processes_that_run_away_are_killed_on_version_1(legacy):
+    """Nothing kills them but the listing: no pid namespace, no cgroup.kill."""
+    name = legacy.start(share_pids(legacy.config(*RUN_AWAY, resources=RESOURCES)))
+    wait_until(lambda: len(pids(legacy, 'pids')) > 3)
+    done = legacy.call('delete', '--force', name)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert not legacy.leftovers()
+
+
+def test_no_process_runs_away_from_a_further_limit(runtime):
+    """A controller that the container had no group of yet takes in all of its processes, even those just made."""
+    name = runtime.start(*RUN_AWAY, resources=RESOURCES)
+    wait_until(lambda: len(pids(runtime, 'pids')) > 3)
+    assert not runtime.group('cpuset', 'c0').exists()
+    done = runtime.call('update', '--cpuset-cpus', '0', name)
+    assert (done.returncode, done.stderr) == (0, '')
+    outside = (CGROUPS / 'cpuset' / 'cgroup.procs').read_text().split()
+    group = f'/{runtime.parent}/c0'
+    for pid in pids(runtime, 'pids'):
+        try:
+            rows = pathlib.Path(f'/proc/{pid}/cgroup').read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        assert [row.split(':')[2] for row in rows if row.split(':')[1] == 'cpuset'] in ([group], []), outside
+    assert runtime.status(name)['status'] == 'running'
+    assert runtime.call('kill', name, 'KILL').returncode == 0
+
+
+@pytest.fixture
+def disk(runtime):
+    """A folder with a file on a disk of its own; yields it with the disk's number."""
+    image, folder = runtime.folder / 'image', runtime.folder / 'disk'
+    folder.mkdir()
+    subprocess.run(['truncate', '-s', '8M', image], check=True)
+    subprocess.run(['mkfs.ext4', '-q', image], check=True)
+    subprocess.run(['mount', '-o', 'loop', image, folder], check=True)
+    (folder / 'file').write_bytes(bytes(4096))
+    os.sync()
+    number = os.stat(folder).st_dev
+    yield folder, os.major(number), os.minor(number)
+    for name in [path.name for path in runtime.state.glob('[!.]*')]:
+        runtime.call('delete', '--force', name)
+    subprocess.run(['umount', folder], check=True)
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/loop-control'), reason='no loop devices')
+def test_pause_that_fails_leaves_the_container_running(runtime, disk):
+    """A process that waits for a disk cannot be stopped; here the wait is made by a limit of one byte a second."""
+    folder, major, minor = disk
+    rate = {'major': major, 'minor': minor, 'rate': 1}
+    config = runtime.config('/bin/restless', 'read', '/data/file',
+                            resources={'blockIO': {'throttleReadBpsDevice': [rate]}})
+    config['mounts'].append({'destination': '/data', 'type': 'bind', 'source': str(folder), 'options': ['ro']})
+    out = runtime.folder / 'out'
+    with open(out, 'wb') as to:
+        subprocess.run([runtime.program, '--root', runtime.state, 'create', '--bundle', runtime.bundle(config), 'c1'],
+                       stdin=subprocess.DEVNULL, stdout=to, stderr=to, check=True, timeout=60)
+    assert runtime.call('start', 'c1').returncode == 0
+    pid = runtime.status('c1')['pid']
+    wait_until(lambda: out.read_text() == 'ready\n')
+    assert runtime.call('kill', 'c1', 'USR1').returncode == 0
+    wait_until(lambda: pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'D')
+    done = runtime.call('pause', 'c1')
+    assert done.stderr == f"bulkhead-runtime: control group '{runtime.parent}/c0' does not freeze\n"
+    assert (runtime.group('freezer', 'c0') / 'freezer.state').read_text() == 'THAWED\n'
+    assert runtime.status('c1')['status'] == 'running'
+    (runtime.group('blkio', 'c0') / 'blkio.throttle.read_bps_device').write_text(f'{major}:{minor} 0')
+    wait_until(lambda: out.read_text().count('.') > 3)
+    assert runtime.call('pause', 'c1').returncode == 0
+    assert runtime.status('c1')['status'] == 'paused'
+    assert runtime.call('resume', 'c1').returncode == 0
