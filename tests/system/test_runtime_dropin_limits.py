@@ -198,8 +198,8 @@ def test_rules_that_deny_what_was_allowed(runtime):
 def without_devices(runtime, *words):
     """The runtime where neither a devices controller nor version 2 of control groups is in sight."""
     hide = 'for at in devices unified; do mount -t tmpfs none /sys/fs/cgroup/$at; done; exec "$@"'
-    return subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-ec', hide, 'sh', runtime.program, '--root',
-                           runtime.state, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    return subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-ec', hide, 'sh', runtime.program,
+                           '--root', runtime.state, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=60, check=False)
 
 
@@ -208,7 +208,8 @@ def without_devices(runtime, *words):
 def test_devices_that_nothing_holds_back_are_refused(runtime, resources):
     bundle = runtime.bundle(runtime.config('/bin/true', resources=resources))
     done = without_devices(runtime, 'run', '--bundle', bundle, 'c1')
-    assert done.stderr == ('bulkhead-runtime: config.json: linux.resources.devices: nothing on this machine holds devices '
-                           "back\nhint: mount the 'devices' controller of version 1 of control groups, or version 2\n")
+    assert done.stderr == ('bulkhead-runtime: config.json: linux.resources.devices: nothing on this machine holds '
+                           "devices back\nhint: mount the 'devices' controller of version 1 of control groups, or "
+                           'version 2\n')
     assert done.returncode != 0
     assert not runtime.leftovers()
