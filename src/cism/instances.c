@@ -79,7 +79,7 @@ static int release_once(struct store *store, const char *instance, const char *u
 	int r;
 
 	change_init(&change);
-	r = ledger_find(store, uid, &place, err);
+	r = ledger_find(store, uid, NULL, &place, err);
 	if (r < 0 || !place)
 		return r; /* released before, or never held: nothing to do */
 	r = ledger_release(store, instance, uid, &change, err);

@@ -61,11 +61,11 @@ static int delete_content(struct cism *cism, const struct api_kind *kind, json_t
 
 	if (str_parse_u64(api_string(object, "metadata.resourceVersion"), UINT64_MAX, &revision) < 0)
 		return err_set(err, ERR_CORRUPT, "object without revision");
+	change_init(&change);
 	if (kind == records_pods())
-		r = ledger_find(cism->store, api_string(object, "metadata.uid"), &place, err);
+		r = ledger_find(cism->store, api_string(object, "metadata.uid"), &change, &place, err);
 	if (r < 0)
 		return r;
-	change_init(&change);
 	if (!place && json_array_size(api_value(object, "metadata.finalizers")) == 0) {
 		records_remove(&change, kind, object, revision);
 		if (kind == records_pods())

@@ -253,13 +253,17 @@ int ledger_release(struct store *store, const char *instance, const char *uid, s
 	return count_namespace(store, text_of(place, "namespace"), -1, change, err);
 }
 
-int ledger_find(struct store *store, const char *uid, json_t **ret_place, struct err *err)
+int ledger_find(struct store *store, const char *uid, struct change *change, json_t **ret_place, struct err *err)
 {
 	char key[STORE_KEY_MAX + 1];
 	uint64_t revision;
+	int r;
 
 	pod_key(uid, key);
-	return read_record(store, key, ret_place, &revision, err);
+	r = read_record(store, key, ret_place, &revision, err);
+	if (r == 0 && change)
+		change_compare(change, key, revision);
+	return r;
 }
 
 int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision,

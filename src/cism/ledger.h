@@ -47,8 +47,12 @@ int ledger_hold(const struct ledger *ledger, struct store *store, const struct l
 int ledger_release(struct store *store, const char *instance, const char *uid, struct change *change,
 		   struct err *err) MUST_CHECK;
 
-/* Whether the uid holds a place, and where (an object with server, instance, namespace, name; NULL when it does not). */
-int ledger_find(struct store *store, const char *uid, json_t **ret_place, struct err *err) MUST_CHECK;
+/*
+ * Whether the uid holds a place, and where (an object with server, instance, namespace, name; NULL when it does not). A
+ * change (may be NULL) compares what was found: what is decided by it must not miss a bind or a release.
+ */
+int ledger_find(struct store *store, const char *uid, struct change *change, json_t **ret_place,
+		struct err *err) MUST_CHECK;
 
 /* How many holders a namespace has, and the revision of that count to compare. */
 int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision,

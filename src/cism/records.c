@@ -168,6 +168,16 @@ int records_list(struct store *store, const struct records_query *query, struct 
 	return 0;
 }
 
+int records_reach(struct store *store, uint64_t revision, struct err *err)
+{
+	int r = store_reach(store, revision, err);
+
+	if (r == ERR_INVALID || r == -ETIMEDOUT)
+		return err_set(err, -ETIMEDOUT, "Too large resource version: %" PRIu64 ", current: %" PRIu64, revision,
+			       store_revision(store));
+	return r;
+}
+
 static bool holds_rules(const struct api_kind *kind)
 {
 	return kind == records_domains();

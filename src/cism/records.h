@@ -53,6 +53,9 @@ struct records_query {
 int records_list(struct store *store, const struct records_query *query, struct object_list *ret_list,
 		 struct err *err) MUST_CHECK;
 
+/* Waits for a revision that a client was given, perhaps by another replica. In Kubernetes' words (-ETIMEDOUT) there is none. */
+int records_reach(struct store *store, uint64_t revision, struct err *err) MUST_CHECK;
+
 /* Adds writing or removing an object to a change; revision is what its key is compared with (0: must be new). */
 void records_put(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision);
 void records_remove(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision);

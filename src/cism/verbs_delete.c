@@ -131,7 +131,8 @@ static int mark(json_t *object, json_int_t grace)
 enum way { GONE, MARKED };
 
 /* A pod that may run somewhere stays until its instance confirms the stop; forced, the object goes and the charge stays. */
-static int pod_way(struct call *call, const struct removal *removal, json_t *pod, enum way *ret_way, struct err *err)
+static int pod_way(struct call *call, const struct removal *removal, json_t *pod, struct change *change,
+		   enum way *ret_way, struct err *err)
 {
 	CLEANUP_JSON json_t *place = NULL;
 	json_int_t grace = removal->grace >= 0 ? removal->grace
@@ -141,7 +142,7 @@ static int pod_way(struct call *call, const struct removal *removal, json_t *pod
 	*ret_way = GONE;
 	if (grace == 0 || !api_string(pod, "spec.nodeName"))
 		return 0;
-	r = ledger_find(call->cism->store, api_string(pod, "metadata.uid"), &place, err);
+	r = ledger_find(call->cism->store, api_string(pod, "metadata.uid"), change, &place, err);
 	if (r < 0 || !place)
 		return r;
 	*ret_way = MARKED;
@@ -163,7 +164,8 @@ static int namespace_way(json_t *namespace, enum way *ret_way, struct err *err)
 	return 0;
 }
 
-static int way_of(struct call *call, const struct removal *removal, json_t *object, enum way *ret_way, struct err *err)
+static int way_of(struct call *call, const struct removal *removal, json_t *object, struct change *change,
+		  enum way *ret_way, struct err *err)
 {
 	*ret_way = GONE;
 	if (json_array_size(api_value(object, "metadata.finalizers")) > 0) {
@@ -171,7 +173,7 @@ static int way_of(struct call *call, const struct removal *removal, json_t *obje
 		return mark(object, 0) < 0 ? err_sys(err, -ENOMEM, "cannot mark the object") : 0;
 	}
 	if (call->routing.kind == records_pods())
-		return pod_way(call, removal, object, ret_way, err);
+		return pod_way(call, removal, object, change, ret_way, err);
 	if (call->routing.kind == records_namespaces())
 		return namespace_way(object, ret_way, err);
 	return 0;
@@ -189,7 +191,7 @@ static int remove_once(struct call *call, const struct removal *removal, const c
 	if (r == 0)
 		r = check_preconditions(call, removal, ret_object->json, err);
 	if (r == 0)
-		r = way_of(call, removal, ret_object->json, ret_way, err);
+		r = way_of(call, removal, ret_object->json, &change, ret_way, err);
 	if (r < 0 || removal->dry_run)
 		return r;
 	if (*ret_way == MARKED)

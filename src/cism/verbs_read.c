@@ -2,7 +2,6 @@
 #include "cism/verbs.h"
 
 #include <errno.h>
-#include <inttypes.h>
 
 #include "base/str.h"
 #include "cism/continuation.h"
@@ -26,8 +25,8 @@ static int read_revision(const struct call *call, uint64_t *ret_revision, struct
 {
 	const char *text = http_query(call->request, "resourceVersion");
 	const char *match = http_query(call->request, "resourceVersionMatch");
-	uint64_t current = store_revision(call->cism->store);
 	uint64_t revision = 0;
+	int r;
 
 	*ret_revision = 0;
 	if (match && match[0] && !str_eq(match, "Exact") && !str_eq(match, "NotOlderThan"))
@@ -40,9 +39,9 @@ static int read_revision(const struct call *call, uint64_t *ret_revision, struct
 		return 0;
 	if (str_parse_u64(text, INT64_MAX, &revision) < 0)
 		return err_set(err, ERR_SYNTAX, "resourceVersion: Invalid value: \"%.40s\"", text);
-	if (revision > current)
-		return err_set(err, -ETIMEDOUT, "Too large resource version: %" PRIu64 ", current: %" PRIu64, revision,
-			       current);
+	r = records_reach(call->cism->store, revision, err);
+	if (r < 0)
+		return r;
 	if (match && str_eq(match, "Exact"))
 		*ret_revision = revision;
 	return 0;

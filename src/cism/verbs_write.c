@@ -303,7 +303,7 @@ static int bump_generation(const struct call *call, json_t *object, const json_t
 }
 
 /* Whether nothing holds an object any more whose deletion was asked for: 1, 0, or what the store answered. */
-static int is_finished(const struct call *call, const json_t *object, struct err *err)
+static int is_finished(const struct call *call, const json_t *object, struct change *change, struct err *err)
 {
 	CLEANUP_JSON json_t *place = NULL;
 	int r;
@@ -313,7 +313,7 @@ static int is_finished(const struct call *call, const json_t *object, struct err
 		return 0;
 	if (call->routing.kind != records_pods())
 		return 1;
-	r = ledger_find(call->cism->store, api_string(object, "metadata.uid"), &place, err);
+	r = ledger_find(call->cism->store, api_string(object, "metadata.uid"), change, &place, err);
 	return r < 0 ? r : !place;
 }
 
@@ -341,7 +341,7 @@ static int replace_once(struct call *call, json_t **object, const struct object 
 		r = api_validate(admission.kind, *object, old->json, err);
 	if (r < 0 || json_equal(*object, old->json))
 		return r;
-	r = is_finished(call, *object, err);
+	r = is_finished(call, *object, &change, err);
 	if (r < 0)
 		return r;
 	if (r > 0)

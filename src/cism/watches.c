@@ -390,6 +390,7 @@ static int read_start(const struct call *call, uint64_t *ret_revision, bool *ret
 	const char *revision = http_query(call->request, "resourceVersion");
 	const char *match = http_query(call->request, "resourceVersionMatch");
 	bool initial = asks(call, "sendInitialEvents");
+	int r;
 
 	*ret_revision = 0;
 	if (revision && revision[0] && str_parse_u64(revision, INT64_MAX, ret_revision) < 0)
@@ -402,9 +403,9 @@ static int read_start(const struct call *call, uint64_t *ret_revision, bool *ret
 		return err_set(err, ERR_INVALID,
 			       "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless "
 			       "sendInitialEvents is provided");
-	if (*ret_revision > store_revision(call->cism->store))
-		return err_set(err, -ETIMEDOUT, "Too large resource version: %" PRIu64 ", current: %" PRIu64,
-			       *ret_revision, store_revision(call->cism->store));
+	r = records_reach(call->cism->store, *ret_revision, err);
+	if (r < 0)
+		return r;
 	*ret_initial = initial || *ret_revision == 0;
 	return 0;
 }

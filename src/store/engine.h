@@ -25,6 +25,8 @@ struct store_engine {
 	 */
 	int (*history)(struct store *store, const char *prefix, uint64_t *seen, uint64_t until, size_t limit,
 		       struct ring_event **ret_events, size_t *ret_count, struct err *err);
+	int (*reach)(struct store *store, uint64_t revision, struct err *err); /* one above the ring's */
+	int (*health)(struct store *store, struct err *err);
 	void (*close)(struct store *store); /* frees the engine's part; the ring is freed by the caller */
 };
 
@@ -39,6 +41,9 @@ int store_range_add(struct store_range *range, const struct store_entry *entry, 
 
 /* Writes the first byte string behind all that start with the prefix; returns its length, 0 when nothing is behind them. */
 size_t store_prefix_end(const char *prefix, char end[static STORE_KEY_MAX]);
+
+/* Says that a revision is none yet: ERR_INVALID. */
+int store_future(uint64_t revision, uint64_t newest, struct err *err);
 
 /* Says that a compare did not hold, and whether its key is there: ERR_CONFLICT. */
 int store_conflict(const struct store_compare *compare, bool exists, struct err *err);

@@ -11,6 +11,9 @@
 
 #define PAGE 500 /* entries asked for at once */
 #define OPEN_MS 10000
+#define REACH_SOON_MS 50 /* what another process just wrote is told of soon */
+#define REACH_MS 3000
+#define HEALTHY_MS 4000 /* something is asked every second */
 
 static int no_memory(struct err *err)
 {
@@ -153,6 +156,14 @@ static int list(struct store *store, const char *prefix, const char *after, size
 	return r;
 }
 
+void etcd_probe(struct etcd_store *etcd)
+{
+	CLEANUP_STORE_RANGE struct store_range range = {0};
+	struct err ignored;
+
+	(void)!add_page(etcd, "", NULL, 1, &range, &ignored);
+}
+
 int etcd_check_past(struct etcd_store *etcd, uint64_t revision, struct err *err)
 {
 	struct store_range range CLEANUP_STORE_RANGE = {.revision = revision ? revision : 1};
@@ -203,7 +214,47 @@ static void close_store(struct store *store)
 	free_parts(etcd);
 }
 
-static const struct store_engine engine = {etcd_txn, get, list, etcd_history, close_store};
+/* Revisions of lists and of others' marks are no events, so one that another process was given may need one behind it. */
+static int reach(struct store *store, uint64_t revision, struct err *err)
+{
+	struct etcd_store *etcd = (struct etcd_store *)store;
+	CLEANUP_STORE_RANGE struct store_range range = {0};
+	uint64_t ticked;
+	int r;
+
+	if (etcd_wait(etcd, revision, REACH_SOON_MS))
+		return 0;
+	r = add_page(etcd, "", NULL, 1, &range, err);
+	if (r == 0 && range.revision < revision)
+		return store_future(revision, range.revision, err);
+	if (r == 0)
+		r = etcd_tick(etcd, &ticked, err);
+	if (r == 0 && !etcd_wait(etcd, revision, REACH_MS))
+		r = err_set(err, -ETIMEDOUT, "revision %llu is not told of yet", (unsigned long long)revision);
+	return r;
+}
+
+static int health(struct store *store, struct err *err)
+{
+	struct etcd_store *etcd = (struct etcd_store *)store;
+	uint64_t now = clock_monotonic_ns() / 1000000, silent;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&etcd->lock);
+	silent = now > etcd->answered_ms ? now - etcd->answered_ms : 0;
+	if (etcd->failure.code) {
+		if (err)
+			*err = etcd->failure;
+		r = etcd->failure.code;
+	} else if (silent > HEALTHY_MS) {
+		r = err_set(err, ERR_UNAVAILABLE, "the store has not answered for %llu s",
+			    (unsigned long long)silent / 1000);
+	}
+	(void)pthread_mutex_unlock(&etcd->lock);
+	return r;
+}
+
+static const struct store_engine engine = {etcd_txn, get, list, etcd_history, reach, health, close_store};
 
 static int copy_texts(struct etcd_store *etcd, const struct store_etcd_config *config, struct err *err)
 {

@@ -48,6 +48,9 @@ struct etcd_store {
 	uint64_t heard_ms;    /* when the watch last said something */
 	struct http_client *watching;
 	bool closing;
+	char cluster[24];     /* its id, as etcd writes it */
+	uint64_t answered_ms; /* when a member last answered */
+	struct err failure;   /* from the moment that it is known not to be the one it was */
 	pthread_t watcher, keeper;
 
 	uint64_t forgotten; /* what may be compacted away */
@@ -59,7 +62,8 @@ struct etcd_store {
 /*
  * Posts a request to one of the members and parses the answer; 0 with the answer's object. `again` may be asked of another
  * member when the first fails; what changes something is asked again only when nothing was sent. Codes: ERR_EXPIRED
- * (compacted), ERR_INVALID (a future revision), ERR_TOO_LARGE, -ENOSPC, ERR_BUSY, ERR_DENIED, ERR_UNAVAILABLE, -ETIMEDOUT.
+ * (compacted), ERR_INVALID (a future revision), ERR_TOO_LARGE, -ENOSPC, ERR_BUSY, ERR_DENIED, ERR_UNAVAILABLE, -ETIMEDOUT,
+ * ERR_CORRUPT (it is not the store it was).
  */
 int etcd_post(struct etcd_store *etcd, const char *path, const struct buf *body, bool again, json_t **ret_answer,
 	      struct err *err) MUST_CHECK;
@@ -108,6 +112,8 @@ int etcd_history(struct store *store, const char *prefix, uint64_t *seen, uint64
 /* The threads: the one watch, and the one that notices its silence. */
 void *etcd_watch_loop(void *store);
 void *etcd_keep_loop(void *store);
+/* Asks for anything, so that it is known whether a member answers. */
+void etcd_probe(struct etcd_store *etcd);
 /* Waits at most ms until the ring knows the revision. */
 bool etcd_wait(struct etcd_store *etcd, uint64_t revision, unsigned ms);
 /* Has the watch begin again with another member when it has said nothing for so long. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls of etcd's JSON gateway, and how it writes keys and numbers. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -182,12 +183,59 @@ static bool is_refusal(int code)
 	return false;
 }
 
+/* What was told must stay true: a store that was replaced by another or by an older copy of itself is never written to. */
+static int check_answer(struct etcd_store *etcd, const json_t *answer, uint64_t published, struct err *err)
+{
+	const char *cluster = json_string_value(json_object_get(json_object_get(answer, "header"), "cluster_id"));
+	uint64_t revision = etcd_revision(answer);
+	struct err failure = {0};
+
+	(void)pthread_mutex_lock(&etcd->lock);
+	if (!etcd->cluster[0] && cluster)
+		(void)snprintf(etcd->cluster, sizeof(etcd->cluster), "%s", cluster);
+	if (cluster && !str_eq(cluster, etcd->cluster))
+		(void)err_set(&failure, ERR_CORRUPT, "the store is another one: its cluster was '%s' and is '%.24s'",
+			      etcd->cluster, cluster);
+	else if (revision && revision < published)
+		(void)err_set(&failure, ERR_CORRUPT,
+			      "the store went back from revision %llu to %llu: it is an older copy",
+			      (unsigned long long)published, (unsigned long long)revision);
+	else
+		etcd->answered_ms = now_ms();
+	if (failure.code) {
+		(void)err_hint(&failure,
+			       "what was told since may be undone: see that it is the right store, then start again");
+		etcd->failure = failure;
+	}
+	(void)pthread_mutex_unlock(&etcd->lock);
+	if (failure.code && err)
+		*err = failure;
+	return failure.code;
+}
+
+/* The revision that was told of, unless the store has failed for good. */
+static int begin_asking(struct etcd_store *etcd, uint64_t *ret_published, struct err *err)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&etcd->lock);
+	*ret_published = etcd->published;
+	r = etcd->failure.code;
+	if (r < 0 && err)
+		*err = etcd->failure;
+	(void)pthread_mutex_unlock(&etcd->lock);
+	return r;
+}
+
 int etcd_ask(struct etcd_store *etcd, struct etcd_client *client, const char *path, const struct buf *body, bool again,
 	     json_t **ret_answer, bool *ret_lost, struct err *err)
 {
 	struct asked asked = {.path = path, .body = body, .again = again, .until_ms = now_ms() + ASK_MS};
-	int r = 0;
+	uint64_t published;
+	int r = begin_asking(etcd, &published, err);
 
+	if (r < 0)
+		return r;
 	for (size_t attempt = 1;; attempt++) {
 		r = post_once(etcd, client, &asked, err);
 		if (r == 0 || (!asked.unsent && !(again && (r == ERR_UNAVAILABLE || r == -ETIMEDOUT))))
@@ -203,6 +251,8 @@ int etcd_ask(struct etcd_store *etcd, struct etcd_client *client, const char *pa
 	}
 	if (ret_lost)
 		*ret_lost = r < 0 && !asked.unsent && !is_refusal(r);
+	if (r == 0 && !str_eq(path, "/v3/kv/compaction"))
+		r = check_answer(etcd, asked.answer, published, err);
 	*ret_answer = asked.answer;
 	return r;
 }

@@ -15,6 +15,7 @@
 #define LINE_MAX_BYTES ((size_t)64 << 20)
 #define IDLE_MS 10000    /* of silence, then something is written */
 #define SILENCE_MS 15000 /* then the watch is believed to be dead */
+#define ROUND_MS 1000    /* the keeper looks */
 #define PAUSE_MS 200     /* before it begins again */
 #define HISTORY_MS 20000
 
@@ -257,6 +258,7 @@ static void note_published(struct etcd_store *etcd, uint64_t revision)
 	(void)pthread_mutex_lock(&etcd->lock);
 	etcd->published = revision;
 	etcd->heard_ms = now;
+	etcd->answered_ms = now;
 	etcd->forgotten = marks_target(&etcd->marks, now, revision, etcd->bytes);
 	(void)pthread_cond_broadcast(&etcd->moved);
 	(void)pthread_mutex_unlock(&etcd->lock);
@@ -369,18 +371,21 @@ void *etcd_keep_loop(void *store)
 {
 	struct etcd_store *etcd = store;
 
-	while (rest(etcd, 1000)) {
+	while (rest(etcd, ROUND_MS)) {
 		struct err ignored;
-		uint64_t silent, revision, target;
+		uint64_t silent, quiet, revision, target;
 
 		(void)pthread_mutex_lock(&etcd->lock);
 		silent = now_ms() - etcd->heard_ms;
 		target = etcd->forgotten;
+		quiet = now_ms() - etcd->answered_ms;
 		(void)pthread_mutex_unlock(&etcd->lock);
 		if (silent > SILENCE_MS)
 			etcd_rewatch(etcd, SILENCE_MS);
 		else if (silent > IDLE_MS)
 			(void)!etcd_tick(etcd, &revision, &ignored);
+		else if (quiet >= ROUND_MS)
+			etcd_probe(etcd);
 		forget(etcd, target);
 	}
 	return NULL;

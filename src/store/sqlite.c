@@ -290,7 +290,21 @@ static void close_store(struct store *store)
 	free_parts(sqlite);
 }
 
-static const struct store_engine engine = {sqlite_txn, sqlite_get, sqlite_list, sqlite_history, close_store};
+/* Nobody else gives revisions. */
+static int reach(struct store *store, uint64_t revision, struct err *err)
+{
+	return store_future(revision, store_revision(store), err);
+}
+
+static int health(struct store *store, struct err *err)
+{
+	(void)store;
+	(void)err;
+	return 0;
+}
+
+static const struct store_engine engine = {sqlite_txn, sqlite_get, sqlite_list, sqlite_history,
+					   reach,      health,     close_store};
 
 static struct sqlite_store *new_store(const char *file)
 {

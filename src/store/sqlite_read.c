@@ -156,8 +156,7 @@ static int read_rows(struct sqlite_store *sqlite, struct sqlite_link *link, size
 static int choose_revision(uint64_t at_revision, uint64_t revision, uint64_t compacted, uint64_t *ret, struct err *err)
 {
 	if (at_revision > revision)
-		return err_set(err, ERR_INVALID, "revision %llu is in the future, the newest is %llu",
-			       (unsigned long long)at_revision, (unsigned long long)revision);
+		return store_future(at_revision, revision, err);
 	if (at_revision && at_revision < compacted)
 		return err_set(err, ERR_EXPIRED, "revision %llu is compacted away, the oldest kept is %llu",
 			       (unsigned long long)at_revision, (unsigned long long)compacted);

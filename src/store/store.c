@@ -175,6 +175,22 @@ uint64_t store_revision(struct store *store)
 	return ring_revision(store->ring);
 }
 
+int store_future(uint64_t revision, uint64_t newest, struct err *err)
+{
+	return err_set(err, ERR_INVALID, "revision %llu is in the future, the newest is %llu",
+		       (unsigned long long)revision, (unsigned long long)newest);
+}
+
+int store_reach(struct store *store, uint64_t revision, struct err *err)
+{
+	return revision <= store_revision(store) ? 0 : store->engine->reach(store, revision, err);
+}
+
+int store_health(struct store *store, struct err *err)
+{
+	return store->engine->health(store, err);
+}
+
 /* Whether the past behind seen is still there. */
 static int check_seen(struct store *store, const char *prefix, uint64_t seen, struct err *err)
 {

@@ -114,6 +114,19 @@ int store_list(struct store *store, const char *prefix, const char *after, size_
 /* The newest revision. */
 uint64_t store_revision(struct store *store);
 
+/*
+ * Waits until the store's watches know of a revision that another process may have been given. ERR_INVALID when there was
+ * none such yet, -ETIMEDOUT when they do not come to know of it, or what a read fails with.
+ */
+int store_reach(struct store *store, uint64_t revision, struct err *err) MUST_CHECK;
+
+/*
+ * Whether the store serves, answered at once: 0; ERR_UNAVAILABLE when it has not answered for some seconds; ERR_CORRUPT when
+ * it is not the one it was, or went back behind what was told (an older copy was restored): then nothing is served any more,
+ * and the process has to begin anew.
+ */
+int store_health(struct store *store, struct err *err) MUST_CHECK;
+
 enum store_event_kind { STORE_EVENT_PUT, STORE_EVENT_DELETE };
 struct store_event {
 	enum store_event_kind kind;

@@ -160,7 +160,9 @@ static void test_two_processes(void **state)
 {
 	struct store *one = open_store(NULL), *two = open_again(NULL);
 	struct store_watch *watch = NULL;
+	struct store_range range = {0};
 	struct seen seen = {0};
+	struct err err = {0};
 	uint64_t first, last = 0;
 
 	(void)state;
@@ -180,6 +182,14 @@ static void test_two_processes(void **state)
 	assert_int_equal(store_watch_open(one, "p/", first, NULL, NULL, &watch, NULL), 0);
 	expect_events(watch, 10, "~p/a=2(1) -p/a(2) ");
 	store_watch_close(watch);
+	/* A revision that a list of one gives, the other knows of, and neither of one that nobody was given. */
+	assert_int_equal(store_list(one, "", NULL, 0, 0, &range, NULL), 0);
+	assert_int_equal(store_reach(two, range.revision, &err), 0);
+	assert_true(store_revision(two) >= range.revision);
+	assert_int_equal(store_reach(two, range.revision + 100000, &err), ERR_INVALID);
+	assert_non_null(strstr(err.msg, " is in the future, the newest is "));
+	assert_int_equal(store_health(two, &err), 0);
+	store_range_done(&range);
 	store_close(one);
 	store_close(two);
 }

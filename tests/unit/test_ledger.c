@@ -96,7 +96,7 @@ static void test_hold_and_release(void **state)
 	assert_string_equal(after.holders[0].uid, "u1");
 	assert_int_equal(after.holders[0].memory_bytes, 1 << 20);
 	assert_int_equal(holders_of_namespace(), 1);
-	assert_int_equal(ledger_find(store, "u1", &place, NULL), 0);
+	assert_int_equal(ledger_find(store, "u1", NULL, &place, NULL), 0);
 	assert_string_equal(api_string(place, "server"), "server-1");
 
 	assert_int_equal(release("node-2", "u1", &err), ERR_DENIED);
@@ -128,6 +128,37 @@ static void test_a_decision_on_old_facts_does_not_bind(void **state)
 	assert_int_equal(release("node-1", "c", NULL), 0);
 }
 
+static int write_beside(struct change *change, struct err *err)
+{
+	uint64_t revision;
+
+	change_put_bytes(change, "/beside", "x", 1);
+	return change_commit(change, store, &revision, err);
+}
+
+/* Who decides by what the ledger says of a pod finds out what came between. */
+static void test_a_look_is_compared(void **state)
+{
+	CLEANUP_CHANGE struct change free_then = {0}, held_then = {0}, still = {0};
+	CLEANUP_JSON json_t *none = NULL, *place = NULL, *again = NULL;
+	CLEANUP_LEDGER struct ledger ledger = {0};
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(ledger_read(store, &ledger, NULL), 0);
+	assert_int_equal(ledger_find(store, "l", &free_then, &none, NULL), 0);
+	assert_null(none);
+	assert_int_equal(hold(&ledger, "l", "server-1", NULL), 0);
+	assert_int_equal(write_beside(&free_then, &err), ERR_CONFLICT);
+	assert_string_equal(err.msg, "'/ledger/pods/l' was changed by somebody else");
+	assert_int_equal(ledger_find(store, "l", &held_then, &place, NULL), 0);
+	assert_int_equal(ledger_find(store, "l", &still, &again, NULL), 0);
+	assert_int_equal(write_beside(&still, NULL), 0);
+	assert_int_equal(release("node-1", "l", NULL), 0);
+	assert_int_equal(write_beside(&held_then, &err), ERR_CONFLICT);
+	assert_string_equal(err.msg, "'/ledger/pods/l' was changed by somebody else");
+}
+
 static void test_damage_is_told(void **state)
 {
 	CLEANUP_LEDGER struct ledger ledger = {0};
@@ -148,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hold_and_release),
 		cmocka_unit_test(test_a_decision_on_old_facts_does_not_bind),
+		cmocka_unit_test(test_a_look_is_compared),
 		cmocka_unit_test(test_damage_is_told),
 	};
 
