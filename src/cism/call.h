@@ -20,7 +20,8 @@ struct call {
 	struct buf warnings; /* one a line: answered as Warning headers */
 	const char *body;    /* valid while the request's handler runs */
 	size_t body_len;
-	void (*ended)(void *user); /* called when the request ends, for whatever reason; or NULL */
+	void (*finish)(struct call *call); /* set by what workers_run ran: see there */
+	void (*ended)(void *user);         /* called when the request ends, for whatever reason; or NULL */
 	void *ended_user;
 };
 

@@ -14,6 +14,7 @@
 struct watches;
 struct relays;
 struct placer;
+struct workers;
 struct keeper;
 
 struct cism {
@@ -36,6 +37,9 @@ struct cism {
 	struct relays *relays;
 	struct placer *placer;
 	struct keeper *keeper;
+	struct workers *workers;
+
+	atomic_bool lost; /* the store is not the one it was: the process ends */
 
 	atomic_uint_fast64_t requests;  /* answered, for /metrics */
 	atomic_uint_fast64_t decisions; /* placement decisions taken */

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fdio.h"
@@ -63,10 +65,26 @@ static void follow_topology(struct keeper *keeper)
 		log_failure("the topology stays as it was", &err);
 }
 
+/* What is in a store that went back contradicts what was told: the process ends, and begins anew with what is there. */
+static bool is_lost(struct keeper *keeper)
+{
+	struct err err = {0};
+
+	if (store_health(keeper->cism->store, &err) != ERR_CORRUPT)
+		return false;
+	if (!atomic_exchange(&keeper->cism->lost, true)) {
+		log_failure("the store is not the one it was", &err);
+		(void)kill(getpid(), SIGTERM);
+	}
+	return true;
+}
+
 static void round_of(struct keeper *keeper)
 {
 	struct err err = {0};
 
+	if (is_lost(keeper))
+		return;
 	follow_topology(keeper);
 	if (nodes_follow(keeper->cism, &err) < 0)
 		log_failure("cannot bring the nodes up to date", &err);

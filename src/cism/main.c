@@ -41,6 +41,8 @@ static int run(const char *root, int ready_fd)
 		r = wait_for_signal(&signals);
 	else
 		log_failure("cannot serve", &err);
+	if (r == 0 && service_lost(service))
+		r = ERR_CORRUPT;
 	service_stop(service);
 	return err_exit_code(r);
 }

@@ -396,22 +396,55 @@ static int add_relay(struct call *call, const char *instance, json_t *order, con
 	return r;
 }
 
+/* What the log of a pod is to be asked for with, until the request is parked. */
+struct wish {
+	json_t *order;
+	char id[37];
+	char instance_name[254];
+};
+
+static void drop_wish(void *user)
+{
+	struct wish *wish = user;
+
+	json_decref(wish->order);
+	free(wish);
+}
+
+/* In a thread of the server. */
+static void wait_for_log(struct call *call)
+{
+	struct wish *wish = call->ended_user;
+	struct err err = {0};
+
+	call->ended = NULL;
+	if (add_relay(call, wish->instance_name, wish->order, wish->id, &err) < 0)
+		call_answer_error(call, &err);
+	drop_wish(wish);
+}
+
 void relays_log(struct call *call)
 {
 	CLEANUP_OBJECT struct object pod = {0};
-	CLEANUP_JSON json_t *order = NULL;
+	struct wish *wish = calloc(1, sizeof(*wish));
 	struct err err = {0};
-	char id[37];
-	int r;
+	int r = wish ? 0 : err_sys(&err, -ENOMEM, "cannot relay a log");
 
-	call_uid(id);
-	r = records_get(call->cism->store, records_pods(), call->routing.namespace, call->routing.name, &pod, &err);
+	if (r == 0) {
+		call_uid(wish->id);
+		call->ended = drop_wish;
+		call->ended_user = wish;
+		r = records_get(call->cism->store, records_pods(), call->routing.namespace, call->routing.name, &pod,
+				&err);
+	}
 	if (r == 0)
-		r = logorder_make(call->request, pod.json, id, &order, &err);
-	if (r == 0)
-		r = add_relay(call, api_string(pod.json, "spec.nodeName"), order, id, &err);
-	if (r < 0)
+		r = logorder_make(call->request, pod.json, wish->id, &wish->order, &err);
+	if (r < 0) {
 		call_answer_error(call, &err);
+		return;
+	}
+	(void)snprintf(wish->instance_name, sizeof(wish->instance_name), "%s", api_string(pod.json, "spec.nodeName"));
+	call->finish = wait_for_log;
 }
 
 /* --- the instance's text --- */

@@ -14,6 +14,7 @@
 #include "cism/reviews.h"
 #include "cism/verbs.h"
 #include "cism/watches.h"
+#include "cism/workers.h"
 
 /* What is answered by a function of its own instead of the generic verb. */
 static const struct {
@@ -159,36 +160,6 @@ static bool has_verb(const struct api_kind *kind, const char *verb)
 	return false;
 }
 
-static void on_body(struct http_request *request, const char *body, size_t len, void *user)
-{
-	struct call *call = http_data(request);
-
-	(void)user;
-	call->body = body;
-	call->body_len = len;
-	dispatch(call);
-}
-
-static void answer_resource(struct call *call)
-{
-	const struct routing *routing = &call->routing;
-	struct err err = {0};
-	int r = 0;
-
-	if (!routing->subresource[0] && !has_verb(routing->kind, routing_verb_name(routing->verb)))
-		r = err_set(&err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
-	if (r == 0)
-		r = call_options(call, &err);
-	if (r < 0)
-		call_answer_error(call, &err);
-	else if (routing->verb == ROUTING_CREATE && str_eq(routing->subresource, "streams"))
-		relays_answer(call);
-	else if (takes_body(routing->verb))
-		http_want_body(call->request, on_body);
-	else
-		dispatch(call);
-}
-
 /* --- from the request line to the answer --- */
 
 static int authorize(struct call *call, struct err *err)
@@ -218,32 +189,6 @@ static int authorize(struct call *call, struct err *err)
 	return authorizer_decide(&call->user, &question, call->cism->store, err);
 }
 
-static void answer(struct call *call)
-{
-	switch (call->routing.class) {
-	case ROUTING_PROBE:
-		call_answer(call, 200, "text/plain; charset=utf-8", "ok", 2);
-		break;
-	case ROUTING_VERSION:
-		answer_version(call);
-		break;
-	case ROUTING_DISCOVERY:
-	case ROUTING_OPENAPI_V2:
-	case ROUTING_OPENAPI_V3:
-		answer_document(call);
-		break;
-	case ROUTING_METRICS:
-		answer_metrics(call);
-		break;
-	case ROUTING_DECISION:
-		instances_decision(call);
-		break;
-	case ROUTING_RESOURCE:
-		answer_resource(call);
-		break;
-	}
-}
-
 /* Notes an instance that shows itself, so that what is signed for it names its certificate. */
 static void note_instance(struct call *call)
 {
@@ -251,6 +196,123 @@ static void note_instance(struct call *call)
 
 	if (instance && call->routing.class == ROUTING_RESOURCE)
 		instances_seen(call->cism, instance, http_peer_of(call->request)->certificate_sha256);
+}
+
+static void answer_resource(struct call *call)
+{
+	const struct routing *routing = &call->routing;
+	struct err err = {0};
+	int r = 0;
+
+	if (!routing->subresource[0] && !has_verb(routing->kind, routing_verb_name(routing->verb)))
+		r = err_set(&err, -EOPNOTSUPP, "the server does not allow this method on the requested resource");
+	if (r == 0)
+		r = call_options(call, &err);
+	if (r < 0)
+		call_answer_error(call, &err);
+	else
+		dispatch(call);
+}
+
+/* What needs the store, in a thread that may wait for it. */
+static void work(struct call *call)
+{
+	struct err err = {0};
+
+	if (authorize(call, &err) < 0) {
+		call_answer_error(call, &err);
+		return;
+	}
+	note_instance(call);
+	if (call->routing.class == ROUTING_DECISION)
+		instances_decision(call);
+	else
+		answer_resource(call);
+}
+
+static void on_body(struct http_request *request, const char *body, size_t len, void *user)
+{
+	struct call *call = http_data(request);
+	struct cism *cism = user;
+
+	call->body = body;
+	call->body_len = len;
+	workers_run(cism->workers, call, work);
+}
+
+/* A store that is known not to answer need not be waited for. */
+static void hand_over(struct call *call)
+{
+	struct err err = {0};
+
+	if (store_health(call->cism->store, &err) < 0)
+		call_answer_error(call, &err);
+	else if (takes_body(call->routing.verb))
+		http_want_body(call->request, on_body);
+	else
+		workers_run(call->cism->workers, call, work);
+}
+
+/* Orders for logs are kept in memory, and their answers are streams: both stay with the server's threads. */
+static bool is_stream(const struct routing *routing)
+{
+	return routing->class == ROUTING_RESOURCE && str_eq(routing->subresource, "streams");
+}
+
+static void answer_stream(struct call *call)
+{
+	if (call->routing.verb == ROUTING_CREATE)
+		relays_answer(call);
+	else
+		dispatch(call);
+}
+
+/* The process lives as long as it answers; it is ready when its store answers. */
+static void answer_probe(struct call *call)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct err err = {0};
+
+	if (!str_starts(http_path(call->request), "/readyz") || store_health(call->cism->store, &err) == 0) {
+		call_answer(call, 200, "text/plain; charset=utf-8", "ok", 2);
+		return;
+	}
+	text = str_format("store: %s\n", err.msg);
+	call_answer(call, 503, "text/plain; charset=utf-8", text ? text : "", text ? strlen(text) : 0);
+}
+
+/* Without the store; false for what needs it. */
+static bool answer_at_once(struct call *call)
+{
+	switch (call->routing.class) {
+	case ROUTING_PROBE:
+		answer_probe(call);
+		return true;
+	case ROUTING_VERSION:
+		answer_version(call);
+		return true;
+	case ROUTING_DISCOVERY:
+	case ROUTING_OPENAPI_V2:
+	case ROUTING_OPENAPI_V3:
+		answer_document(call);
+		return true;
+	case ROUTING_METRICS:
+		answer_metrics(call);
+		return true;
+	case ROUTING_DECISION:
+	case ROUTING_RESOURCE:
+		break;
+	}
+	if (is_stream(&call->routing))
+		answer_stream(call);
+	return is_stream(&call->routing);
+}
+
+/* Whether the user's right follows from who it is, without the store. */
+static bool is_plain(const struct call *call)
+{
+	return !call->user.name[0] || is_stream(&call->routing) ||
+	       (call->routing.class != ROUTING_DECISION && call->routing.class != ROUTING_RESOURCE);
 }
 
 void serve_handle(struct http_request *request, void *user)
@@ -266,12 +328,10 @@ void serve_handle(struct http_request *request, void *user)
 			  watch && (str_eq(watch, "true") || str_eq(watch, "1")), &call->routing, &err);
 	if (r < 0 && !call->user.name[0])
 		r = err_set(&err, ERR_UNKNOWN_PEER, "Unauthorized");
-	if (r == 0)
+	if (r == 0 && is_plain(call))
 		r = authorize(call, &err);
-	if (r < 0) {
+	if (r < 0)
 		call_answer_error(call, &err);
-		return;
-	}
-	note_instance(call);
-	answer(call);
+	else if (!answer_at_once(call))
+		hand_over(call);
 }

@@ -17,6 +17,7 @@
 #include "cism/relays.h"
 #include "cism/serve.h"
 #include "cism/watches.h"
+#include "cism/workers.h"
 
 #define CONFIG_MAX ((size_t)256 * 1024)
 #define KEY_MAX ((size_t)64 * 1024)
@@ -193,6 +194,8 @@ int service_start(struct service *service, struct err *err)
 	if (r == 0)
 		r = keeper_start(cism, &cism->keeper, err);
 	if (r == 0)
+		r = workers_start(&cism->workers, err);
+	if (r == 0)
 		r = start_server(service, err);
 	if (r == 0)
 		r = placer_start(cism, &cism->placer, err);
@@ -201,6 +204,11 @@ int service_start(struct service *service, struct err *err)
 	(void)snprintf(port, sizeof(port), "%u", http_server_port(service->server));
 	log_info("serving", "address", cism->config.address, "port", port, "version", BULKHEAD_VERSION);
 	return 0;
+}
+
+bool service_lost(struct service *service)
+{
+	return atomic_load(&service->cism.lost);
 }
 
 void service_stop(struct service *service)
@@ -214,7 +222,9 @@ void service_stop(struct service *service)
 	keeper_stop(cism->keeper);
 	relays_shut(cism->relays);
 	watches_stop(cism->watches);
+	workers_stop(cism->workers);
 	http_server_stop(service->server);
+	workers_free(cism->workers);
 	watches_free(cism->watches);
 	relays_free(cism->relays);
 	store_close(cism->store);

@@ -3,6 +3,8 @@
 #ifndef CISM_SERVICE_H
 #define CISM_SERVICE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct service;
@@ -12,6 +14,9 @@ int service_open(const char *root, struct service **ret_service, struct err *err
 
 /* Begins to serve. */
 int service_start(struct service *service, struct err *err) MUST_CHECK;
+
+/* Whether it cannot go on because its store is not the one it was: the process got SIGTERM from itself. */
+bool service_lost(struct service *service);
 
 /* Stops in reverse order and frees everything; also what service_start left half begun. NULL is accepted. */
 void service_stop(struct service *service);

@@ -479,46 +479,93 @@ static void refuse(struct call *call, struct watcher *watcher, const struct err 
 	http_stream_end(watcher->stream, true);
 }
 
-void watches_begin(struct call *call)
-{
-	CLEANUP_OBJECT_LIST struct object_list initial = {0};
-	struct watches *hub = call->cism->watches;
+/* A watch that is to begin in a thread of the server. */
+struct beginning {
 	struct watcher *watcher;
-	struct err err = {0};
-	bool end_mark = false;
+	struct object_list initial;
+	bool end_mark;
+	struct err err;
+};
 
-	if (admit(hub, &err) < 0) {
-		call_answer_error(call, &err);
-		return;
-	}
-	watcher = calloc(1, sizeof(*watcher));
-	if (!watcher) {
-		leave(hub);
-		(void)err_sys(&err, -ENOMEM, "cannot watch");
-		call_answer_error(call, &err);
-		return;
-	}
-	watcher->hub = hub;
-	watcher->kind = call->routing.kind;
-	if (open_watch(call, watcher, &initial, &end_mark, &err) < 0) {
-		refuse(call, watcher, &err);
-		watcher_free(watcher);
-		leave(hub);
-		return;
-	}
-	call_prepare(call, 200);
-	watcher->stream = http_stream_begin(call->request, 200, "application/json", QUEUE_MAX, on_closed, watcher);
-	if (!watcher->stream) {
-		watcher_free(watcher);
-		leave(hub);
-		return;
-	}
-	emit_initial(watcher, &initial, end_mark);
-	atomic_store(&watcher->pending, true); /* events since the revision it begins at */
+static void drop_beginning(void *user)
+{
+	struct beginning *beginning = user;
+	struct watches *hub = beginning->watcher->hub;
+
+	records_list_done(&beginning->initial);
+	watcher_free(beginning->watcher);
+	free(beginning);
+	leave(hub);
+}
+
+static void hand_to_hub(struct watcher *watcher)
+{
+	struct watches *hub = watcher->hub;
+
 	pthread_mutex_lock(&hub->lock);
 	watcher->next = hub->fresh;
 	hub->fresh = watcher;
 	hub->woken = true;
 	pthread_cond_signal(&hub->wake);
 	pthread_mutex_unlock(&hub->lock);
+}
+
+/* In a thread of the server. */
+static void begin_stream(struct call *call)
+{
+	struct beginning *beginning = call->ended_user;
+	struct watcher *watcher = beginning->watcher;
+
+	call->ended = NULL;
+	if (beginning->err.code) {
+		refuse(call, watcher, &beginning->err);
+		drop_beginning(beginning);
+		return;
+	}
+	call_prepare(call, 200);
+	watcher->stream = http_stream_begin(call->request, 200, "application/json", QUEUE_MAX, on_closed, watcher);
+	if (!watcher->stream) {
+		drop_beginning(beginning);
+		return;
+	}
+	emit_initial(watcher, &beginning->initial, beginning->end_mark);
+	records_list_done(&beginning->initial);
+	free(beginning);
+	atomic_store(&watcher->pending, true); /* events since the revision it begins at */
+	hand_to_hub(watcher);
+}
+
+static struct beginning *new_beginning(struct call *call, struct err *err)
+{
+	struct beginning *beginning = calloc(1, sizeof(*beginning));
+	struct watcher *watcher = calloc(1, sizeof(*watcher));
+
+	if (!beginning || !watcher || admit(call->cism->watches, err) < 0) {
+		if (!beginning || !watcher)
+			(void)err_sys(err, -ENOMEM, "cannot watch");
+		free(beginning);
+		free(watcher);
+		return NULL;
+	}
+	watcher->hub = call->cism->watches;
+	watcher->kind = call->routing.kind;
+	beginning->watcher = watcher;
+	return beginning;
+}
+
+void watches_begin(struct call *call)
+{
+	struct err err = {0};
+	struct beginning *beginning = new_beginning(call, &err);
+
+	if (!beginning) {
+		call_answer_error(call, &err);
+		return;
+	}
+	call->ended = drop_beginning;
+	call->ended_user = beginning;
+	call->finish = begin_stream;
+	if (open_watch(call, beginning->watcher, &beginning->initial, &beginning->end_mark, &beginning->err) < 0 &&
+	    !beginning->err.code)
+		(void)err_sys(&beginning->err, -ENOMEM, "cannot watch");
 }

@@ -3,6 +3,8 @@
 import concurrent.futures
 import json
 import os
+import shutil
+import signal
 import subprocess
 import time
 
@@ -15,21 +17,36 @@ APART = [{'from': {'domains': ['blue']}, 'level': 'Server'}]
 SERVERS = 4
 
 
+class Member:
+    """One member of etcd in the network namespace."""
+
+    def __init__(self, netns, root):
+        self.words = ['ip', 'netns', 'exec', netns, 'etcd', '--data-dir', f'{root}/etcd', '--log-level', 'error',
+                      '--listen-client-urls', ETCD, '--advertise-client-urls', ETCD, '--listen-peer-urls',
+                      'http://127.0.0.1:2380']
+        self.root, self.process = root, None
+
+    def start(self):
+        with open(f'{self.root}/etcd.log', 'ab') as log:
+            self.process = subprocess.Popen(self.words, stdout=log, stderr=log, env={'PATH': os.environ['PATH']})
+
+    def kill(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+
 @pytest.fixture(name='store')
 def make_store(netns, root):
-    """One member in the network namespace."""
-    words = ['ip', 'netns', 'exec', netns, 'etcd', '--data-dir', f'{root}/etcd', '--log-level', 'error',
-             '--listen-client-urls', ETCD, '--advertise-client-urls', ETCD, '--listen-peer-urls',
-             'http://127.0.0.1:2380']
-    with open(f'{root}/etcd.log', 'wb') as log, subprocess.Popen(words, stdout=log, stderr=log,
-                                                                 env={'PATH': os.environ['PATH']}) as process:
-        yield process
-        process.kill()
+    member = Member(netns, root)
+    member.start()
+    yield member
+    member.kill()
 
 
 @pytest.fixture(name='replicas')
 def make_replicas(programs, netns, root, kubectls, store):
-    assert store.poll() is None
+    assert store.process.poll() is None
     settings = {'address': '127.0.0.1', 'port': PORT, 'registries': [{'host': '127.0.0.1:5000'}],
                 'store': {'etcd': {'endpoints': [ETCD]}}}
     instances = [(f'node-{n}', f'server-{n}', 1) for n in range(SERVERS)]
@@ -97,3 +114,64 @@ def test_a_replica_goes_on_alone(replicas):
     two.kubectl('create', 'configmap', 'c', '-n', 'a')
     one.start()
     assert json.loads(one.kubectl('get', 'configmap', 'c', '-n', 'a', '-o', 'json').stdout)['metadata']['name'] == 'c'
+
+
+def test_a_revision_of_the_other_replica_is_no_future(replicas):
+    one, two = replicas
+    for number in range(10):
+        one.apply(namespace(f'n{number}', None))
+        revision = one.get('/api/v1/namespaces')['metadata']['resourceVersion']
+        for match in ('', '&resourceVersionMatch=NotOlderThan', '&resourceVersionMatch=Exact'):
+            status, found = two.curl('admin', 'GET', f'/api/v1/namespaces?resourceVersion={revision}{match}')
+            assert status == 200 and f'n{number}' in {item['metadata']['name'] for item in found['items']}
+    status, refused = two.curl('admin', 'GET', '/api/v1/namespaces?resourceVersion=100000000')
+    assert status == 504 and refused['message'].startswith('Too large resource version: 100000000, current: ')
+
+
+def test_probes_answer_while_the_store_stands_still(replicas, store):
+    one, _ = replicas
+    store.process.send_signal(signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            asked = [pool.submit(one.curl, 'admin', 'GET', '/api/v1/namespaces', seconds=60) for _ in range(39)]
+            began, told = time.monotonic(), None
+            while told is None:
+                before = time.monotonic()
+                assert one.curl(None, 'GET', '/livez', raw=True, seconds=5) == (200, b'ok')
+                status, text = one.curl(None, 'GET', '/readyz', raw=True, seconds=5)
+                told = text if status == 503 else None
+                assert before - began < 15
+            assert told.startswith(b'store: the store has not answered for ')
+            # From then on nobody waits for it.
+            before = time.monotonic()
+            status, refused = one.curl('admin', 'GET', '/api/v1/namespaces')
+            assert status == 503 and refused['message'].startswith('the store has not answered for ')
+            assert time.monotonic() - before < 4
+            store.process.send_signal(signal.SIGCONT)
+            assert {done.result()[0] for done in asked} <= {200, 503, 504}
+    finally:
+        store.process.send_signal(signal.SIGCONT)
+    one.wait(lambda: one.curl(None, 'GET', '/readyz', raw=True) == (200, b'ok'))
+    assert one.curl('admin', 'GET', '/api/v1/namespaces')[0] == 200
+
+
+def test_an_older_copy_of_the_store_is_not_written_to(replicas, store):
+    one, two = replicas
+    store.kill()
+    shutil.copytree(f'{store.root}/etcd', f'{store.root}/copy')
+    store.start()
+    one.wait(lambda: one.curl('admin', 'GET', '/api/v1/namespaces')[0] == 200)
+    for number in range(5):
+        one.apply(namespace(f'n{number}', None))
+    store.kill()
+    shutil.rmtree(f'{store.root}/etcd')
+    os.rename(f'{store.root}/copy', f'{store.root}/etcd')
+    store.start()
+    for replica in (one, two):
+        assert replica.process.wait(30) != 0
+        assert 'the store went back from revision ' in replica.log.read_text()
+        replica.process = None
+    # What is there now is served by who begins anew.
+    one.start()
+    names = {item['metadata']['name'] for item in one.get('/api/v1/namespaces')['items']}
+    assert 'default' in names and not names & {f'n{number}' for number in range(5)}
