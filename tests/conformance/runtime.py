@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the validation programs of opencontainers/runtime-tools against this build's bulkhead-runtime, and against runc
-where it is installed, to tell apart what fails everywhere. RUNTIME_TOOLS names a folder of them that is built already
-(runtimetest, rootfs-*.tar.gz, validation/*/*.t), best of commit e5b4542: the next ones compare pointers of limits."""
+where it is installed, to tell apart what fails everywhere. What is not green here with one of them is run again with both
+in a VM (v1.sh), whose kernel has what machines may lack: every controller of version 1, AppArmor, every capability,
+mounts listed by their place. Green is what is green in one of the two."""
+import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -14,40 +17,34 @@ TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TOP / 'tests/system'))
 
 import cell as cells  # noqa: E402
+import programs as validation  # noqa: E402
 
-SECONDS = 120
-# What is not green, and why. Whether a row holds depends on the machine: one that passes is no error.
-GONE = 'the kernel no longer has the file that is read'
-LACKS = 'the machine has no such controller'
-CONTRADICTION = 'the program asks for what it forbids itself or cannot be'
+SECONDS = 240
+OURS = 'bulkhead-runtime'
+MARK = 'in the VM: '
+# The programs count on two interfaces. runc takes a machine with both versions of control groups for one of version 2.
+PREPARE = ('ip link add eth0 type veth peer name eth1 || exit; '
+           '! [ -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified')
+# What is green nowhere, and why.
 EXPECTED = {
-    'linux_cgroups_blkio': f'{GONE}: blkio.leaf_weight went with kernel 5.0',
-    'linux_cgroups_relative_blkio': f'{GONE}: blkio.leaf_weight went with kernel 5.0',
-    'linux_cgroups_memory': f'{GONE}: memory.kmem.limit_in_bytes takes no limit since kernel 5.16',
-    'linux_cgroups_relative_memory': f'{GONE}: memory.kmem.limit_in_bytes takes no limit since kernel 5.16',
-    'linux_cgroups_hugetlb': f'{LACKS}: hugetlb',
-    'linux_cgroups_relative_hugetlb': f'{LACKS}: hugetlb',
-    'linux_cgroups_network': f'{LACKS}: net_cls, net_prio',
-    'linux_cgroups_relative_network': f'{LACKS}: net_cls, net_prio',
-    'linux_mount_label': 'the machine has no SELinux',
-    'linux_process_apparmor_profile': 'the machine has no AppArmor',
-    'process_capabilities': 'the machine does not have every capability itself',
-    'process_rlimits': f'{CONTRADICTION}: it is written in a language that raises its own limit of open files',
-    'misc_props': f'{CONTRADICTION}: its configuration names a program that its root does not have',
-    'pidfile': f'{CONTRADICTION}: kill of a stopped container must fail, and must not',
-    'start': f'{CONTRADICTION}: a start without process must fail, and is expected to succeed',
-    'mounts': 'bind mounts are opened before other file systems are made; kernels from 6.8 on list mounts by age',
-    'linux_ns_itype': 'refused by design: a container without a mount namespace of its own',
-    'linux_ns_path': 'refused by design: a container in the mount namespace of others',
+    'linux_cgroups_blkio': 'reads blkio.leaf_weight, which went with kernel 5.0',
+    'linux_cgroups_relative_blkio': 'reads blkio.leaf_weight, which went with kernel 5.0',
+    'linux_cgroups_memory': 'sets a limit of kernel memory, which kernels from 5.16 on do not take',
+    'linux_cgroups_relative_memory': 'sets a limit of kernel memory, which kernels from 5.16 on do not take',
+    'linux_mount_label': 'needs SELinux with a policy, which neither this machine nor the VM has',
+    'start': 'expects a start without process to succeed, which the specification says must fail',
 }
 
 
-def find_programs():
-    folder = pathlib.Path(os.environ['RUNTIME_TOOLS']).resolve()
-    found = sorted(folder.glob('validation/*/*.t'))
-    if not found:
-        sys.exit(f'RUNTIME_TOOLS: no validation/*/*.t below {folder}')
-    return folder, found
+class Bare:
+    """In the VM there is nothing to be kept apart: the runtimes take turns."""
+    @staticmethod
+    def run(command, **options):
+        return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+    @staticmethod
+    def close():
+        pass
 
 
 def judge(done):
@@ -60,47 +57,101 @@ def judge(done):
     return '; '.join(lines[:2])[:160] or f'status {done.returncode}'
 
 
-def run_one(cell, folder, runtime, program):
-    caller = str(pathlib.Path(__file__).with_name('caller.py'))
+def run_one(cell, built, runtime, name):
+    caller = str(pathlib.Path(__file__).with_name('caller.sh'))
+    os.chdir(built / ('slow' if name == 'pidfile' else 'usual'))
     try:
-        done = cell.run([program], cwd=folder, stdin=subprocess.DEVNULL, timeout=SECONDS,
+        done = cell.run([built / 'programs' / name], stdin=subprocess.DEVNULL, timeout=SECONDS,
                         env=dict(os.environ, RUNTIME=caller, CONFORMANCE_RUNTIME=str(runtime)))
     except subprocess.TimeoutExpired:
         return f'not done within {SECONDS} s'
     return judge(done)
 
 
-def run_all(folder, programs, runtime):
+def runtimes():
+    found = {OURS: pathlib.Path(os.environ['BULKHEAD_BUILD']) / 'src/runtime/bulkhead-runtime'}
+    if shutil.which('runc'):
+        found['runc'] = shutil.which('runc')
+    return found
+
+
+def run_all(built, names, runtime):
     """{name: None or why not} of a runtime, in a cell of its own: the programs share names of control groups."""
     cell = cells.Cell()
     try:
-        # runc takes a machine with both versions for one of version 2.
-        cell.run(['sh', '-c', '! [ -d /sys/fs/cgroup/unified ] || mount -t tmpfs none /sys/fs/cgroup/unified'])
-        os.chdir(folder)
-        return {program.stem: run_one(cell, folder, runtime, program) for program in programs}
+        assert cell.run(['sh', '-c', PREPARE]).returncode == 0
+        return {name: run_one(cell, built, runtime, name) for name in names}
     finally:
         cell.close()
 
 
-def main():
-    if 'RUNTIME_TOOLS' not in os.environ:
-        print('OCI runtime: skipped, RUNTIME_TOOLS names no built validation programs of runtime-tools')
-        return 0
-    folder, programs = find_programs()
-    runtimes = {'bulkhead-runtime': pathlib.Path(os.environ['BULKHEAD_BUILD']) / 'src/runtime/bulkhead-runtime'}
-    if shutil.which('runc'):
-        runtimes['runc'] = shutil.which('runc')
+def run_here(built, names):
+    """{runtime: {name: None or why not}}, the runtimes at the same time."""
     with concurrent.futures.ProcessPoolExecutor() as pool:
-        waiting = {name: pool.submit(run_all, folder, programs, path) for name, path in runtimes.items()}
-        results = {name: future.result() for name, future in waiting.items()}
-    ours = results['bulkhead-runtime']
-    for name, why in sorted(ours.items()):
-        if why:
-            peer = '' if 'runc' not in results else ', as with runc' if results['runc'][name] else ', green with runc'
-            print(f'not green: {name}{peer}: {EXPECTED.get(name, "UNEXPECTED: " + why)}')
-    for name, found in results.items():
-        print(f'{name}: {sum(not why for why in found.values())} of {len(found)} green')
-    return 1 if any(why and name not in EXPECTED for name, why in ours.items()) else 0
+        waiting = {name: pool.submit(run_all, built, names, path) for name, path in runtimes().items()}
+        return {name: future.result() for name, future in waiting.items()}
+
+
+def inside_vm(built, names):
+    for runtime, path in runtimes().items():
+        for name in names:
+            print(MARK + json.dumps([runtime, name, run_one(Bare, built, path, name)]), flush=True)
+
+
+def run_in_vm(built, names):
+    """The same in a VM; nothing where there can be none."""
+    if not shutil.which('qemu-system-x86_64') or not names:
+        return {}
+    job = built / 'job.sh'
+    job.write_text(f'export BULKHEAD_BUILD={os.environ["BULKHEAD_BUILD"]}\n'
+                   f'exec bash {TOP}/tests/conformance/v1.sh {built} {" ".join(names)}\n')
+    done = subprocess.run([TOP / 'tools/vm', '--timeout', '1500', job], stdout=subprocess.PIPE, text=True, check=False)
+    results = {runtime: {} for runtime in runtimes()}
+    for line in done.stdout.splitlines():
+        if line.startswith(MARK):
+            runtime, name, why = json.loads(line[len(MARK):])
+            results[runtime][name] = why
+    if done.returncode:
+        print(f'the VM failed:\n{done.stdout}')
+    return results
+
+
+def tell(here, there):
+    """Prints what is not green and how many are; the names that should be and are not."""
+    unexpected = []
+    for name, why in sorted(here[OURS].items()):
+        if why is None:
+            continue
+        again = there.get(OURS, {}).get(name, why)
+        if again is None:
+            print(f'green in the VM: {name}; here: {why}')
+            continue
+        unexpected += [] if name in EXPECTED else [name]
+        peer = '' if 'runc' not in here else ', green with runc' if None in (
+            here['runc'][name], there.get('runc', {}).get(name, why)) else ', as with runc'
+        print(f'not green: {name}{peer}: {EXPECTED.get(name, "UNEXPECTED: " + again)}')
+    for runtime, found in here.items():
+        green = sum(not why or there.get(runtime, {}).get(name, why) is None for name, why in found.items())
+        print(f'{runtime}: {green} of {len(found)} green, {sum(not why for why in found.values())} of them on this machine')
+    return unexpected
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--in-vm', metavar='BUILT', help='where this is the VM: what was built')
+    parser.add_argument('names', nargs='*', help='these programs alone')
+    options = parser.parse_args()
+    if options.in_vm:
+        inside_vm(pathlib.Path(options.in_vm), options.names)
+        return 0
+    try:
+        built = validation.build()
+    except validation.Missing as why:
+        print(f'OCI runtime: skipped, {why}')
+        return 0
+    here = run_here(built, options.names or sorted(path.name for path in (built / 'programs').iterdir()))
+    red = sorted({name for found in here.values() for name, why in found.items() if why})
+    return 1 if tell(here, run_in_vm(built, red)) else 0
 
 
 if __name__ == '__main__':
