@@ -18,6 +18,7 @@ void container_init(struct container *container, const struct spec *spec, struct
 					.state = state,
 					.bundle = -1,
 					.cgroup = {.unified = -1},
+					.home = -1,
 					.root = -1,
 					.dev = -1,
 					.filters = -1,
@@ -63,6 +64,7 @@ void container_done(struct container *container)
 	free(container->nodes);
 	for (size_t i = 0; i < CGROUP_HIERARCHIES_MAX; i++)
 		close_if_open(container->groups[i]);
+	close_if_open(container->home);
 	close_if_open(container->root);
 	close_if_open(container->dev);
 	close_if_open(container->filters);
@@ -128,13 +130,6 @@ static int make_time(struct container *container, struct err *err)
 	return namespaces_make_time(&spec->monotonic, &spec->boottime, &container->join[SPEC_NS_TIME], err);
 }
 
-static int check_mount(const struct container *container, struct err *err)
-{
-	if (!container->own[SPEC_NS_MOUNT] || container->join[SPEC_NS_MOUNT] >= 0)
-		return err_set(err, ERR_INVALID, "config.json: linux.namespaces: a new mount namespace is needed");
-	return 0;
-}
-
 static int open_user(struct container *container, struct err *err)
 {
 	const struct spec_linux *spec = &container->spec->linux_;
@@ -187,7 +182,7 @@ int container_open_namespaces(struct container *container, struct err *err)
 	int r = open_joined(container, err);
 
 	if (r == 0)
-		r = check_mount(container, err);
+		r = container_open_home(container, err);
 	if (r == 0)
 		r = make_time(container, err);
 	if (r == 0)

@@ -36,6 +36,7 @@ struct container {
 	bool own[SPEC_NS_TYPES]; /* not shared with the host */
 	struct idmap uids;       /* of the user namespace; one line of everything without one */
 	struct idmap gids;
+	int home;                     /* the mount namespace to move to, -1: it stays in its own */
 	int root;                     /* detached mount of the root */
 	int dev;                      /* detached tmpfs for /dev */
 	struct container_node *nodes; /* devices of the machine, for users who cannot make any */
@@ -65,6 +66,21 @@ int container_open_namespaces(struct container *container, struct err *err) MUST
 
 /* Whether the user the process runs as has ids in the user namespace. */
 int container_check_user(const struct container *container, struct err *err) MUST_CHECK;
+
+/* Whether the container is to be in the mount namespace of the runtime or of others: it is seen to have its own root. */
+bool container_is_guest(const struct spec *spec);
+
+/* Whether a process may be added to such a container. */
+int container_check_guest(const struct spec_process *process, struct err *err) MUST_CHECK;
+
+/* Opens that namespace, when there is one and the container may be there. */
+int container_open_home(struct container *container, struct err *err) MUST_CHECK;
+
+/* Child, in the sealed root: moves there with a copy of the root, which container->root then is. */
+int container_go_home(struct container *container, struct err *err) MUST_CHECK;
+
+/* Makes a folder the root of this process alone. */
+int container_become_root(int root, struct err *err) MUST_CHECK;
 
 /* Whether the container gets a new namespace of this type. */
 bool container_makes(const struct container *container, enum spec_namespace_type type);

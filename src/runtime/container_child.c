@@ -152,6 +152,8 @@ static int build(struct container *container, struct err *err)
 		r = container_seal_root(container, err);
 	if (r == 0 && container->console >= 0)
 		r = console_attach(container->root, container->dev, &container->spec->process, container->console, err);
+	if (r == 0)
+		r = container_go_home(container, err);
 	/* Callers tell a program that is not there from other errors by how `create` fails. */
 	return r == 0 ? launch_check_program(&container->spec->process, err) : r;
 }

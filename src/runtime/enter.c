@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -29,6 +30,7 @@ struct entry {
 	const struct seccomp_program *filter;
 	int pidfd; /* of the container's first process */
 	int proc;  /* the machine's /proc when a profile is to be set, else -1 */
+	int root;  /* of a container that has the mount namespace of others, else -1 */
 	int channel;
 };
 
@@ -68,7 +70,9 @@ static int become(struct entry *entry, struct err *err)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_sys(err, -errno, "cannot become non-dumpable");
 	(void)setsid();
-	r = launch_enter_cwd(process, err);
+	r = entry->root >= 0 ? container_become_root(entry->root, err) : 0;
+	if (r == 0)
+		r = launch_enter_cwd(process, err);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = err_sys(err, -errno, "cannot set no_new_privs");
 	if (r < 0)
@@ -99,6 +103,13 @@ static _Noreturn void run_child(struct entry *entry)
 	fail(entry, &err);
 }
 
+static int join_namespaces(const struct entry *entry)
+{
+	int flags = namespace_flags(&entry->options->original->spec);
+
+	return flags ? setns(entry->pidfd, flags) : 0;
+}
+
 /* Non-dumpable before it joins anything, and never itself in the container's pid namespace. */
 static _Noreturn void run_stage(struct entry *entry)
 {
@@ -111,8 +122,7 @@ static _Noreturn void run_stage(struct entry *entry)
 	    launch_prepare(0, entry->options->process, &err) < 0 ||
 	    traits_move(0, entry->options->process->affinity_initial, "process.execCPUAffinity.initial", &err) < 0)
 		fail(entry, &err);
-	if ((setgroups(0, NULL) < 0 && !rootless_is()) ||
-	    setns(entry->pidfd, namespace_flags(&entry->options->original->spec)) < 0 ||
+	if ((setgroups(0, NULL) < 0 && !rootless_is()) || join_namespaces(entry) < 0 ||
 	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
 		(void)err_sys(&err, -errno, "cannot join the container's namespaces");
 		fail(entry, &err);
@@ -184,6 +194,23 @@ static bool wants_profile(const struct spec_process *process)
 	return process->apparmor_profile && process->apparmor_profile[0];
 }
 
+/* The namespace's own root is not that of the container then. */
+static int open_root(struct entry *entry, struct err *err)
+{
+	const struct enter_options *options = entry->options;
+	char path[64];
+	int r;
+
+	if (!container_is_guest(&options->original->spec))
+		return 0;
+	r = container_check_guest(options->process, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)entry->state->pid);
+	entry->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return entry->root < 0 ? err_sys(err, -errno, "cannot open the container's root") : 0;
+}
+
 static int prepare(struct entry *entry, struct err *err)
 {
 	const struct state *state = entry->state;
@@ -200,6 +227,9 @@ static int prepare(struct entry *entry, struct err *err)
 		return r;
 	if (wants_profile(entry->options->process))
 		entry->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = open_root(entry, err);
+	if (r < 0)
+		return r;
 	entry->pidfd = pidfd_open(state->pid, 0);
 	/* The descriptor stands for the process that was meant if that is still the one behind the number. */
 	if (entry->pidfd < 0 || state_process_start(state->pid, &start) < 0 || start != state->start_time)
@@ -264,7 +294,7 @@ static int protect_executable(const struct state *state, char *const *argv, stru
 
 int enter_container(struct state *state, const struct enter_options *options, struct child *ret_child, struct err *err)
 {
-	struct entry entry = {.options = options, .state = state, .pidfd = -1, .proc = -1, .channel = -1};
+	struct entry entry = {.options = options, .state = state, .pidfd = -1, .proc = -1, .root = -1, .channel = -1};
 	enum state_status status = state_status_of(state);
 	int r;
 
@@ -281,6 +311,8 @@ int enter_container(struct state *state, const struct enter_options *options, st
 		(void)close(entry.pidfd);
 	if (entry.proc >= 0)
 		(void)close(entry.proc);
+	if (entry.root >= 0)
+		(void)close(entry.root);
 	container_done(&entry.container);
 	return r;
 }
