@@ -3,10 +3,10 @@
 carries. RUNTIME_TOOLS names a checkout of it where none can be cloned. The commit is the last whose programs compare
 limits and not pointers to limits.
 
-Two things stand in a program's way and are cleared, for every runtime alike. Programs in Go from 1.19 on raise their own
-limit of open files at start: `process_rlimits` compares that limit, so the start of the language's library is built
-without. Roots lack what their programs count on: `misc_props` starts /runtimetest without copying it there, and `pidfile`
-kills a container that runs `true` and expects to find it running, so that its root has one which takes its time."""
+Two things stand in a program's way and are cleared, for every runtime alike. Programs in Go from 1.19 on raise their
+own limit of open files at start: `process_rlimits` compares that limit, so the language's library is built without.
+Roots lack what their programs count on: `misc_props` starts /runtimetest without copying it there, and `pidfile` kills
+a container that runs `true` and expects to find it running, so that its root has one which takes its time."""
 import io
 import json
 import os

@@ -3,7 +3,8 @@
 # In a VM: makes version 1 of control groups the only one, with every controller, loads the AppArmor profile that a
 # validation program names, and runs the programs. v1.sh BUILT PROGRAM...
 set -euo pipefail
-for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+read -ra controllers </sys/fs/cgroup/cgroup.controllers
+for controller in "${controllers[@]}"; do
 	echo "-$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
 umount /sys/fs/cgroup

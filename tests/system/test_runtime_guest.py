@@ -10,8 +10,6 @@ import pytest
 
 from support_runtime import Runtime, wait_until
 
-OTHERS = ('user', 'pid', 'network', 'ipc', 'uts', 'cgroup')
-
 
 @pytest.fixture
 def runtime(programs):
@@ -41,7 +39,7 @@ def start(runtime, config):
 
 
 def spaces(pid):
-    return {kind: os.readlink(f'/proc/{pid}/ns/{kind}') for kind in ('mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup', 'user')}
+    return [os.readlink(f'/proc/{pid}/ns/{kind}') for kind in ('mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup', 'user')]
 
 
 def mounts():
