@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Another engine as caller: podman with --runtime. Nothing may be left of a container after any of these."""
+import concurrent.futures
 import json
 import os
 import re
@@ -239,3 +240,17 @@ def test_build(podman):
     podman.ok('build', '--network', 'none', '--tag', 'made', '--file', podman.folder / 'Dockerfile', podman.folder)
     done = run(podman, '--rm', 'localhost/made', 'cat', '/built')
     assert (done.returncode, done.stdout) == (0, 'built\n'), done.stderr
+
+
+@pytest.mark.seconds(600)
+def test_many_at_once(podman):
+    """Ten at once until all have had their turn (BULKHEAD_MANY says how many): each says what it was asked to, ends and
+    is gone."""
+    count = int(os.environ.get('BULKHEAD_MANY', '20'))
+
+    def one(number):
+        done = run(podman, '--rm', '--memory', '32m', '--pids-limit', '16', IMAGE, 'echo', str(number), timeout=300)
+        return done.returncode, done.stdout, done.stderr
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        assert list(pool.map(one, range(count))) == [(0, f'{number}\n', '') for number in range(count)]
+    assert podman.ok('ps', '--all', '--quiet') == ''
