@@ -2,8 +2,8 @@
 #include "cir/cir_access.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
 
@@ -11,8 +11,6 @@
 #include "base/str.h"
 #include "crypto/envelope.h"
 
-#define USERS_MAX 1000
-#define GLOBS_MAX 100
 #define SEEN_MAX 64
 #define SEEN_NS (60 * UINT64_C(1000000000))
 #define FAILURES_MAX 10
@@ -21,16 +19,12 @@
 #define CISM_NAME "system:cism"
 #define CISM_GROUP "system:bulkhead"
 
-struct cir_user {
-	char *name, *hash;
-	char **push, **pull; /* NULL-terminated */
-};
-
 struct cir_access {
+	_Atomic unsigned references;
 	char *registry, *ca;
-	struct cir_user *users;
-	size_t user_count;
-	char *decoy; /* a hash of no password: an unknown user takes as long as a known one */
+	struct cir_users users;
+	struct cir_rules *rules; /* or NULL */
+	char *decoy;             /* a hash of no password: an unknown user takes as long as a known one */
 	uint8_t secret[32];
 	pthread_mutex_t lock; /* what follows */
 	pthread_mutex_t
@@ -48,108 +42,7 @@ struct cir_access {
 	} failures[FAILURE_SLOTS];
 };
 
-/* --- users --- */
-
-static void strings_free(char **strings)
-{
-	for (char **at = strings; at && *at; at++)
-		free(*at);
-	free(strings);
-}
-
-static int read_globs(const json_t *list, const char *user, const char *field, char ***ret_globs, struct err *err)
-{
-	size_t count = json_array_size(list);
-	char **globs;
-
-	if (list && (!json_is_array(list) || count > GLOBS_MAX))
-		return err_set(err, ERR_INVALID, "users: '%s': '%s' is not a list of at most %d patterns", user, field,
-			       GLOBS_MAX);
-	globs = calloc(count + 1, sizeof(*globs));
-	if (!globs)
-		return err_set(err, -ENOMEM, "no memory for users");
-	for (size_t i = 0; i < count; i++) {
-		const char *glob = json_string_value(json_array_get(list, i));
-
-		globs[i] = glob ? strdup(glob) : NULL;
-		if (!globs[i]) {
-			strings_free(globs);
-			return err_set(err, glob ? -ENOMEM : ERR_INVALID, "users: '%s': '%s' is not a list of patterns",
-				       user, field);
-		}
-	}
-	*ret_globs = globs;
-	return 0;
-}
-
-static int check_members(const json_t *object, const char *const *known, const char *where, struct err *err)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach((json_t *)object, key, value) {
-		const char *const *at = known;
-
-		while (*at && !str_eq(*at, key))
-			at++;
-		if (!*at)
-			return err_set(err, ERR_INVALID, "users: %sunknown member '%.100s'", where, key);
-	}
-	return 0;
-}
-
-static int read_user(const json_t *object, struct cir_user *user, struct err *err)
-{
-	static const char *const known[] = {"name", "passwordHash", "push", "pull", NULL};
-	const char *name = json_string_value(json_object_get(object, "name"));
-	const char *hash = json_string_value(json_object_get(object, "passwordHash"));
-	int r;
-
-	if (!name || !*name || strchr(name, ':') || !hash)
-		return err_set(err, ERR_INVALID, "users: a user needs a 'name' without ':' and a 'passwordHash'");
-	r = check_members(object, known, "a user has an ", err);
-	if (r < 0)
-		return r;
-	user->name = strdup(name);
-	user->hash = strdup(hash);
-	if (!user->name || !user->hash)
-		return err_set(err, -ENOMEM, "no memory for users");
-	r = read_globs(json_object_get(object, "push"), name, "push", &user->push, err);
-	return r < 0 ? r : read_globs(json_object_get(object, "pull"), name, "pull", &user->pull, err);
-}
-
-static const struct cir_user *find_user(const struct cir_access *access, const char *name)
-{
-	for (size_t i = 0; i < access->user_count; i++)
-		if (str_eq(access->users[i].name, name))
-			return &access->users[i];
-	return NULL;
-}
-
-static int read_users(struct cir_access *access, const json_t *root, struct err *err)
-{
-	static const char *const known[] = {"users", NULL};
-	const json_t *list = json_object_get(root, "users");
-	size_t count = json_array_size(list);
-
-	if (!json_is_array(list) || count > USERS_MAX)
-		return err_set(err, ERR_INVALID, "users: 'users' is not a list of at most %d", USERS_MAX);
-	if (check_members(root, known, "", err) < 0)
-		return ERR_INVALID;
-	access->users = calloc(count + 1, sizeof(*access->users));
-	if (!access->users)
-		return err_set(err, -ENOMEM, "no memory for users");
-	for (size_t i = 0; i < count; i++) {
-		int r = read_user(json_array_get(list, i), &access->users[i], err);
-
-		access->user_count = i + 1;
-		if (r < 0)
-			return r;
-		if (find_user(access, access->users[i].name) != &access->users[i])
-			return err_set(err, ERR_INVALID, "users: '%s' is there twice", access->users[i].name);
-	}
-	return 0;
-}
+/* --- the configuration in force --- */
 
 static int make_decoy(struct cir_access *access, struct err *err)
 {
@@ -162,55 +55,63 @@ static int make_decoy(struct cir_access *access, struct err *err)
 	return access->decoy ? 0 : err_set(err, -ENOMEM, "no memory for users");
 }
 
-int cir_access_new(const char *users, size_t users_len, const char *registry, const char *ca,
-		   struct cir_access **ret_access, struct err *err)
+static int fill(struct cir_access *access, const struct cir_access_config *config, struct err *err)
+{
+	int r;
+
+	access->registry = strdup(config->registry);
+	access->ca = strdup(config->ca);
+	if (!access->registry || !access->ca)
+		return err_set(err, -ENOMEM, "no memory for users");
+	r = cir_users_parse(config->users, config->users_len, &access->users, err);
+	if (r < 0)
+		return err_prefix(err, "%s", config->users_path);
+	r = config->policy ? cir_rules_parse(config->policy, config->policy_len, &access->rules, err) : 0;
+	return r < 0 ? err_prefix(err, "%s", config->policy_path) : make_decoy(access, err);
+}
+
+int cir_access_new(const struct cir_access_config *config, struct cir_access **ret_access, struct err *err)
 {
 	struct cir_access *access = calloc(1, sizeof(*access));
-	json_error_t where;
-	json_t *root;
 	int r;
 
 	if (!access)
 		return err_set(err, -ENOMEM, "no memory for users");
+	atomic_store(&access->references, 1);
 	(void)pthread_mutex_init(&access->lock, NULL);
 	(void)pthread_mutex_init(&access->hash_lock, NULL);
 	crypto_random(access->secret, sizeof(access->secret));
-	access->registry = strdup(registry);
-	access->ca = strdup(ca);
-	root = json_loadb(users, users_len, JSON_REJECT_DUPLICATES, &where);
-	if (!access->registry || !access->ca)
-		r = err_set(err, -ENOMEM, "no memory for users");
-	else if (!root)
-		r = err_set(err, ERR_SYNTAX, "users: line %d: %s", where.line, where.text);
-	else
-		r = read_users(access, root, err);
-	json_decref(root);
-	if (r == 0)
-		r = make_decoy(access, err);
+	r = fill(access, config, err);
 	if (r < 0)
-		cir_access_free(access);
+		cir_access_unref(access);
 	else
 		*ret_access = access;
 	return r;
 }
 
-void cir_access_free(struct cir_access *access)
+struct cir_access *cir_access_ref(struct cir_access *access)
 {
-	if (!access)
+	atomic_fetch_add(&access->references, 1);
+	return access;
+}
+
+void cir_access_unref(struct cir_access *access)
+{
+	if (!access || atomic_fetch_sub(&access->references, 1) > 1)
 		return;
-	for (size_t i = 0; i < access->user_count; i++) {
-		free(access->users[i].name);
-		free(access->users[i].hash);
-		strings_free(access->users[i].push);
-		strings_free(access->users[i].pull);
-	}
-	free(access->users);
+	cir_users_done(&access->users);
+	cir_rules_free(access->rules);
 	free(access->registry);
 	free(access->ca);
 	free(access->decoy);
 	(void)pthread_mutex_destroy(&access->hash_lock);
 	(void)pthread_mutex_destroy(&access->lock);
 	free(access);
+}
+
+const struct cir_rules *cir_access_rules(const struct cir_access *access)
+{
+	return access->rules;
 }
 
 /* --- passwords --- */
@@ -290,14 +191,15 @@ static int check_password(struct cir_access *access, const char *name, const cha
 			  const uint8_t key[static CRYPTO_SHA256_SIZE], const char *address,
 			  const struct cir_user **ret_user, struct err *err)
 {
-	const struct cir_user *user = find_user(access, name);
+	const struct cir_user *user = cir_users_find(&access->users, name);
+	bool has = user && user->hash;
 	int r = 0;
 
 	(void)pthread_mutex_lock(&access->hash_lock);
 	if (was_seen(access, key) != user || !user) {
 		if (fails_too_often(access, address))
 			r = err_set(err, ERR_BUSY, "too many wrong passwords from '%s'", address);
-		else if (crypto_password_check(password, user ? user->hash : access->decoy, err) < 0 || !user)
+		else if (crypto_password_check(password, has ? user->hash : access->decoy, err) < 0 || !has)
 			r = err_set(err, ERR_UNKNOWN_PEER, "wrong user or password");
 		if (r == ERR_UNKNOWN_PEER)
 			count_failure(access, address);
@@ -372,50 +274,86 @@ static bool is_cism(const struct http_peer *peer)
 	       str_eq(peer->organizations[0], CISM_GROUP);
 }
 
+static int identify_silent(struct cir_access *access, const struct http_peer *peer, struct cir_identity *ret_identity,
+			   struct err *err)
+{
+	const struct cir_user *user = cir_users_of_certificate(&access->users, peer);
+
+	if (is_cism(peer))
+		ret_identity->kind = CIR_IDENTITY_CISM;
+	else if (user)
+		*ret_identity = (struct cir_identity){.kind = CIR_IDENTITY_USER, .user = user};
+	else if (cir_rules_have_anonymous(access->rules))
+		ret_identity->kind = CIR_IDENTITY_ANONYMOUS;
+	else
+		return err_set(err, ERR_UNKNOWN_PEER, "authentication required");
+	return 0;
+}
+
 int cir_access_identify(struct cir_access *access, const char *authorization, const struct http_peer *peer,
 			struct cir_identity *ret_identity, struct err *err)
 {
-	if (!authorization && is_cism(peer)) {
-		*ret_identity = (struct cir_identity){.kind = CIR_IDENTITY_CISM};
-		return 0;
-	}
+	struct cir_identity identity = {0};
+	int r;
+
 	if (!authorization)
-		return err_set(err, ERR_UNKNOWN_PEER, "authentication required");
-	if (strncasecmp(authorization, "Basic ", 6) == 0)
-		return identify_user(access, authorization + 6, peer, ret_identity, err);
-	if (strncasecmp(authorization, "Bearer ", 7) == 0)
-		return identify_token(access, authorization + 7, ret_identity, err);
-	return err_set(err, ERR_UNKNOWN_PEER, "only Basic and Bearer are understood");
+		r = identify_silent(access, peer, &identity, err);
+	else if (strncasecmp(authorization, "Basic ", 6) == 0)
+		r = identify_user(access, authorization + 6, peer, &identity, err);
+	else if (strncasecmp(authorization, "Bearer ", 7) == 0)
+		r = identify_token(access, authorization + 7, &identity, err);
+	else
+		r = err_set(err, ERR_UNKNOWN_PEER, "only Basic and Bearer are understood");
+	if (r < 0)
+		return r;
+	*ret_identity = identity;
+	ret_identity->access = cir_access_ref(access);
+	return 0;
 }
 
-static bool matches(char *const *globs, const char *repository)
-{
-	for (; *globs; globs++)
-		if (str_glob(*globs, repository))
-			return true;
-	return false;
-}
+/* --- rights --- */
 
-static int check_user(const struct cir_user *user, const char *repository, enum cir_right right, struct err *err)
+static int check_user(const struct cir_identity *identity, const char *repository, enum cir_right right,
+		      struct err *err)
 {
-	if (matches(user->push, repository) || (right == CIR_RIGHT_PULL && matches(user->pull, repository)))
+	static const char *const words[CIR_RIGHT_COUNT] = {"pull from", "push to", "delete from", "sign in"};
+	const struct cir_rule *rule = cir_rules_find(identity->access->rules, repository);
+	const struct cir_user *user = identity->user;
+
+	if (rule ? cir_rule_allows(rule, right, user->name, user->domains) : cir_user_may(user, right, repository))
 		return 0;
-	return err_set(err, ERR_DENIED, "user '%s' may not %s repository '%s'", user->name,
-		       right == CIR_RIGHT_PULL ? "pull from" : "push to", repository);
+	return err_set(err, ERR_DENIED, "user '%s' may not %s repository '%s'", user->name, words[right], repository);
 }
 
-int cir_access_check(const struct cir_access *access, const struct cir_identity *identity, const char *repository,
-		     enum cir_right right, const struct http_peer *peer, struct err *err)
+static int check_anonymous(const struct cir_identity *identity, const char *repository, enum cir_right right,
+			   struct err *err)
+{
+	const struct cir_rule *rule = cir_rules_find(identity->access->rules, repository);
+
+	if (right == CIR_RIGHT_PULL && rule && cir_rule_allows(rule, right, NULL, NULL))
+		return 0;
+	return err_set(err, ERR_UNKNOWN_PEER, "authentication required");
+}
+
+int cir_access_check(const struct cir_identity *identity, const char *repository, enum cir_right right,
+		     const struct http_peer *peer, struct err *err)
 {
 	char hex[2 * CRYPTO_SHA256_SIZE + 1];
 
-	if (identity->kind == CIR_IDENTITY_USER)
-		return check_user(identity->user, repository, right, err);
+	switch (identity->kind) {
+	case CIR_IDENTITY_USER:
+		return check_user(identity, repository, right, err);
+	case CIR_IDENTITY_ANONYMOUS:
+		return check_anonymous(identity, repository, right, err);
+	case CIR_IDENTITY_TOKEN:
+	case CIR_IDENTITY_CISM:
+		break;
+	}
 	if (right != CIR_RIGHT_PULL)
 		return err_set(err, ERR_DENIED, "%s may only pull", cir_access_name(identity));
 	if (identity->kind == CIR_IDENTITY_CISM)
 		return 0;
-	return policy_token_check(&identity->token, access->registry, repository, certificate_hex(peer, hex),
+	return policy_token_check(&identity->token, identity->access->registry, repository, certificate_hex(peer, hex),
 				  clock_wall_ms(), err);
 }
 
@@ -428,6 +366,8 @@ const char *cir_access_name(const struct cir_identity *identity)
 		return "a pull token";
 	case CIR_IDENTITY_CISM:
 		return "the CISM";
+	case CIR_IDENTITY_ANONYMOUS:
+		break;
 	}
 	return "nobody";
 }
@@ -436,5 +376,6 @@ void cir_identity_done(struct cir_identity *identity)
 {
 	if (identity->kind == CIR_IDENTITY_TOKEN)
 		policy_token_done(&identity->token);
+	cir_access_unref(identity->access);
 	*identity = (struct cir_identity){0};
 }

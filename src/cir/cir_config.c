@@ -18,7 +18,7 @@
 static int check_members(const json_t *root, struct err *err)
 {
 	static const char *const known[] =
-		{"address", "port", "users", "name", "collectSeconds", "graceSeconds", "scrubBytesPerSecond"};
+		{"address", "port", "users", "name", "collectSeconds", "graceSeconds", "scrubBytesPerSecond", "policy"};
 	const char *key;
 	json_t *value;
 
@@ -75,7 +75,8 @@ static int read_members(const json_t *root, struct cir_config *config, struct er
 {
 	const char *address = json_string_value(json_object_get(root, "address"));
 	const char *users = json_string_value(json_object_get(root, "users"));
-	const json_t *port = json_object_get(root, "port"), *name = json_object_get(root, "name");
+	const json_t *port = json_object_get(root, "port"), *name = json_object_get(root, "name"),
+		     *policy = json_object_get(root, "policy");
 
 	if (!address || !is_address(address) || str_copy(config->address, sizeof(config->address), address) < 0)
 		return err_set(err, ERR_INVALID, "'address' is not a numeric address");
@@ -84,6 +85,9 @@ static int read_members(const json_t *root, struct cir_config *config, struct er
 	config->port = (uint16_t)json_integer_value(port);
 	if (!users || users[0] != '/' || str_copy(config->users, sizeof(config->users), users) < 0)
 		return err_set(err, ERR_INVALID, "'users' is not an absolute path");
+	if (policy && (!json_is_string(policy) || json_string_value(policy)[0] != '/' ||
+		       str_copy(config->policy, sizeof(config->policy), json_string_value(policy)) < 0))
+		return err_set(err, ERR_INVALID, "'policy' is not an absolute path");
 	if (name && (!json_is_string(name) || !reference_is_host(json_string_value(name))))
 		return err_set(err, ERR_INVALID, "'name' is not a registry's host name");
 	if (name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etc/bulkhead/cir.json: {"address","port","users","name","collectSeconds","graceSeconds","scrubBytesPerSecond"}; the first
+ * etc/bulkhead/cir.json: {"address","port","users","name","collectSeconds","graceSeconds","scrubBytesPerSecond", "policy"}; the first
  * three are required.
  */
 #ifndef CIR_CIR_CONFIG_H
@@ -15,6 +15,7 @@ struct cir_config {
 	char address[64];                /* numeric, to serve on */
 	uint16_t port;                   /* not 0, and over 1023: it is bound without privilege */
 	char users[512];                 /* absolute path of users.json */
+	char policy[512];                /* absolute path of the policy, or empty */
 	unsigned collect_seconds;        /* between two collections; 0: never */
 	unsigned grace_seconds;          /* what was pushed or asked for is not collected that long */
 	uint64_t scrub_bytes_per_second; /* 0: never */

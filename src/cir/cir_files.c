@@ -54,6 +54,10 @@ int cir_files_open(int state, unsigned grace_seconds, struct cir_files *ret_file
 		r = cir_guard_new(grace_seconds, &files.guard, err);
 	if (r == 0)
 		r = cir_verified_new(&files.verified, err);
+	if (r == 0)
+		r = cir_quota_new(&files.quota, err);
+	if (r == 0)
+		r = cir_files_charge_all(&files, err);
 	if (r < 0) {
 		cir_files_close(&files);
 		return r;
@@ -77,6 +81,7 @@ void cir_files_close(struct cir_files *files)
 	close_one(&files->quarantine);
 	cir_guard_free(take_ptr(files->guard));
 	cir_verified_free(take_ptr(files->verified));
+	cir_quota_free(take_ptr(files->quota));
 }
 
 void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first,
@@ -128,14 +133,14 @@ static int make_parents(int dir, const char *path)
 	return r;
 }
 
-/* Moves a finished, fsynced temporary file to its place. */
-static int place(const struct cir_files *files, const char *temporary, int dir, const char *path)
+/* Moves a finished, fsynced temporary file to its place; flags of renameat2. */
+static int place(const struct cir_files *files, const char *temporary, int dir, const char *path, unsigned flags)
 {
 	int r = 0;
 
-	if (renameat(files->uploads, temporary, dir, path) < 0) {
+	if (renameat2(files->uploads, temporary, dir, path, flags) < 0) {
 		r = errno == ENOENT ? make_parents(dir, path) : -errno;
-		if (r == 0 && renameat(files->uploads, temporary, dir, path) < 0)
+		if (r == 0 && renameat2(files->uploads, temporary, dir, path, flags) < 0)
 			r = -errno;
 	}
 	return r == 0 ? cir_files_sync_parent(dir, path) : r;
@@ -151,8 +156,7 @@ static void temporary_name(char to[static NAME_SIZE])
 	(void)snprintf(to, NAME_SIZE, "new-%s", hex);
 }
 
-/* Replaces the file at path whole. */
-static int put_file(const struct cir_files *files, int dir, const char *path, const void *bytes, size_t len)
+static int put(const struct cir_files *files, int dir, const char *path, const void *bytes, size_t len, unsigned flags)
 {
 	CLEANUP_CLOSE int fd = -1;
 	char name[NAME_SIZE];
@@ -166,18 +170,32 @@ static int put_file(const struct cir_files *files, int dir, const char *path, co
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	if (r == 0)
-		r = place(files, name, dir, path);
+		r = place(files, name, dir, path, flags);
 	if (r < 0)
 		(void)unlinkat(files->uploads, name, 0);
 	return r;
 }
 
-static int remove_file(int dir, const char *path)
+/* Replaces the file at path whole. */
+int cir_files_put_file(const struct cir_files *files, int dir, const char *path, const void *bytes, size_t len)
+{
+	return put(files, dir, path, bytes, len, 0);
+}
+
+/* Makes the file unless there is one: 1 when it did. Of many who try at once one does. */
+int cir_files_put_new(const struct cir_files *files, int dir, const char *path, const void *bytes, size_t len)
+{
+	int r = put(files, dir, path, bytes, len, RENAME_NOREPLACE);
+
+	return r == -EEXIST ? 0 : r < 0 ? r : 1;
+}
+
+int cir_files_remove_file(int dir, const char *path)
 {
 	return unlinkat(dir, path, 0) < 0 ? -errno : cir_files_sync_parent(dir, path);
 }
 
-static int get_file(int dir, const char *path, struct buf *to)
+int cir_files_get_file(int dir, const char *path, struct buf *to)
 {
 	CLEANUP_CLOSE int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -274,6 +292,19 @@ int cir_files_blob_touch(const struct cir_files *files, const char *repository, 
 	return 0;
 }
 
+/* 1 when the repository did not hold the blob before. */
+static int mark_blob(const struct cir_files *files, const char *repository, const struct digest *digest, uint64_t size)
+{
+	char path[CIR_PATH_SIZE], text[24];
+
+	cir_files_mark_path(path, repository, "_blobs", digest);
+	cir_guard_touch(files->guard, digest);
+	if (freshen(files, path) == 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
+	return cir_files_put_new(files, files->repositories, path, text, strlen(text));
+}
+
 int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository,
 			   const struct digest *digest, struct err *err)
 {
@@ -286,27 +317,46 @@ int cir_files_blob_publish(const struct cir_files *files, const char *upload, in
 		return cir_files_failed(err, -errno, "blob", repository, digest);
 	cir_guard_use(files->guard);
 	cir_guard_touch(files->guard, digest);
-	r = place(files, upload, files->blobs, path);
+	r = place(files, upload, files->blobs, path, 0);
 	crashpoint("cir-blob-renamed");
-	if (r == 0 && fstat(fd, &status) == 0)
+	if (r == 0 && fstat(fd, &status) < 0)
+		r = -errno;
+	if (r == 0) {
 		cir_verified_add(files->verified, digest, &status);
-	r = r < 0 ? cir_files_failed(err, r, "blob", repository, digest)
-		  : cir_files_blob_mark(files, repository, digest, err);
+		r = mark_blob(files, repository, digest, (uint64_t)status.st_size);
+	}
 	cir_guard_used(files->guard);
-	return r;
+	return r < 0 ? cir_files_failed(err, r, "blob", repository, digest) : r;
 }
 
 int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest,
-			struct err *err)
+			uint64_t size, struct err *err)
 {
 	char path[CIR_PATH_SIZE];
-	int r = 0;
+	int r;
 
 	cir_files_mark_path(path, repository, "_blobs", digest);
 	cir_guard_touch(files->guard, digest);
-	if (freshen(files, path) < 0)
-		r = put_file(files, files->repositories, path, "", 0);
+	if (freshen(files, path) == 0)
+		return 0;
+	r = cir_quota_take(files->quota, repository, size, 1, err);
+	if (r < 0)
+		return r;
+	r = mark_blob(files, repository, digest, size);
+	if (r != 1)
+		cir_quota_give(files->quota, repository, size, 1);
 	return r < 0 ? cir_files_failed(err, r, "blob", repository, digest) : 0;
+}
+
+/* Removes a mark, and gives back what was charged for it. */
+static int remove_mark(const struct cir_files *files, const char *repository, const char *path)
+{
+	uint64_t size = cir_files_mark_size(files, path);
+	int r = cir_files_remove_file(files->repositories, path);
+
+	if (r == 0)
+		cir_quota_give(files->quota, repository, size, 1);
+	return r;
 }
 
 int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
@@ -316,25 +366,35 @@ int cir_files_blob_remove(const struct cir_files *files, const char *repository,
 	int r;
 
 	cir_files_mark_path(path, repository, "_blobs", digest);
-	r = remove_file(files->repositories, path);
+	r = remove_mark(files, repository, path);
 	return r < 0 ? cir_files_failed(err, r, "blob", repository, digest) : 0;
 }
 
 /* --- manifests --- */
 
+/* "SIZE TYPE" */
+static int read_type(const struct cir_files *files, const char *path, char type[static CIR_MEDIA_TYPE_SIZE])
+{
+	CLEANUP_BUF struct buf told = buf_of(CIR_MEDIA_TYPE_SIZE + 24);
+	int r = cir_files_get_file(files->repositories, path, &told);
+	const char *space;
+
+	if (r < 0)
+		return r;
+	space = told.len ? strchr(told.data, ' ') : NULL;
+	return str_copy(type, CIR_MEDIA_TYPE_SIZE, space ? space + 1 : "");
+}
+
 int cir_files_manifest_read(const struct cir_files *files, const char *repository, const struct digest *digest,
 			    struct buf *bytes, char type[static CIR_MEDIA_TYPE_SIZE], struct err *err)
 {
-	CLEANUP_BUF struct buf told = buf_of(CIR_MEDIA_TYPE_SIZE - 1);
 	CLEANUP_CLOSE int fd = -1;
 	char path[CIR_PATH_SIZE];
 	struct stat status;
 	int r;
 
 	cir_files_mark_path(path, repository, "_manifests", digest);
-	r = get_file(files->repositories, path, &told);
-	if (r == 0)
-		r = str_copy(type, CIR_MEDIA_TYPE_SIZE, told.len ? told.data : "");
+	r = read_type(files, path, type);
 	if (r == 0)
 		r = cir_files_open_bytes(files, digest, &fd, &status);
 	if (r == 0)
@@ -352,19 +412,42 @@ bool cir_files_manifest_exists(const struct cir_files *files, const char *reposi
 	return is_there(files->repositories, path);
 }
 
-int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest,
-			     const void *bytes, size_t len, const char *type, struct err *err)
+/* 1 when the repository did not have the manifest before. */
+static int put_manifest(const struct cir_files *files, const char *mark, const struct digest *digest, const void *bytes,
+			size_t len, const char *type)
 {
-	char blob[CIR_CONTENTS_PATH_SIZE], path[CIR_PATH_SIZE];
+	char blob[CIR_CONTENTS_PATH_SIZE], text[CIR_MEDIA_TYPE_SIZE + 24];
 	int r;
 
 	cir_files_contents_path(blob, digest);
+	(void)snprintf(text, sizeof(text), "%zu %s", len, type);
+	r = cir_files_put_file(files, files->blobs, blob, bytes, len);
+	if (r == 0)
+		r = cir_files_put_new(files, files->repositories, mark, text, strlen(text));
+	/* What it was called before may be wrong: the last one who pushes it is believed. */
+	if (r == 0)
+		r = cir_files_put_file(files, files->repositories, mark, text, strlen(text));
+	return r;
+}
+
+int cir_files_manifest_write(const struct cir_files *files, const char *repository, const struct digest *digest,
+			     const void *bytes, size_t len, const char *type, struct err *err)
+{
+	bool known = cir_files_manifest_exists(files, repository, digest);
+	char path[CIR_PATH_SIZE];
+	int r = known ? 0 : cir_quota_take(files->quota, repository, len, 1, err);
+
+	if (r < 0)
+		return r;
 	cir_files_mark_path(path, repository, "_manifests", digest);
 	cir_guard_touch(files->guard, digest);
-	r = put_file(files, files->blobs, blob, bytes, len);
-	if (r == 0)
-		r = put_file(files, files->repositories, path, type, strlen(type));
+	r = put_manifest(files, path, digest, bytes, len, type);
 	crashpoint("cir-manifest-linked");
+	if (!known && r != 1)
+		cir_quota_give(files->quota, repository, len, 1);
+	/* Deleted in between by another: what is there was not charged. */
+	if (known && r == 1)
+		r = cir_quota_found(files->quota, repository, len, 1);
 	return r < 0 ? cir_files_failed(err, r, "manifest", repository, digest) : 0;
 }
 
@@ -397,97 +480,6 @@ int cir_files_manifest_remove(const struct cir_files *files, const char *reposit
 	if (r < 0)
 		return r;
 	cir_files_mark_path(path, repository, "_manifests", digest);
-	r = remove_file(files->repositories, path);
+	r = remove_mark(files, repository, path);
 	return r < 0 ? cir_files_failed(err, r, "manifest", repository, digest) : 0;
-}
-
-/* --- tags and referrers --- */
-
-static int tag_failed(struct err *err, int code, const char *repository, const char *tag)
-{
-	if (code == -ENOENT)
-		return err_set(err, ERR_NOT_FOUND, "tag '%s' is not in repository '%s'", tag, repository);
-	return err_sys(err, code, "tag '%s' of repository '%s'", tag, repository);
-}
-
-int cir_files_tag_read(const struct cir_files *files, const char *repository, const char *tag,
-		       struct digest *ret_digest, struct err *err)
-{
-	CLEANUP_BUF struct buf text = buf_of(DIGEST_TEXT_SIZE);
-	char path[CIR_PATH_SIZE];
-	int r;
-
-	cir_files_path(path, repository, "_tags", tag, NULL);
-	r = get_file(files->repositories, path, &text);
-	if (r < 0)
-		return tag_failed(err, r, repository, tag);
-	return digest_parse(text.len ? text.data : "", ret_digest, err) < 0
-		       ? err_set(err, ERR_CORRUPT, "tag '%s' of repository '%s' is damaged", tag, repository)
-		       : 0;
-}
-
-int cir_files_tag_write(const struct cir_files *files, const char *repository, const char *tag,
-			const struct digest *digest, struct err *err)
-{
-	char path[CIR_PATH_SIZE], text[DIGEST_TEXT_SIZE];
-	int r;
-
-	cir_files_path(path, repository, "_tags", tag, NULL);
-	digest_format(digest, text);
-	r = put_file(files, files->repositories, path, text, strlen(text));
-	return r < 0 ? tag_failed(err, r, repository, tag) : 0;
-}
-
-int cir_files_tag_remove(const struct cir_files *files, const char *repository, const char *tag, struct err *err)
-{
-	char path[CIR_PATH_SIZE];
-	int r;
-
-	cir_files_path(path, repository, "_tags", tag, NULL);
-	r = remove_file(files->repositories, path);
-	return r < 0 ? tag_failed(err, r, repository, tag) : 0;
-}
-
-static void referrer_path(char to[static CIR_PATH_SIZE], const char *repository, const struct digest *subject,
-			  const char *name)
-{
-	char text[DIGEST_TEXT_SIZE];
-
-	digest_format(subject, text);
-	cir_files_path(to, repository, "_referrers", text, name);
-}
-
-int cir_files_referrer_write(const struct cir_files *files, const char *repository, const struct digest *subject,
-			     const struct digest *digest, const char *descriptor, struct err *err)
-{
-	char path[CIR_PATH_SIZE], name[DIGEST_TEXT_SIZE];
-	int r;
-
-	digest_format(digest, name);
-	referrer_path(path, repository, subject, name);
-	r = put_file(files, files->repositories, path, descriptor, strlen(descriptor));
-	return r < 0 ? cir_files_failed(err, r, "referrer", repository, digest) : 0;
-}
-
-int cir_files_referrer_remove(const struct cir_files *files, const char *repository, const struct digest *subject,
-			      const struct digest *digest, struct err *err)
-{
-	char path[CIR_PATH_SIZE], name[DIGEST_TEXT_SIZE];
-	int r;
-
-	digest_format(digest, name);
-	referrer_path(path, repository, subject, name);
-	r = remove_file(files->repositories, path);
-	return r < 0 && r != -ENOENT ? cir_files_failed(err, r, "referrer", repository, digest) : 0;
-}
-
-int cir_files_referrer_read(const struct cir_files *files, const char *repository, const struct digest *subject,
-			    const char *name, struct buf *to, struct err *err)
-{
-	char path[CIR_PATH_SIZE];
-	int r;
-
-	referrer_path(path, repository, subject, name);
-	r = get_file(files->repositories, path, to);
-	return r < 0 ? cir_files_failed(err, r, "referrers of", repository, subject) : 0;
 }

@@ -7,8 +7,8 @@
  *	blobs/ALGORITHM/XX/HEX                         the bytes of blobs and manifests
  *	uploads/ID                                     being uploaded; emptied at start
  *	quarantine/DIGEST                              contents that were found not to have their digest
- *	repositories/NAME/_blobs/DIGEST                a mark
- *	repositories/NAME/_manifests/DIGEST            its media type
+ *	repositories/NAME/_blobs/DIGEST                a mark: its size
+ *	repositories/NAME/_manifests/DIGEST            its size, a space, its media type
  *	repositories/NAME/_tags/TAG                    a digest
  *	repositories/NAME/_referrers/SUBJECT/DIGEST    the referrer's descriptor
  */
@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "cir/cir_guard.h"
+#include "cir/cir_quota.h"
 #include "cir/cir_verified.h"
 #include "oci/digest.h"
 
@@ -32,12 +33,13 @@ struct cir_files {
 	int blobs, repositories, uploads, quarantine;
 	struct cir_guard *guard;
 	struct cir_verified *verified;
+	struct cir_quota *quota;
 };
-#define CIR_FILES_NONE ((struct cir_files){-1, -1, -1, -1, NULL, NULL})
+#define CIR_FILES_NONE ((struct cir_files){-1, -1, -1, -1, NULL, NULL, NULL})
 
 /*
  * Opens the folders below state, making what is missing, and drops unfinished uploads. ERR_BUSY while another process has
- * the folder open. What is touched is not collected for grace_seconds.
+ * the folder open. What is touched is not collected for grace_seconds. What is stored is charged to the quota.
  */
 int cir_files_open(int state, unsigned grace_seconds, struct cir_files *ret_files, struct err *err) MUST_CHECK;
 void cir_files_close(struct cir_files *files);
@@ -57,7 +59,11 @@ int cir_files_contents_drop(const struct cir_files *files, const struct digest *
 /* Opens a blob of a repository: ERR_NOT_FOUND unless the repository holds it. */
 int cir_files_blob_open(const struct cir_files *files, const char *repository, const struct digest *digest, int *ret_fd,
 			uint64_t *ret_size, struct err *err) MUST_CHECK;
-/* Holds the guard itself. Turns the upload, whose bytes were found to have the digest, into a blob of the repository. The upload's name is gone then. */
+/*
+ * Turns the upload, whose bytes were found to have the digest, into a blob of the repository; the upload's name is gone then.
+ * Its bytes and an object were charged to the repository: 1 when it has them from now on, 0 when it had the blob before.
+ * Holds the guard itself.
+ */
 int cir_files_blob_publish(const struct cir_files *files, const char *upload, int fd, const char *repository,
 			   const struct digest *digest, struct err *err) MUST_CHECK;
 /* Like blob_open without opening, for a peer who counts on the blob from now on. The caller holds the guard. */
@@ -66,9 +72,9 @@ int cir_files_blob_touch(const struct cir_files *files, const char *repository, 
 /* Has a repository let a blob go as cir_files_contents_drop does; the folder is not fsynced. */
 int cir_files_blob_drop(const struct cir_files *files, const char *repository, const struct digest *digest,
 			int64_t before_s, struct err *err) MUST_CHECK;
-/* Has another repository hold a blob that is stored already. The caller holds the guard. */
+/* Has another repository hold a blob of size that is stored already, and charges it. -EDQUOT. The caller holds the guard. */
 int cir_files_blob_mark(const struct cir_files *files, const char *repository, const struct digest *digest,
-			struct err *err) MUST_CHECK;
+			uint64_t size, struct err *err) MUST_CHECK;
 int cir_files_blob_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
 			  struct err *err) MUST_CHECK;
 
@@ -86,8 +92,9 @@ int cir_files_manifest_remove(const struct cir_files *files, const char *reposit
 
 int cir_files_tag_read(const struct cir_files *files, const char *repository, const char *tag,
 		       struct digest *ret_digest, struct err *err) MUST_CHECK;
+/* Points a tag at a manifest. ERR_EXISTS when it points at another one already and may not move. */
 int cir_files_tag_write(const struct cir_files *files, const char *repository, const char *tag,
-			const struct digest *digest, struct err *err) MUST_CHECK;
+			const struct digest *digest, bool may_move, struct err *err) MUST_CHECK;
 int cir_files_tag_remove(const struct cir_files *files, const char *repository, const char *tag,
 			 struct err *err) MUST_CHECK;
 

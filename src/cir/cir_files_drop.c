@@ -83,11 +83,15 @@ int cir_files_blob_drop(const struct cir_files *files, const char *repository, c
 			int64_t before_s, struct err *err)
 {
 	char path[CIR_PATH_SIZE];
+	uint64_t size;
 	int r;
 
 	cir_files_mark_path(path, repository, "_blobs", digest);
+	size = cir_files_mark_size(files, path);
 	cir_guard_close(files->guard);
 	r = drop_file(files, files->repositories, path, digest, before_s);
 	cir_guard_open(files->guard);
+	if (r == 1)
+		cir_quota_give(files->quota, repository, size, 1);
 	return r < 0 ? cir_files_failed(err, r, "blob", repository, digest) : r;
 }

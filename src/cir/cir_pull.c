@@ -266,8 +266,7 @@ void cir_pull_catalog(struct http_request *request)
 		return;
 	}
 	for (size_t i = 0; i < list.count; i++) {
-		if (cir_access_check(work->service->access, &work->identity, list.names[i], CIR_RIGHT_PULL,
-				     http_peer_of(request), NULL) == 0)
+		if (cir_access_check(&work->identity, list.names[i], CIR_RIGHT_PULL, http_peer_of(request), NULL) == 0)
 			list.names[kept++] = list.names[i];
 		else
 			free(list.names[i]);

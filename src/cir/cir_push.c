@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cir/cir_signature.h"
 #include "cir/cir_work.h"
 #include "oci/manifest.h"
 
@@ -125,6 +126,47 @@ static const char *sent_type(struct http_request *request, char to[static CIR_ME
 	return to;
 }
 
+/* --- what the policy says of the repository --- */
+
+static const struct cir_rule *rule_of(const struct cir_work *work)
+{
+	return cir_rules_find(cir_access_rules(work->identity.access), work->route.repository);
+}
+
+static bool is_immutable(const struct cir_work *work, const char *tag)
+{
+	const struct cir_rule *rule = rule_of(work);
+
+	return rule && cir_rule_is_immutable(rule, tag);
+}
+
+static int check_encrypted(const struct cir_work *work, const struct manifest *manifest, struct err *err)
+{
+	for (size_t i = 0; manifest->kind == MANIFEST_IMAGE && i < manifest->entry_count; i++)
+		if (!media_of(manifest->entries[i].media_type).encrypted)
+			return err_set(err, ERR_DENIED,
+				       "repository '%s' takes encrypted layers alone, layer %zu is of type '%s'",
+				       work->route.repository, i, manifest->entries[i].media_type);
+	return 0;
+}
+
+/* Who may push what; a signature needs the right to sign and is asked for nothing more. */
+static int check_policy(struct http_request *request, const struct manifest *manifest, const struct digest *digest,
+			struct err *err)
+{
+	const struct cir_work *work = cir_work_of(request);
+	bool signature = cir_signature_is(manifest, work->route.tag);
+	const struct cir_rule *rule = rule_of(work);
+	int r = cir_access_check(&work->identity, work->route.repository, signature ? CIR_RIGHT_SIGN : CIR_RIGHT_PUSH,
+				 http_peer_of(request), err);
+
+	if (r == 0 && rule && rule->encrypted && !signature)
+		r = check_encrypted(work, manifest, err);
+	if (r == 0 && rule && rule->keys[0] && !signature && !work->route.has_digest)
+		r = cir_signature_check(&work->service->files, work->route.repository, digest, rule->keys, err);
+	return r;
+}
+
 static int store(const struct cir_work *work, const struct manifest *manifest, const struct digest *digest,
 		 const char *body, size_t len, struct err *err)
 {
@@ -138,7 +180,8 @@ static int store(const struct cir_work *work, const struct manifest *manifest, c
 		r = cir_files_manifest_write(&service->files, work->route.repository, digest, body, len,
 					     manifest->media_type, err);
 	if (r == 0 && !work->route.has_digest)
-		r = cir_files_tag_write(&service->files, work->route.repository, work->route.tag, digest, err);
+		r = cir_files_tag_write(&service->files, work->route.repository, work->route.tag, digest,
+					!is_immutable(work, work->route.tag), err);
 	return r;
 }
 
@@ -191,6 +234,10 @@ static void take_manifest(struct http_request *request, const char *body, size_t
 		cir_work_fail(request, err.code == ERR_TOO_LARGE ? 413 : 400, "MANIFEST_INVALID", err.msg);
 		return;
 	}
+	if (check_policy(request, &manifest, &digest, &err) < 0) {
+		cir_work_fail_err(request, NULL, &err);
+		return;
+	}
 	if (check_and_store(work, &manifest, &digest, body, len, &err) == 0)
 		answer_pushed(request, &manifest, &digest);
 	else if (err.code == ERR_NOT_FOUND)
@@ -221,6 +268,42 @@ static int forget_referrer(const struct cir_work *work, const struct digest *dig
 					 digest, err);
 }
 
+/* ERR_EXISTS when a tag that may not go names the manifest. */
+static int check_tags(const struct cir_work *work, struct err *err)
+{
+	const struct cir_files *files = &work->service->files;
+	const struct cir_route *route = &work->route;
+	CLEANUP_CIR_LIST struct cir_list tags = {0};
+	const struct cir_rule *rule = rule_of(work);
+	struct digest named;
+	int r;
+
+	if (!rule || !rule->immutable[0])
+		return 0;
+	r = cir_files_list_tags(files, route->repository, &tags, err);
+	for (size_t i = 0; r == 0 && i < tags.count; i++)
+		if (is_immutable(work, tags.names[i]) &&
+		    cir_files_tag_read(files, route->repository, tags.names[i], &named, NULL) == 0 &&
+		    digest_equal(&named, &route->digest))
+			r = err_set(err, ERR_EXISTS, "tag '%s' of repository '%s' is immutable", tags.names[i],
+				    route->repository);
+	return r;
+}
+
+static int remove_manifest(const struct cir_work *work, struct err *err)
+{
+	const struct cir_files *files = &work->service->files;
+	int r;
+
+	/* Nobody tags it between the look and the deletion. */
+	cir_guard_close(files->guard);
+	r = check_tags(work, err);
+	if (r == 0)
+		r = cir_files_manifest_remove(files, work->route.repository, &work->route.digest, err);
+	cir_guard_open(files->guard);
+	return r;
+}
+
 void cir_push_delete_manifest(struct http_request *request)
 {
 	const struct cir_work *work = cir_work_of(request);
@@ -228,11 +311,16 @@ void cir_push_delete_manifest(struct http_request *request)
 	struct err err = {0};
 	int r;
 
-	if (route->has_digest) {
-		r = forget_referrer(work, &route->digest, &err);
+	if (!route->has_digest && is_immutable(work, route->tag)) {
+		r = err_set(&err, ERR_EXISTS, "tag '%s' of repository '%s' is immutable", route->tag,
+			    route->repository);
+	} else if (route->has_digest) {
+		r = check_tags(work, &err);
+		if (r == 0)
+			r = forget_referrer(work, &route->digest, &err);
 		/* One whose bytes are gone or corrupt can still be deleted. */
 		if (r == 0 || r == ERR_CORRUPT || r == ERR_NOT_FOUND)
-			r = cir_files_manifest_remove(&work->service->files, route->repository, &route->digest, &err);
+			r = remove_manifest(work, &err);
 	} else {
 		r = cir_files_tag_remove(&work->service->files, route->repository, route->tag, &err);
 	}

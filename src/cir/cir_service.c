@@ -17,11 +17,30 @@ int cir_service_open(struct cir_service *service, int state, const struct cir_co
 	const struct cir_upkeep_config upkeep = {config->collect_seconds, config->scrub_bytes_per_second};
 	int r;
 
-	*service = (struct cir_service){.files = CIR_FILES_NONE, .access = access};
+	*service = (struct cir_service){.files = CIR_FILES_NONE, .access_lock = PTHREAD_MUTEX_INITIALIZER};
 	r = cir_files_open(state, config->grace_seconds, &service->files, err);
+	if (r < 0)
+		cir_access_unref(access);
+	else
+		r = cir_service_set_access(service, access, err);
 	if (r == 0)
 		r = cir_uploads_new(&service->files, &service->uploads, err);
 	return r < 0 ? r : cir_upkeep_new(&service->files, &upkeep, &service->upkeep, err);
+}
+
+int cir_service_set_access(struct cir_service *service, struct cir_access *access, struct err *err)
+{
+	struct cir_access *old = access;
+	int r = cir_quota_set_access(service->files.quota, access, err);
+
+	if (r == 0) {
+		(void)pthread_mutex_lock(&service->access_lock);
+		old = service->access;
+		service->access = access;
+		(void)pthread_mutex_unlock(&service->access_lock);
+	}
+	cir_access_unref(old);
+	return r;
 }
 
 void cir_service_quiet(struct cir_service *service)
@@ -34,7 +53,7 @@ void cir_service_close(struct cir_service *service)
 	cir_upkeep_free(service->upkeep);
 	cir_uploads_free(service->uploads);
 	cir_files_close(&service->files);
-	cir_access_free(service->access);
+	cir_access_unref(service->access);
 	*service = (struct cir_service){.files = CIR_FILES_NONE};
 }
 
@@ -85,6 +104,7 @@ static const char *spec_code(int code)
 		return "UNAUTHORIZED";
 	case ERR_DENIED:
 	case ERR_EXPIRED:
+	case ERR_EXISTS:
 		return "DENIED";
 	case ERR_BUSY:
 		return "TOOMANYREQUESTS";
@@ -180,6 +200,7 @@ static int check_token_scope(const struct cir_work *work, struct err *err)
 
 #define PULL CIR_RIGHT_PULL
 #define PUSH CIR_RIGHT_PUSH
+#define DELETE CIR_RIGHT_DELETE
 
 static const struct operation {
 	enum cir_route_kind kind;
@@ -192,9 +213,9 @@ static const struct operation {
 	{CIR_ROUTE_TAGS, "GET", PULL, cir_pull_tags},
 	{CIR_ROUTE_MANIFEST, "GET", PULL, cir_pull_manifest},
 	{CIR_ROUTE_MANIFEST, "PUT", PUSH, cir_push_manifest},
-	{CIR_ROUTE_MANIFEST, "DELETE", PUSH, cir_push_delete_manifest},
+	{CIR_ROUTE_MANIFEST, "DELETE", DELETE, cir_push_delete_manifest},
 	{CIR_ROUTE_BLOB, "GET", PULL, cir_pull_blob},
-	{CIR_ROUTE_BLOB, "DELETE", PUSH, cir_push_delete_blob},
+	{CIR_ROUTE_BLOB, "DELETE", DELETE, cir_push_delete_blob},
 	{CIR_ROUTE_UPLOADS, "POST", PUSH, cir_upload_begin},
 	{CIR_ROUTE_UPLOAD, "PATCH", PUSH, cir_upload_patch},
 	{CIR_ROUTE_UPLOAD, "PUT", PUSH, cir_upload_put},
@@ -219,14 +240,35 @@ static int authorize(const struct cir_work *work, const struct operation *operat
 	int r;
 
 	if (!work->route.repository[0]) {
+		/* Clients find out here whether they need a name. */
+		if (work->identity.kind == CIR_IDENTITY_ANONYMOUS)
+			return err_set(err, ERR_UNKNOWN_PEER, "authentication required");
 		if (work->route.kind == CIR_ROUTE_CATALOG && work->identity.kind == CIR_IDENTITY_TOKEN)
 			return err_set(err, ERR_DENIED, "the token does not open this");
 		return 0;
 	}
-	r = cir_access_check(work->service->access, &work->identity, work->route.repository, operation->right, peer,
-			     err);
+	r = cir_access_check(&work->identity, work->route.repository, operation->right, peer, err);
+	/* Signatures are pushed too: what it is shows when it is there. */
+	if (r == ERR_DENIED && operation->right == CIR_RIGHT_PUSH &&
+	    cir_access_check(&work->identity, work->route.repository, CIR_RIGHT_SIGN, peer, NULL) == 0)
+		r = 0;
 	if (r == 0 && work->identity.kind == CIR_IDENTITY_TOKEN)
 		r = check_token_scope(work, err);
+	return r;
+}
+
+static int identify(struct http_request *request, struct cir_work *work, struct err *err)
+{
+	struct cir_service *service = work->service;
+	struct cir_access *access;
+	int r;
+
+	(void)pthread_mutex_lock(&service->access_lock);
+	access = cir_access_ref(service->access);
+	(void)pthread_mutex_unlock(&service->access_lock);
+	r = cir_access_identify(access, http_header(request, "Authorization"), http_peer_of(request), &work->identity,
+				err);
+	cir_access_unref(access);
 	return r;
 }
 
@@ -254,8 +296,7 @@ void cir_service_handle(struct http_request *request, void *user)
 	work->service = user;
 	http_set_data(request, work, work_free);
 	cir_work_header(request, "Docker-Distribution-Api-Version", "registry/2.0");
-	if (cir_access_identify(work->service->access, http_header(request, "Authorization"), peer, &work->identity,
-				&err) < 0) {
+	if (identify(request, work, &err) < 0) {
 		cir_work_fail_err(request, NULL, &err);
 		return;
 	}

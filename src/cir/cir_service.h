@@ -6,6 +6,8 @@
 #ifndef CIR_CIR_SERVICE_H
 #define CIR_CIR_SERVICE_H
 
+#include <pthread.h>
+
 #include "cir/cir_access.h"
 #include "cir/cir_config.h"
 #include "cir/cir_upkeep.h"
@@ -14,13 +16,16 @@
 struct cir_service {
 	struct cir_files files;
 	struct cir_uploads *uploads;
-	struct cir_access *access;
+	pthread_mutex_t access_lock;
+	struct cir_access *access; /* in force; under access_lock */
 	struct cir_upkeep *upkeep;
 };
 
 /* Opens the state folder and takes access over. The caller calls cir_service_close, also after a failure. */
 int cir_service_open(struct cir_service *service, int state, const struct cir_config *config, struct cir_access *access,
 		     struct err *err) MUST_CHECK;
+/* Puts another access in force, for requests from now on; takes it over also on failure, when the old one holds on. */
+int cir_service_set_access(struct cir_service *service, struct cir_access *access, struct err *err) MUST_CHECK;
 /* Lets no request wait any longer: before the server stops. */
 void cir_service_quiet(struct cir_service *service);
 void cir_service_close(struct cir_service *service);

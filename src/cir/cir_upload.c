@@ -63,7 +63,7 @@ static int take_piece(struct http_request *request, const char *bytes, size_t le
 			answer_session(request, 202);
 		return 0;
 	}
-	r = cir_uploads_write(work->upload, bytes, len, &err);
+	r = cir_uploads_write(work->service->uploads, work->upload, bytes, len, &err);
 	if (r < 0) {
 		cir_work_release(work);
 		cir_work_fail_err(request, "SIZE_INVALID", &err);
@@ -101,12 +101,12 @@ static bool mount(struct http_request *request, const struct cir_work *work)
 
 	if (!text || !from || digest_parse(text, &digest, NULL) < 0 || !reference_is_repository(from))
 		return false;
-	if (cir_access_check(service->access, &work->identity, from, CIR_RIGHT_PULL, http_peer_of(request), NULL) < 0)
+	if (cir_access_check(&work->identity, from, CIR_RIGHT_PULL, http_peer_of(request), NULL) < 0)
 		return false;
 	cir_guard_use(service->files.guard);
 	found = cir_files_blob_touch(&service->files, from, &digest, &size, NULL) == 0;
 	if (found)
-		r = cir_files_blob_mark(&service->files, work->route.repository, &digest, &err);
+		r = cir_files_blob_mark(&service->files, work->route.repository, &digest, size, &err);
 	cir_guard_used(service->files.guard);
 	if (r < 0)
 		cir_work_fail_err(request, NULL, &err);

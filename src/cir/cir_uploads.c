@@ -27,6 +27,8 @@ static void upload_free(struct cir_uploads *uploads, struct cir_upload *upload)
 		(void)close(upload->fd);
 		(void)unlinkat(uploads->files->uploads, upload->id, 0);
 	}
+	if (upload->charged)
+		cir_quota_give(uploads->files->quota, upload->repository, upload->size, 1);
 	digest_stream_free(upload->stream);
 	free(upload);
 }
@@ -86,10 +88,13 @@ int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum 
 		return err_set(err, -ENOMEM, "no memory for an upload");
 	upload->fd = -1;
 	r = upload_open(uploads, repository, algorithm, upload);
+	r = r < 0 ? err_sys(err, r, "cannot begin an upload")
+		  : cir_quota_take(uploads->files->quota, repository, 0, 1, err);
 	if (r < 0) {
 		upload_free(uploads, upload);
-		return err_sys(err, r, "cannot begin an upload");
+		return r;
 	}
+	upload->charged = true;
 	(void)pthread_mutex_lock(&uploads->lock);
 	if (uploads->count == CIR_UPLOADS_MAX) {
 		r = err_set(err, ERR_BUSY, "%d uploads are on their way already", CIR_UPLOADS_MAX);
@@ -172,13 +177,18 @@ void cir_uploads_expire(struct cir_uploads *uploads)
 	(void)pthread_mutex_unlock(&uploads->lock);
 }
 
-int cir_uploads_write(struct cir_upload *upload, const void *bytes, size_t len, struct err *err)
+int cir_uploads_write(struct cir_uploads *uploads, struct cir_upload *upload, const void *bytes, size_t len,
+		      struct err *err)
 {
+	struct cir_quota *quota = uploads->files->quota;
 	int r;
 
 	if (len > CIR_UPLOAD_BYTES_MAX - upload->size)
 		return err_set(err, ERR_TOO_LARGE, "the upload is over %llu bytes",
 			       (unsigned long long)CIR_UPLOAD_BYTES_MAX);
+	r = cir_quota_take(quota, upload->repository, len, 0, err);
+	if (r < 0)
+		return r;
 	r = fdio_write_all(upload->fd, bytes, len);
 	if (r == 0)
 		r = digest_stream_update(upload->stream, bytes, len);
@@ -186,6 +196,7 @@ int cir_uploads_write(struct cir_upload *upload, const void *bytes, size_t len, 
 		upload->size += len;
 		return 0;
 	}
+	cir_quota_give(quota, upload->repository, len, 0);
 	/* What a failed write left behind is cut off, so that file and digest stay in step. */
 	if (ftruncate(upload->fd, (off_t)upload->size) < 0 || lseek(upload->fd, (off_t)upload->size, SEEK_SET) < 0)
 		return err_sys(err, -errno, "cannot store the upload");
@@ -222,7 +233,9 @@ int cir_uploads_finish(struct cir_uploads *uploads, struct cir_upload *upload, c
 		r = verify_again(upload, digest, err);
 	if (r == 0)
 		r = cir_files_blob_publish(uploads->files, upload->id, upload->fd, upload->repository, digest, err);
+	if (r == 1)
+		upload->charged = false;
 	/* A digest that was finished takes no more bytes: right or wrong, the upload ends here. */
 	cir_uploads_drop(uploads, upload);
-	return r;
+	return r < 0 ? r : 0;
 }

@@ -21,7 +21,7 @@ struct cir_upload {
 	struct digest_stream *stream; /* of what algorithm says, over all size bytes */
 	enum digest_algorithm algorithm;
 	uint64_t touched_ns;
-	bool busy;
+	bool busy, charged; /* charged: size bytes and an object, to the repository */
 };
 
 struct cir_uploads;
@@ -30,7 +30,7 @@ struct cir_uploads;
 int cir_uploads_new(const struct cir_files *files, struct cir_uploads **ret_uploads, struct err *err) MUST_CHECK;
 void cir_uploads_free(struct cir_uploads *uploads);
 
-/* Begins one and takes it for the caller. algorithm is the one its digest will most likely have. ERR_BUSY over the maximum. */
+/* Begins one and takes it for the caller. algorithm is the one its digest will most likely have. ERR_BUSY over the maximum, -EDQUOT. */
 int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum digest_algorithm algorithm,
 		      struct cir_upload **ret_upload, struct err *err) MUST_CHECK;
 /* Takes one that was begun; ERR_NOT_FOUND, ERR_BUSY while another request has it. */
@@ -43,8 +43,9 @@ void cir_uploads_drop(struct cir_uploads *uploads, struct cir_upload *upload);
 /* Drops those that rest too long. */
 void cir_uploads_expire(struct cir_uploads *uploads);
 
-/* Appends; all or nothing. -ENOSPC, -EFBIG, -EIO. */
-int cir_uploads_write(struct cir_upload *upload, const void *bytes, size_t len, struct err *err) MUST_CHECK;
+/* Appends; all or nothing. -ENOSPC, -EDQUOT, -EFBIG, -EIO. */
+int cir_uploads_write(struct cir_uploads *uploads, struct cir_upload *upload, const void *bytes, size_t len,
+		      struct err *err) MUST_CHECK;
 /* Verifies the digest and publishes the bytes as a blob; the upload is gone then, or on ERR_CORRUPT when they differ. */
 int cir_uploads_finish(struct cir_uploads *uploads, struct cir_upload *upload, const struct digest *digest,
 		       struct err *err) MUST_CHECK;

@@ -21,12 +21,14 @@
 
 #define TEXT_MAX ((size_t)1 << 20)
 #define EXPIRE_NS (60 * UINT64_C(1000000000))
+/* How often it is looked whether users or policy changed. */
+#define LOOK_NS UINT64_C(2000000000)
 #define SERVER_THREADS 4
 
 /* Everything that is read before privilege is dropped. */
 struct boot {
 	struct cir_config config;
-	struct buf ca, certificate, key, users;
+	struct buf ca, certificate, key, users, policy;
 	int state;
 };
 
@@ -82,6 +84,8 @@ static int boot_read(struct boot *boot, const char *root, struct err *err)
 		r = read_text(paths.etc, "pki/cir/server.key", &boot->key, err);
 	if (r == 0)
 		r = read_text(paths.etc, boot->config.users, &boot->users, err);
+	if (r == 0 && boot->config.policy[0])
+		r = read_text(paths.etc, boot->config.policy, &boot->policy, err);
 	if (r == 0)
 		r = open_state(paths.state, &boot->state, err);
 	return r;
@@ -95,22 +99,99 @@ static void boot_done(struct boot *boot)
 		explicit_bzero(boot->key.data, boot->key.len);
 	buf_done(&boot->key);
 	buf_done(&boot->users);
+	buf_done(&boot->policy);
 	if (boot->state >= 0)
 		(void)close(boot->state);
 }
 
 struct serving {
 	struct cir_service service;
+	struct boot *boot;
 	struct loop *loop;
-	struct loop_source *timer;
+	struct loop_source *expire, *look;
+	struct stat users, policy; /* as they were when they were read */
 };
 
-static void on_timer(void *user)
+static void on_expire(void *user)
 {
 	struct serving *serving = user;
 
 	cir_uploads_expire(serving->service.uploads);
-	loop_set_timer(serving->timer, clock_monotonic_ns() + EXPIRE_NS);
+	loop_set_timer(serving->expire, clock_monotonic_ns() + EXPIRE_NS);
+}
+
+/* --- users and policy --- */
+
+static int make_access(const struct boot *boot, struct cir_access **ret_access, struct err *err)
+{
+	const bool ruled = boot->config.policy[0];
+	const struct cir_access_config config = {
+		.users = boot->users.data ? boot->users.data : "",
+		.users_len = boot->users.len,
+		.users_path = boot->config.users,
+		.policy = !ruled              ? NULL
+			  : boot->policy.data ? boot->policy.data
+					      : "",
+		.policy_len = boot->policy.len,
+		.policy_path = boot->config.policy,
+		.registry = boot->config.registry,
+		.ca = boot->ca.data,
+	};
+
+	return cir_access_new(&config, ret_access, err);
+}
+
+static void look(const struct serving *serving, struct stat *users, struct stat *policy)
+{
+	*users = *policy = (struct stat){0};
+	(void)stat(serving->boot->config.users, users);
+	(void)stat(serving->boot->config.policy, policy);
+}
+
+static int reload(struct serving *serving, struct err *err)
+{
+	struct boot *boot = serving->boot;
+	struct cir_access *access;
+	int r;
+
+	look(serving, &serving->users, &serving->policy);
+	buf_done(&boot->users);
+	buf_done(&boot->policy);
+	r = read_text("", boot->config.users, &boot->users, err);
+	if (r == 0 && boot->config.policy[0])
+		r = read_text("", boot->config.policy, &boot->policy, err);
+	if (r == -EACCES)
+		return err_hint(err, "the file must belong to the registry's user, as 'bulkhead up' leaves it");
+	if (r == 0)
+		r = make_access(boot, &access, err);
+	return r < 0 ? r : cir_service_set_access(&serving->service, access, err);
+}
+
+static void reload_and_say(struct serving *serving)
+{
+	struct err err = {0};
+
+	if (reload(serving, &err) < 0)
+		log_failure("the users and the policy from before stay in force", &err);
+	else
+		log_info("users and policy were read again");
+}
+
+static bool changed(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino != b->st_ino || a->st_size != b->st_size || a->st_mtim.tv_sec != b->st_mtim.tv_sec ||
+	       a->st_mtim.tv_nsec != b->st_mtim.tv_nsec;
+}
+
+static void on_look(void *user)
+{
+	struct serving *serving = user;
+	struct stat users, policy;
+
+	look(serving, &users, &policy);
+	if (changed(&users, &serving->users) || changed(&policy, &serving->policy))
+		reload_and_say(serving);
+	loop_set_timer(serving->look, clock_monotonic_ns() + LOOK_NS);
 }
 
 static void on_signal(void *user, const struct signalfd_siginfo *info)
@@ -119,6 +200,8 @@ static void on_signal(void *user, const struct signalfd_siginfo *info)
 
 	if (info->ssi_signo == SIGUSR1)
 		cir_upkeep_now(serving->service.upkeep);
+	else if (info->ssi_signo == SIGHUP)
+		reload_and_say(serving);
 	else
 		loop_stop(serving->loop, 0);
 }
@@ -135,20 +218,25 @@ static int prepare_loop(struct serving *serving, struct err *err)
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGHUP);
 	(void)sigaddset(&signals, SIGUSR1);
 	r = loop_add_signals(serving->loop, &signals, on_signal, serving, &source);
 	if (r == 0)
-		r = loop_add_timer(serving->loop, clock_monotonic_ns() + EXPIRE_NS, on_timer, serving, &serving->timer);
+		r = loop_add_timer(serving->loop, clock_monotonic_ns() + EXPIRE_NS, on_expire, serving,
+				   &serving->expire);
+	if (r == 0)
+		r = loop_add_timer(serving->loop, clock_monotonic_ns() + LOOK_NS, on_look, serving, &serving->look);
 	return r < 0 ? err_sys(err, r, "cannot set up the event loop") : 0;
 }
 
 static int open_service(struct serving *serving, const struct boot *boot, struct err *err)
 {
 	struct cir_access *access;
-	int r = cir_access_new(boot->users.data, boot->users.len, boot->config.registry, boot->ca.data, &access, err);
+	int r;
 
-	return r < 0 ? err_prefix(err, "%s", boot->config.users)
-		     : cir_service_open(&serving->service, boot->state, &boot->config, access, err);
+	look(serving, &serving->users, &serving->policy);
+	r = make_access(boot, &access, err);
+	return r < 0 ? r : cir_service_open(&serving->service, boot->state, &boot->config, access, err);
 }
 
 static int start_server(struct serving *serving, const struct boot *boot, struct http_server **ret_server,
@@ -196,7 +284,7 @@ static void raise_descriptors(void)
 
 static int serve(struct boot *boot, const char *ready_fd, struct err *err)
 {
-	struct serving serving = {.service.files = CIR_FILES_NONE};
+	struct serving serving = {.service.files = CIR_FILES_NONE, .boot = boot};
 	struct http_server *server = NULL;
 	int r = privilege_drop(PRIVILEGE_CIR, err);
 

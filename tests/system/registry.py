@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 BINDING = ObjectIdentifier('1.3.6.1.4.1.59999.1.1')
 USAGES = {'server': [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
           'client': [ExtendedKeyUsageOID.CLIENT_AUTH], 'binding': [BINDING]}
+REGISTRY_UID = 61902
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
 INDEX = 'application/vnd.oci.image.index.v1+json'
 
@@ -111,8 +112,8 @@ class Answer:
 class Registry:
     USERS = [('pusher', 'geheim', ['*'], []), ('reader', 'lesen', [], ['public/*']), ('nobody', 'nichts', [], [])]
 
-    def __init__(self, program, root, **settings):
-        """settings: further members of cir.json."""
+    def __init__(self, program, root, users=(), policy=None, **settings):
+        """users: further rows of the users' file; settings: further members of cir.json."""
         self.program = program
         self.root = root
         self.process = None
@@ -126,18 +127,35 @@ class Registry:
             probe.bind(('127.0.0.1', 0))
             self.port = probe.getsockname()[1]
         self.host = f'127.0.0.1:{self.port}'
-        self.configure(settings)
+        self.more_users = list(users)
+        self.users_path = self.root / 'etc/bulkhead/users.json'
+        self.policy_path = self.root / 'etc/bulkhead/policy.json'
+        self.configure({**settings, **({'policy': str(self.policy_path)} if policy is not None else {})})
+        if policy is not None:
+            self.write_policy(policy)
+
+    def write(self, path, document):
+        """As 'bulkhead up' does it: whole, and for the registry's user alone."""
+        new = path.with_suffix('.new')
+        new.write_text(json.dumps(document))
+        new.chmod(0o600)
+        os.chown(new, REGISTRY_UID, REGISTRY_UID)
+        new.rename(path)
+
+    def write_policy(self, policy):
+        self.write(self.policy_path, policy)
+
+    def write_users(self, more=()):
+        users = [{'name': name, 'passwordHash': known_hash(password), 'push': push, 'pull': pull}
+                 for name, password, push, pull in self.USERS]
+        self.write(self.users_path, {'users': [*users, *more]})
 
     def configure(self, settings):
         Identity('server', 'cir', ca=self.ca).write(self.pki / 'cir', 'server')
         (self.pki / 'ca.pem').write_text(self.ca.pem)
-        users = [{'name': name, 'passwordHash': known_hash(password), 'push': push, 'pull': pull}
-                 for name, password, push, pull in self.USERS]
-        users_path = self.root / 'etc/bulkhead/users.json'
-        users_path.write_text(json.dumps({'users': users}))
-        users_path.chmod(0o600)
+        self.write_users(self.more_users)
         (self.root / 'etc/bulkhead/cir.json').write_text(
-            json.dumps({'address': '127.0.0.1', 'port': self.port, 'users': str(users_path), **settings}))
+            json.dumps({'address': '127.0.0.1', 'port': self.port, 'users': str(self.users_path), **settings}))
 
     def start(self, crash_at=None, preexec=None):
         ready, theirs = os.pipe()
