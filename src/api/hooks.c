@@ -228,6 +228,13 @@ void api_hook_separation_peer_check(struct api_faults *faults, const struct api_
 		api_fault(faults, at, "domains", "Required value: must name domains, or all must be true");
 }
 
+void api_hook_sub_function_check(struct api_faults *faults, const struct api_place *at, const json_t *object)
+{
+	if (!json_array_size(json_object_get(object, "images")) &&
+	    !json_array_size(json_object_get(object, "serviceAccounts")))
+		api_fault(faults, at, "images", "Required value: must name images, serviceAccounts, or both");
+}
+
 void api_hook_cache_rule_check(struct api_faults *faults, const struct api_place *at, const json_t *object)
 {
 	const char *function = api_string(object, "subFunction");

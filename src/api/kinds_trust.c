@@ -5,6 +5,9 @@
 static const char *const isolations[] = {"Container", "VM", "Dedicated", NULL};
 static const char *const levels[] = {"Instance", "Server", NULL};
 static const char *const protocols[] = {"TCP", "UDP", "SCTP", NULL};
+static const char *const planes[] = {"User", "Control", "Management", NULL};
+static const char *const function_words[] = {"Same", "Different", NULL};
+static const char *const border_words[] = {"DedicatedServer", "VM", NULL};
 static const char *const cache_classes[] = {"Shared", "Encrypted", "Memory", "Never", NULL};
 
 static const struct api_field separation_peer[] = {
@@ -13,6 +16,10 @@ static const struct api_field separation_peer[] = {
 	{"all", 2, BOOL, .doc = "Keep apart from every other trust domain; excludes domains."},
 	{"subFunction", 3, STRING, .check = API_CHECK_LABEL,
 	 .doc = "Only the pods of this sub-function of those domains; all pods when absent."},
+	{"plane", 4, STRING, .words = planes,
+	 .doc = "Only the pods that handle this plane: User, Control or Management."},
+	{"interface", 5, STRING, .check = API_CHECK_LABEL,
+	 .doc = "Only the pods that offer the interface of this name of those domains."},
 	{0},
 };
 API_MESSAGE(separation_peer, TRUST_V1 "SeparationPeer", .check = api_hook_separation_peer_check,
@@ -24,6 +31,12 @@ static const struct api_field separation_rule[] = {
 	 .doc = "Only this domain's own pods of this sub-function; all pods when absent."},
 	{"level", 3, STRING, REQUIRED, .words = levels,
 	 .doc = "What must not be shared: the Instance (one kernel) or the physical Server."},
+	{"plane", 4, STRING, .words = planes,
+	 .doc = "Only own pods that handle this plane: User, Control or Management."},
+	{"interface", 5, STRING, .check = API_CHECK_LABEL,
+	 .doc = "Only own pods that offer the interface of this name."},
+	{"networkFunctions", 6, STRING, .words = function_words,
+	 .doc = "Only pods of the Same network function, or of Different ones; any when absent."},
 	{0},
 };
 API_MESSAGE(separation_rule, TRUST_V1 "SeparationRule", .doc = "One rule on what may not stand together.");
@@ -51,6 +64,8 @@ static const struct api_field declared_interface[] = {
 	 .doc = "Only this domain's own pods of this sub-function offer it; all pods when absent."},
 	{"ports", 4, OBJECT, LIST | REQUIRED | ATOMIC, .of = &api_m_interface_port, .most = 64,
 	 .doc = "What it opens."},
+	{"border", 5, STRING, LIST | SET, .words = border_words, .most = 2,
+	 .doc = "What the pods that offer it need: a DedicatedServer, shared with such pods alone, a VM, or both."},
 	{0},
 };
 API_MESSAGE(declared_interface, TRUST_V1 "Interface",
@@ -58,11 +73,17 @@ API_MESSAGE(declared_interface, TRUST_V1 "Interface",
 
 static const struct api_field sub_function[] = {
 	{"name", 1, STRING, REQUIRED, .check = API_CHECK_LABEL, .doc = "The name rules refer to."},
-	{"images", 2, STRING, LIST | REQUIRED | SET, .most = 256,
-	 .doc = "Repositories whose containers belong to it; '*' stands for any run of characters."},
+	{"images", 2, STRING, LIST | SET, .most = 256,
+	 .doc = "Repositories whose containers belong to it; '*' stands for any run of characters. Any when absent."},
+	{"serviceAccounts", 3, STRING, LIST | SET, .most = 256,
+	 .doc = "Only pods with one of these service accounts, as namespace/name; '*' as in images. Any when absent."},
+	{"plane", 4, STRING, .words = planes,
+	 .doc = "What it handles: User, Control or Management traffic. Rules on any plane mean it when absent."},
+	{"networkFunction", 5, STRING, .check = API_CHECK_LABEL, .doc = "The network function it is part of."},
 	{0},
 };
-API_MESSAGE(sub_function, TRUST_V1 "SubFunction", .doc = "The platform's map from images to a sub-function.");
+API_MESSAGE(sub_function, TRUST_V1 "SubFunction", .check = api_hook_sub_function_check,
+	    .doc = "The platform's map from images and service accounts to a sub-function.");
 
 static const struct api_field cache_rule[] = {
 	{"subFunction", 1, STRING, .check = API_CHECK_LABEL, .doc = "The sub-function whose images the rule is for."},

@@ -255,6 +255,7 @@ extern const struct api_message api_m_trust_domain;
 void api_hook_pod_update(struct api_faults *faults, const json_t *object, const json_t *old);
 void api_hook_data_update(struct api_faults *faults, const json_t *object, const json_t *old);
 void api_hook_cache_rule_check(struct api_faults *faults, const struct api_place *at, const json_t *object);
+void api_hook_sub_function_check(struct api_faults *faults, const struct api_place *at, const json_t *object);
 int api_hook_container_fill(json_t *object);
 void api_hook_data_check(struct api_faults *faults, const struct api_place *at, const json_t *object);
 void api_hook_env_check(struct api_faults *faults, const struct api_place *at, const json_t *object);

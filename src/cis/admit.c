@@ -126,17 +126,24 @@ static bool has_pull(const struct policy_ticket *ticket, const char *image)
 static int check_subfunction(const struct policy_ticket *ticket, const struct podspec *spec, struct err *err)
 {
 	const json_t *labels = json_object_get(json_object_get(spec->pod, "metadata"), "labels");
-	const char *label = json_string_value(json_object_get(labels, POLICY_LABEL_SUBFUNCTION));
+	const json_t *account = json_object_get(json_object_get(spec->pod, "spec"), "serviceAccountName");
 	const char *images[PODSPEC_CONTAINERS_MAX], *name = NULL;
+	struct policy_marks marks = {
+		.images = images,
+		.image_count = spec->count,
+		.namespace = ticket->namespace,
+		.account = json_string_value(account),
+		.label = json_string_value(json_object_get(labels, POLICY_LABEL_SUBFUNCTION)),
+	};
 	int r;
 
 	for (size_t i = 0; i < spec->count; i++)
 		images[i] = spec->containers[i].image;
-	r = policy_subfunction_of(ticket->domain, images, spec->count, label, &name, err);
+	r = policy_subfunction_of(ticket->domain, &marks, &name, err);
 	if (r < 0)
 		return r;
 	if (!str_eq(name ? name : "", ticket->subfunction))
-		return err_set(err, ERR_DENIED, "its sub-function is '%s', the images make it '%s'",
+		return err_set(err, ERR_DENIED, "its sub-function is '%s', images and service account make it '%s'",
 			       ticket->subfunction, name ? name : "");
 	return 0;
 }

@@ -40,7 +40,7 @@ int admission_domain_rules(struct admission *admission, struct err *err)
 		return 0; /* it only waits for the namespaces that refer to it */
 	r = policy_domain_parse(admission->object, &domain, err);
 	if (r == 0)
-		r = policy_domain_supported(domain, err);
+		r = policy_domain_supported(domain, NULL, err);
 	if (r == 0)
 		r = domains_read(admission->call->cism->store, &others, &rules, err);
 	if (r < 0)

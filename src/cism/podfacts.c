@@ -90,9 +90,15 @@ int podfacts_requests(const json_t *pod, int64_t *ret_cpu_milli, int64_t *ret_me
 int podfacts_subfunction(const json_t *pod, const struct policy_domain *domain, const char **ret_name, struct err *err)
 {
 	const char *images[PODFACTS_CONTAINERS_MAX];
-	size_t count = podfacts_images(pod, images);
+	struct policy_marks marks = {
+		.images = images,
+		.image_count = podfacts_images(pod, images),
+		.namespace = api_string(pod, "metadata.namespace"),
+		.account = api_string(pod, "spec.serviceAccountName"),
+		.label = api_label(pod, POLICY_LABEL_SUBFUNCTION),
+	};
 
-	return policy_subfunction_of(domain, images, count, api_label(pod, POLICY_LABEL_SUBFUNCTION), ret_name, err);
+	return policy_subfunction_of(domain, &marks, ret_name, err);
 }
 
 static size_t names_of(const json_t *array, const char *names[static NAMES_MAX])
@@ -136,9 +142,9 @@ int podfacts_allowed(const json_t *pod, const struct policy_domain *domain, stru
 	const char *subfunction = NULL;
 	int r;
 
-	r = policy_domain_supported(domain, err);
+	r = podfacts_subfunction(pod, domain, &subfunction, err);
 	if (r == 0)
-		r = podfacts_subfunction(pod, domain, &subfunction, err);
+		r = policy_domain_supported(domain, subfunction, err);
 	while (r == 0 && (container = podfacts_next(pod, &walk)))
 		r = container_allowed(container, walk.path, domain, subfunction, err);
 	return r;

@@ -115,7 +115,14 @@ static const char *subfunction_of(const struct cluster *cluster, const char *dom
 	const struct policy_domain *domain = policy_domains_find(&cluster->domains, domain_name);
 	const char *images[IMAGES_MAX], *name = NULL;
 
-	if (!domain || policy_subfunction_of(domain, images, images_of(pod, images), NULL, &name, NULL) < 0)
+	struct policy_marks marks = {
+		.images = images,
+		.image_count = images_of(pod, images),
+		.namespace = api_string(pod, "metadata.namespace"),
+		.account = api_string(pod, "spec.serviceAccountName"),
+	};
+
+	if (!domain || policy_subfunction_of(domain, &marks, &name, NULL) < 0)
 		return NULL;
 	return name;
 }

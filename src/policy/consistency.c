@@ -4,29 +4,32 @@
 #include "base/str.h"
 #include "policy/domain.h"
 
-static bool has_subfunction(const struct policy_domain *domain, const char *name)
+/* Whether a rule of `from` that names `to` can match pods of it. */
+static int fit_rule(const struct policy_domain *from, size_t index, const struct policy_domain *to, struct err *err)
 {
-	for (size_t i = 0; i < domain->subfunction_count; i++)
-		if (str_eq(domain->subfunctions[i].name, name))
-			return true;
-	return false;
-}
+	const struct policy_selector *wanted = &from->rules[index].from;
 
-/* Whether the rules of `from` that name `to` can match pods of it. */
-static int fit_pair(const struct policy_domain *from, const struct policy_domain *to, struct err *err)
-{
-	for (size_t i = 0; i < from->rule_count; i++) {
-		const struct policy_rule *rule = &from->rules[i];
-
-		if (!rule->from_subfunction || !policy_names_have(&rule->domains, to->name) ||
-		    has_subfunction(to, rule->from_subfunction))
-			continue;
+	if (wanted->subfunction && !policy_domain_subfunction(to, wanted->subfunction))
 		return err_set(err, ERR_INVALID,
 			       "separation[%zu] of TrustDomain '%s' keeps it apart from sub-function '%s' of "
 			       "TrustDomain '%s', which has none of that name",
-			       i, from->name, rule->from_subfunction, to->name);
-	}
+			       index, from->name, wanted->subfunction, to->name);
+	if (wanted->interface && !policy_domain_interface(to, wanted->interface))
+		return err_set(err, ERR_INVALID,
+			       "separation[%zu] of TrustDomain '%s' keeps it apart from what offers interface '%s' of "
+			       "TrustDomain '%s', which has none of that name",
+			       index, from->name, wanted->interface, to->name);
 	return 0;
+}
+
+static int fit_pair(const struct policy_domain *from, const struct policy_domain *to, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < from->rule_count && r == 0; i++)
+		if (policy_names_have(&from->rules[i].domains, to->name))
+			r = fit_rule(from, i, to, err);
+	return r;
 }
 
 int policy_domains_fit(const struct policy_domains *domains, const struct policy_domain *domain, struct err *err)
@@ -46,35 +49,53 @@ int policy_domains_fit(const struct policy_domains *domains, const struct policy
 	return 0;
 }
 
-/* A sub-function a rule of the own domain turns on must be in the own map: otherwise the rule holds for unmapped pods alone. */
-static int known_own(const struct policy_domain *domain, const char *name, const char *list, size_t index,
-		     struct err *err)
+/* What a rule of the own domain turns on must be there: otherwise it holds for unmapped pods alone, or for none. */
+static int known_subfunction(const struct policy_domain *domain, const char *name, const char *list, size_t index,
+			     struct err *err)
 {
-	if (!name || has_subfunction(domain, name))
+	if (!name || policy_domain_subfunction(domain, name))
 		return 0;
 	return err_set(err, ERR_INVALID, "%s[%zu] names sub-function '%s', which spec.subFunctions does not have", list,
 		       index, name);
 }
 
-static int known_subfunctions(const struct policy_domain *domain, struct err *err)
+static int known_selector(const struct policy_domain *domain, const struct policy_selector *selector, size_t index,
+			  struct err *err)
+{
+	int r = known_subfunction(domain, selector->subfunction, "spec.separation", index, err);
+
+	if (r < 0 || !selector->interface || policy_domain_interface(domain, selector->interface))
+		return r;
+	return err_set(err, ERR_INVALID,
+		       "spec.separation[%zu] names interface '%s', which spec.interfaces does not have", index,
+		       selector->interface);
+}
+
+static int known_names(const struct policy_domain *domain, struct err *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < domain->rule_count && r == 0; i++) {
-		r = known_own(domain, domain->rules[i].subfunction, "spec.separation", i, err);
+		r = known_selector(domain, &domain->rules[i].own, i, err);
 		if (r == 0 && policy_names_have(&domain->rules[i].domains, domain->name))
-			r = known_own(domain, domain->rules[i].from_subfunction, "spec.separation", i, err);
+			r = known_selector(domain, &domain->rules[i].from, i, err);
 	}
 	for (size_t i = 0; i < domain->interface_count && r == 0; i++)
-		r = known_own(domain, domain->interfaces[i].subfunction, "spec.interfaces", i, err);
+		r = known_subfunction(domain, domain->interfaces[i].subfunction, "spec.interfaces", i, err);
 	for (size_t i = 0; i < domain->cache_count && r == 0; i++)
-		r = known_own(domain, domain->caches[i].subfunction, "spec.cache", i, err);
+		r = known_subfunction(domain, domain->caches[i].subfunction, "spec.cache", i, err);
 	return r;
 }
 
 static bool same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && str_eq(a, b));
+}
+
+static bool same_selector(const struct policy_selector *a, const struct policy_selector *b)
+{
+	return a->plane == b->plane && same_text(a->subfunction, b->subfunction) &&
+	       same_text(a->interface, b->interface);
 }
 
 static const char *first_common(const struct policy_names *a, const struct policy_names *b)
@@ -93,8 +114,8 @@ static int contradicting_rules(const struct policy_domain *domain, struct err *e
 			const struct policy_rule *a = &domain->rules[i], *b = &domain->rules[j];
 			const char *other = a->all && b->all ? "all others" : first_common(&a->domains, &b->domains);
 
-			if (a->level == b->level || !other || !same_text(a->subfunction, b->subfunction) ||
-			    !same_text(a->from_subfunction, b->from_subfunction))
+			if (a->level == b->level || !other || a->functions != b->functions ||
+			    !same_selector(&a->own, &b->own) || !same_selector(&a->from, &b->from))
 				continue;
 			return err_set(err, ERR_INVALID,
 				       "spec.separation[%zu] and [%zu] contradict each other: '%s' and '%s' apart "
@@ -105,21 +126,62 @@ static int contradicting_rules(const struct policy_domain *domain, struct err *e
 	return 0;
 }
 
+/* Network functions of two domains are never one, so such a rule would hold for nobody. */
+static int matching_nothing(const struct policy_domain *domain, struct err *err)
+{
+	for (size_t i = 0; i < domain->rule_count; i++) {
+		const struct policy_rule *rule = &domain->rules[i];
+
+		if (rule->functions == POLICY_FUNCTIONS_SAME &&
+		    (rule->all || rule->domains.count > 1 || !policy_names_have(&rule->domains, domain->name)))
+			return err_set(
+				err, ERR_INVALID,
+				"spec.separation[%zu] can match nothing: no network function of TrustDomain '%s' is "
+				"one of another domain",
+				i, domain->name);
+	}
+	return 0;
+}
+
+/* The sub-function whose pods a rule of the own domain keeps apart from each other; NULL for none. */
+static const struct policy_subfunction *apart_from_itself(const struct policy_domain *domain,
+							  const struct policy_rule *rule)
+{
+	for (size_t i = 0; i < domain->subfunction_count; i++) {
+		const struct policy_subfunction *one = &domain->subfunctions[i];
+
+		if (policy_selector_means(&rule->own, domain, one->name) &&
+		    policy_selector_means(&rule->from, domain, one->name) &&
+		    (rule->functions != POLICY_FUNCTIONS_DIFFERENT || !one->function))
+			return one;
+	}
+	return NULL;
+}
+
 /* A rule between pods of the own domain must tell them apart, or no two of them could ever run as they must. */
 static int separated_from_itself(const struct policy_domain *domain, struct err *err)
 {
 	for (size_t i = 0; i < domain->rule_count; i++) {
 		const struct policy_rule *rule = &domain->rules[i];
+		const struct policy_subfunction *one = apart_from_itself(domain, rule);
 
-		if (!policy_names_have(&rule->domains, domain->name))
-			continue;
-		if (rule->subfunction && rule->from_subfunction && !str_eq(rule->subfunction, rule->from_subfunction))
+		if (!policy_names_have(&rule->domains, domain->name) || (!one && domain->subfunction_count))
 			continue;
 		return err_set(err, ERR_INVALID,
 			       "spec.separation[%zu] cannot be satisfied: it keeps '%s%s%s' apart from itself", i,
-			       domain->name, rule->subfunction ? "/" : "", rule->subfunction ? rule->subfunction : "");
+			       domain->name, one ? "/" : "", one ? one->name : "");
 	}
 	return 0;
+}
+
+/* Whether two rows can mean the same pod by these lists, and by which entry; an empty list means all. */
+static bool lists_meet(const struct policy_names *a, const struct policy_names *b, const char **at)
+{
+	const char *common = first_common(a, b);
+
+	if (common && !*at)
+		*at = common;
+	return common || !a->count || !b->count;
 }
 
 static int contradicting_map(const struct policy_domain *domain, struct err *err)
@@ -127,16 +189,18 @@ static int contradicting_map(const struct policy_domain *domain, struct err *err
 	for (size_t i = 0; i < domain->subfunction_count; i++)
 		for (size_t j = i + 1; j < domain->subfunction_count; j++) {
 			const struct policy_subfunction *a = &domain->subfunctions[i], *b = &domain->subfunctions[j];
-			const char *image = first_common(&a->images, &b->images);
+			const char *at = NULL;
+			bool meet = lists_meet(&a->images, &b->images, &at) &&
+				    lists_meet(&a->accounts, &b->accounts, &at);
 
 			if (str_eq(a->name, b->name))
 				return err_set(err, ERR_INVALID, "spec.subFunctions[%zu] and [%zu] are both named '%s'",
 					       i, j, a->name);
-			if (image)
+			if (meet && at)
 				return err_set(
 					err, ERR_INVALID,
 					"spec.subFunctions[%zu] and [%zu] contradict each other: '%s' is '%s' and '%s'",
-					i, j, image, a->name, b->name);
+					i, j, at, a->name, b->name);
 		}
 	return 0;
 }
@@ -173,7 +237,9 @@ int policy_domain_consistent(const struct policy_domain *domain, struct err *err
 	int r = contradicting_map(domain, err);
 
 	if (r == 0)
-		r = known_subfunctions(domain, err);
+		r = known_names(domain, err);
+	if (r == 0)
+		r = matching_nothing(domain, err);
 	if (r == 0)
 		r = separated_from_itself(domain, err);
 	if (r == 0)

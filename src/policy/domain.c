@@ -17,6 +17,9 @@ static const char *const level_names[] = {"None", "Instance", "Server"};
 static const char *const isolation_names[] = {"Container", "VM", "Dedicated"};
 static const char *const cache_names[] = {"Shared", "Encrypted", "Memory", "Never"};
 static const char *const protocol_names[] = {"TCP", "UDP", "SCTP"};
+static const char *const plane_names[] = {"Any", "User", "Control", "Management"};
+static const char *const function_names[] = {"Any", "Same", "Different"};
+static const char *const border_names[] = {"DedicatedServer", "VM"};
 
 const char *policy_level_name(enum policy_level level)
 {
@@ -54,6 +57,11 @@ static void format_path(char to[static PATH_SIZE], const char *format, ...)
 	va_end(args);
 }
 
+const char *policy_plane_name(enum policy_plane plane)
+{
+	return plane_names[plane];
+}
+
 /* Finds a word of the specification from index first on. */
 static int read_word(const char *word, const char *path, const char *field, const char *const *words, size_t first,
 		     size_t count, struct err *err)
@@ -87,6 +95,28 @@ static int read_label(const json_t *object, const char *field, const char *path,
 	return *ret ? 0 : out_of_memory(err);
 }
 
+/* Finds an optional word of the specification from index 1 on; 0 when it is absent. */
+static int read_optional_word(const json_t *object, const char *path, const char *field, const char *const *words,
+			      size_t count, struct err *err)
+{
+	const char *word = json_string_value(json_object_get(object, field));
+
+	return word ? read_word(word, path, field, words, 1, count, err) : 0;
+}
+
+static int read_selector(const json_t *object, const char *path, struct policy_selector *selector, struct err *err)
+{
+	int r = read_optional_word(object, path, "plane", plane_names, ARRAY_SIZE(plane_names), err);
+
+	if (r < 0)
+		return r;
+	selector->plane = (enum policy_plane)r;
+	r = read_label(object, "subFunction", path, &selector->subfunction, err);
+	if (r == 0)
+		r = read_label(object, "interface", path, &selector->interface, err);
+	return r;
+}
+
 static int read_domains(const json_t *array, const char *path, struct policy_names *ret, struct err *err)
 {
 	int r = policy_names_read(array, path, ret, err);
@@ -103,9 +133,9 @@ static int read_domains(const json_t *array, const char *path, struct policy_nam
 static int parse_rule_from(const json_t *from, const char *path, struct policy_rule *rule, struct err *err)
 {
 	static const struct policy_field fields[] = {
-		{"domains", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},
-		{"all", POLICY_FIELD_TRUE, false, 0},
-		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
+		{"domains", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},     {"all", POLICY_FIELD_TRUE, false, 0},
+		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX}, {"plane", POLICY_FIELD_STRING, false, 0},
+		{"interface", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
 	};
 	char below[PATH_SIZE];
 	int r = policy_fields_check(from, path, fields, ARRAY_SIZE(fields), err);
@@ -119,7 +149,7 @@ static int parse_rule_from(const json_t *from, const char *path, struct policy_r
 		return r;
 	if (rule->all == (rule->domains.count > 0))
 		return err_set(err, ERR_INVALID, "field '%s' needs either 'domains' or 'all: true'", path);
-	return read_label(from, "subFunction", path, &rule->from_subfunction, err);
+	return read_selector(from, path, &rule->from, err);
 }
 
 static int parse_rule(const json_t *object, const char *path, void *element, struct err *err)
@@ -127,6 +157,9 @@ static int parse_rule(const json_t *object, const char *path, void *element, str
 	static const struct policy_field fields[] = {
 		{"from", POLICY_FIELD_OBJECT, true, 0},
 		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
+		{"plane", POLICY_FIELD_STRING, false, 0},
+		{"interface", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
+		{"networkFunctions", POLICY_FIELD_STRING, false, 0},
 		{"level", POLICY_FIELD_STRING, true, 0},
 	};
 	struct policy_rule *rule = element;
@@ -140,7 +173,11 @@ static int parse_rule(const json_t *object, const char *path, void *element, str
 	if (r < 0)
 		return r;
 	rule->level = (enum policy_level)r;
-	r = read_label(object, "subFunction", path, &rule->subfunction, err);
+	r = read_optional_word(object, path, "networkFunctions", function_names, ARRAY_SIZE(function_names), err);
+	if (r < 0)
+		return r;
+	rule->functions = (enum policy_functions)r;
+	r = read_selector(object, path, &rule->own, err);
 	if (r < 0)
 		return r;
 	format_path(below, "%s.from", path);
@@ -241,6 +278,25 @@ static int parse_interface_from(const json_t *from, const char *path, struct pol
 	return 0;
 }
 
+/* What a container between trust domains needs (PLC-4). */
+static int parse_border(const json_t *object, const char *path, struct policy_interface *interface, struct err *err)
+{
+	bool *const needs[] = {&interface->needs_server, &interface->needs_vm};
+	struct policy_names words = {0};
+	char below[PATH_SIZE];
+	int r;
+
+	format_path(below, "%s.border", path);
+	r = policy_names_read(json_object_get(object, "border"), below, &words, err);
+	for (size_t i = 0; r >= 0 && i < words.count; i++) {
+		r = read_word(words.items[i], path, "border", border_names, 0, ARRAY_SIZE(border_names), err);
+		if (r >= 0)
+			*needs[r] = true;
+	}
+	policy_names_done(&words);
+	return r < 0 ? r : 0;
+}
+
 static int parse_interface(const json_t *object, const char *path, void *element, struct err *err)
 {
 	static const struct policy_field fields[] = {
@@ -248,6 +304,7 @@ static int parse_interface(const json_t *object, const char *path, void *element
 		{"from", POLICY_FIELD_OBJECT, true, 0},
 		{"subFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
 		{"ports", POLICY_FIELD_ARRAY, true, POLICY_RULES_MAX},
+		{"border", POLICY_FIELD_ARRAY, false, ARRAY_SIZE(border_names)},
 	};
 	struct policy_interface *interface = element;
 	char below[PATH_SIZE];
@@ -268,6 +325,27 @@ static int parse_interface(const json_t *object, const char *path, void *element
 		       &interface->ports, &interface->port_count, err);
 	if (r == 0 && !interface->port_count)
 		r = err_set(err, ERR_INVALID, "field '%s' is empty", below);
+	return r < 0 ? r : parse_border(object, path, interface, err);
+}
+
+/* By what the platform knows the pods of a sub-function. */
+static int parse_mapped(const json_t *object, const char *path, struct policy_subfunction *subfunction, struct err *err)
+{
+	char below[PATH_SIZE];
+	int r;
+
+	format_path(below, "%s.images", path);
+	r = policy_names_read(json_object_get(object, "images"), below, &subfunction->images, err);
+	if (r < 0)
+		return r;
+	format_path(below, "%s.serviceAccounts", path);
+	r = policy_names_read(json_object_get(object, "serviceAccounts"), below, &subfunction->accounts, err);
+	for (size_t i = 0; r == 0 && i < subfunction->accounts.count; i++)
+		if (!strchr(subfunction->accounts.items[i], '/'))
+			r = err_set(err, ERR_INVALID, "field '%s[%zu]' is '%.64s', not \"namespace/name\"", below, i,
+				    subfunction->accounts.items[i]);
+	if (r == 0 && !subfunction->images.count && !subfunction->accounts.count)
+		r = err_set(err, ERR_INVALID, "field '%s' names neither images nor serviceAccounts", path);
 	return r;
 }
 
@@ -275,21 +353,24 @@ static int parse_subfunction(const json_t *object, const char *path, void *eleme
 {
 	static const struct policy_field fields[] = {
 		{"name", POLICY_FIELD_STRING, true, POLICY_NAME_MAX},
-		{"images", POLICY_FIELD_ARRAY, true, POLICY_NAMES_MAX},
+		{"images", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},
+		{"serviceAccounts", POLICY_FIELD_ARRAY, false, POLICY_NAMES_MAX},
+		{"plane", POLICY_FIELD_STRING, false, 0},
+		{"networkFunction", POLICY_FIELD_STRING, false, POLICY_NAME_MAX},
 	};
 	struct policy_subfunction *subfunction = element;
-	char below[PATH_SIZE];
 	int r = policy_fields_check(object, path, fields, ARRAY_SIZE(fields), err);
 
 	if (r == 0)
 		r = read_label(object, "name", path, &subfunction->name, err);
+	if (r == 0)
+		r = read_label(object, "networkFunction", path, &subfunction->function, err);
+	if (r == 0)
+		r = read_optional_word(object, path, "plane", plane_names, ARRAY_SIZE(plane_names), err);
 	if (r < 0)
 		return r;
-	format_path(below, "%s.images", path);
-	r = policy_names_read(json_object_get(object, "images"), below, &subfunction->images, err);
-	if (r == 0 && !subfunction->images.count)
-		r = err_set(err, ERR_INVALID, "field '%s' is empty", below);
-	return r;
+	subfunction->plane = (enum policy_plane)r;
+	return parse_mapped(object, path, subfunction, err);
 }
 
 static int parse_cache(const json_t *object, const char *path, void *element, struct err *err)
@@ -424,6 +505,12 @@ int policy_domain_parse(const json_t *object, struct policy_domain **ret_domain,
 	return r;
 }
 
+static void selector_done(struct policy_selector *selector)
+{
+	free(selector->subfunction);
+	free(selector->interface);
+}
+
 static void interface_done(struct policy_interface *interface)
 {
 	free(interface->name);
@@ -439,14 +526,16 @@ void policy_domain_free(struct policy_domain *domain)
 		return;
 	for (size_t i = 0; i < domain->rule_count; i++) {
 		policy_names_done(&domain->rules[i].domains);
-		free(domain->rules[i].from_subfunction);
-		free(domain->rules[i].subfunction);
+		selector_done(&domain->rules[i].from);
+		selector_done(&domain->rules[i].own);
 	}
 	for (size_t i = 0; i < domain->interface_count; i++)
 		interface_done(&domain->interfaces[i]);
 	for (size_t i = 0; i < domain->subfunction_count; i++) {
 		free(domain->subfunctions[i].name);
 		policy_names_done(&domain->subfunctions[i].images);
+		policy_names_done(&domain->subfunctions[i].accounts);
+		free(domain->subfunctions[i].function);
 	}
 	for (size_t i = 0; i < domain->cache_count; i++) {
 		free(domain->caches[i].subfunction);
@@ -458,28 +547,4 @@ void policy_domain_free(struct policy_domain *domain)
 	free(domain->caches);
 	free(domain->name);
 	free(domain);
-}
-
-int policy_domain_supported(const struct policy_domain *domain, struct err *err)
-{
-	if (domain->isolation != POLICY_ISOLATION_VM)
-		return 0;
-	(void)err_set(err, -EOPNOTSUPP, "isolation 'VM' of TrustDomain '%s' is not available on any instance",
-		      domain->name);
-	(void)err_hint(err, "set spec.isolation to Container or Dedicated");
-	return -EOPNOTSUPP;
-}
-
-bool policy_domain_uses_subfunctions(const struct policy_domain *domain)
-{
-	for (size_t i = 0; i < domain->rule_count; i++)
-		if (domain->rules[i].subfunction || domain->rules[i].from_subfunction)
-			return true;
-	for (size_t i = 0; i < domain->interface_count; i++)
-		if (domain->interfaces[i].subfunction)
-			return true;
-	for (size_t i = 0; i < domain->cache_count; i++)
-		if (domain->caches[i].subfunction)
-			return true;
-	return false;
 }

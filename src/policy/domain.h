@@ -27,12 +27,24 @@ enum policy_level { POLICY_LEVEL_NONE, POLICY_LEVEL_INSTANCE, POLICY_LEVEL_SERVE
 /* How an image may lie in the cache; the larger is the stricter. */
 enum policy_cache { POLICY_CACHE_SHARED, POLICY_CACHE_ENCRYPTED, POLICY_CACHE_MEMORY, POLICY_CACHE_NEVER };
 enum policy_protocol { POLICY_PROTOCOL_TCP, POLICY_PROTOCOL_UDP, POLICY_PROTOCOL_SCTP };
+/* What traffic a sub-function handles. */
+enum policy_plane { POLICY_PLANE_ANY, POLICY_PLANE_USER, POLICY_PLANE_CONTROL, POLICY_PLANE_MANAGEMENT };
+/* Whether a rule holds within one network function, between two, or both. */
+enum policy_functions { POLICY_FUNCTIONS_ANY, POLICY_FUNCTIONS_SAME, POLICY_FUNCTIONS_DIFFERENT };
+
+/* Which pods of a domain are meant; what is not given selects all. */
+struct policy_selector {
+	char *subfunction;       /* or NULL */
+	enum policy_plane plane; /* POLICY_PLANE_ANY: of any */
+	char *interface;         /* those that offer this interface, or NULL */
+};
 
 struct policy_rule {
 	bool all;                    /* from every other domain */
-	struct policy_names domains; /* from these; may name the own domain when sub-functions tell its pods apart */
-	char *from_subfunction;      /* only from pods of this sub-function; NULL: any */
-	char *subfunction;           /* only for own pods of this sub-function; NULL: any */
+	struct policy_names domains; /* from these; may name the own domain when its selectors tell pods apart */
+	struct policy_selector from; /* which pods of those */
+	struct policy_selector own;  /* which of the own pods */
+	enum policy_functions functions;
 	enum policy_level level;
 };
 
@@ -56,11 +68,16 @@ struct policy_interface {
 	char *subfunction; /* only to own pods of this sub-function; NULL: all */
 	struct policy_port *ports;
 	size_t port_count;
+	bool needs_server; /* pods that offer it share their server with such pods alone */
+	bool needs_vm;     /* they need the isolation class VM */
 };
 
 struct policy_subfunction {
 	char *name;
-	struct policy_names images; /* repository patterns */
+	struct policy_names images;   /* repository patterns; empty: any image */
+	struct policy_names accounts; /* patterns of "namespace/name" of service accounts; empty: any */
+	enum policy_plane plane;      /* POLICY_PLANE_ANY: not said, so every rule on planes means it */
+	char *function;               /* the network function it is part of; NULL: not said */
 };
 
 struct policy_cache_rule {
@@ -97,17 +114,29 @@ CLEANUP_DEFINE(policy_domain, struct policy_domain *, policy_domain_free)
 /* Whether the rules of one domain fit each other; part of parsing. ERR_INVALID names the two rules or the pair. */
 int policy_domain_consistent(const struct policy_domain *domain, struct err *err) MUST_CHECK;
 
-/* Whether pods of the domain can run with what is implemented: the class VM is refused by name (-EOPNOTSUPP). */
-int policy_domain_supported(const struct policy_domain *domain, struct err *err) MUST_CHECK;
+/*
+ * Whether pods of the domain and sub-function (NULL or empty: unmapped, so it may be any) can run with what is implemented:
+ * the class VM, of the domain or of an interface they offer, is refused by name (-EOPNOTSUPP).
+ */
+int policy_domain_supported(const struct policy_domain *domain, const char *subfunction, struct err *err) MUST_CHECK;
 
-/* Whether any rule of the domain (separation, interface, cache) turns on a sub-function. */
-bool policy_domain_uses_subfunctions(const struct policy_domain *domain);
+/* The sub-function of this name in the domain's map; NULL when it has none (or name is NULL). */
+const struct policy_subfunction *policy_domain_subfunction(const struct policy_domain *domain, const char *name);
+const struct policy_interface *policy_domain_interface(const struct policy_domain *domain, const char *name);
+
+/*
+ * Whether a selector means pods of this sub-function of the domain. One that is NULL, empty, or not in the map (any more)
+ * may be any, so it is always meant.
+ */
+bool policy_selector_means(const struct policy_selector *selector, const struct policy_domain *domain,
+			   const char *subfunction);
 
 /* The words of the specification for the values. */
 const char *policy_level_name(enum policy_level level);
 const char *policy_isolation_name(enum policy_isolation isolation);
 const char *policy_cache_name(enum policy_cache class);
 const char *policy_protocol_name(enum policy_protocol protocol);
+const char *policy_plane_name(enum policy_plane plane);
 
 /* A set of domains by name. Owns them. Zeroed is empty. */
 struct policy_domains {

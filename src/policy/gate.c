@@ -106,7 +106,7 @@ int policy_ticket_check(const struct policy_ticket *ticket, const struct policy_
 	if (r == 0)
 		r = check_mapping(ticket, facts, &refusal, err);
 	if (r == 0) {
-		r = policy_domain_supported(ticket->domain, err);
+		r = policy_domain_supported(ticket->domain, ticket->subfunction, err);
 		if (r < 0)
 			refusal = POLICY_REFUSAL_UNSUPPORTED;
 	}

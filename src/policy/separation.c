@@ -13,7 +13,7 @@ struct finding {
 	enum policy_reason reason;
 	const struct policy_domain *owner; /* whose rule it is; NULL: a domain is not defined */
 	const char *missing;               /* the domain that is not defined */
-	size_t rule;
+	size_t rule;                       /* its index in the list that the reason is about */
 };
 
 static const char *const reason_names[] = {
@@ -25,6 +25,7 @@ static const char *const reason_names[] = {
 	[POLICY_REASON_ISOLATION_UNAVAILABLE] = "IsolationUnavailable",
 	[POLICY_REASON_SEPARATION] = "Separation",
 	[POLICY_REASON_DEDICATED] = "Dedicated",
+	[POLICY_REASON_BORDER] = "Border",
 };
 
 const char *policy_reason_name(enum policy_reason reason)
@@ -35,12 +36,6 @@ const char *policy_reason_name(enum policy_reason reason)
 static bool is_empty(const char *text)
 {
 	return !text || !*text;
-}
-
-/* Whether a pod of this sub-function is meant; an unmapped pod may be any, so it is always meant. */
-static bool means(const char *wanted, const char *subfunction)
-{
-	return !wanted || is_empty(subfunction) || str_eq(wanted, subfunction);
 }
 
 static bool names_domain(const struct policy_rule *rule, const char *owner, const char *other)
@@ -54,33 +49,83 @@ static void consider(struct finding *finding, const struct finding *candidate)
 		*finding = *candidate;
 }
 
-/* What the rules of `own`'s domain say about `other`. */
-static void apply_rules(const struct policy_domain *domain, const struct policy_pod *own,
-			const struct policy_pod *other, struct finding *finding)
+/* A pod and what its domain says. */
+struct side {
+	const struct policy_domain *domain;
+	const char *subfunction;
+};
+
+static const char *function_of(const struct side *side)
 {
-	if (domain->isolation == POLICY_ISOLATION_DEDICATED && !str_eq(own->domain, other->domain))
+	const struct policy_subfunction *known = policy_domain_subfunction(side->domain, side->subfunction);
+
+	return known ? known->function : NULL;
+}
+
+/* Whether two pods may be of one network function, or of two, as the rule wants. Functions of two domains are never one. */
+static bool functions_fit(enum policy_functions wanted, const struct side *own, const struct side *other)
+{
+	const char *a = function_of(own), *b = function_of(other);
+
+	if (wanted == POLICY_FUNCTIONS_ANY)
+		return true;
+	if (own->domain != other->domain)
+		return wanted == POLICY_FUNCTIONS_DIFFERENT;
+	return !a || !b || str_eq(a, b) == (wanted == POLICY_FUNCTIONS_SAME);
+}
+
+/* Whether a pod offers the interface for certain. */
+static bool surely_offers(const struct policy_interface *interface, const struct side *side)
+{
+	return !interface->subfunction ||
+	       (!is_empty(side->subfunction) && str_eq(interface->subfunction, side->subfunction));
+}
+
+/* Containers at the border of the domain share a server with their like alone. */
+static void apply_borders(const struct side *own, const struct side *other, struct finding *finding)
+{
+	for (size_t i = 0; i < own->domain->interface_count; i++) {
+		const struct policy_interface *interface = &own->domain->interfaces[i];
+		const struct policy_selector offering = {.interface = interface->name};
+
+		if (interface->needs_server && policy_selector_means(&offering, own->domain, own->subfunction) &&
+		    !(other->domain == own->domain && surely_offers(interface, other)))
+			consider(finding,
+				 &(struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_BORDER, own->domain, NULL, i});
+	}
+}
+
+/* What the rules of `own`'s domain say about `other`. */
+static void apply_rules(const struct side *own, const struct side *other, struct finding *finding)
+{
+	const struct policy_domain *domain = own->domain;
+
+	if (domain->isolation == POLICY_ISOLATION_DEDICATED && domain != other->domain)
 		consider(finding, &(struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_DEDICATED, domain, NULL, 0});
 	for (size_t i = 0; i < domain->rule_count; i++) {
 		const struct policy_rule *rule = &domain->rules[i];
 
-		if (names_domain(rule, domain->name, other->domain) && means(rule->subfunction, own->subfunction) &&
-		    means(rule->from_subfunction, other->subfunction))
+		if (rule->level > finding->level && names_domain(rule, domain->name, other->domain->name) &&
+		    policy_selector_means(&rule->own, domain, own->subfunction) &&
+		    policy_selector_means(&rule->from, other->domain, other->subfunction) &&
+		    functions_fit(rule->functions, own, other))
 			consider(finding, &(struct finding){rule->level, POLICY_REASON_SEPARATION, domain, NULL, i});
 	}
+	apply_borders(own, other, finding);
 }
 
 static struct finding find_rule(const struct policy_pod *a, const struct policy_pod *b,
 				const struct policy_domains *domains)
 {
-	const struct policy_domain *domain_a = policy_domains_find(domains, a->domain);
-	const struct policy_domain *domain_b = policy_domains_find(domains, b->domain);
+	struct side side_a = {policy_domains_find(domains, a->domain), a->subfunction};
+	struct side side_b = {policy_domains_find(domains, b->domain), b->subfunction};
 	struct finding finding = {0};
 
-	if (!domain_a || !domain_b)
+	if (!side_a.domain || !side_b.domain)
 		return (struct finding){POLICY_LEVEL_SERVER, POLICY_REASON_UNKNOWN_DOMAIN, NULL,
-					domain_a ? b->domain : a->domain, 0};
-	apply_rules(domain_a, a, b, &finding);
-	apply_rules(domain_b, b, a, &finding);
+					side_a.domain ? b->domain : a->domain, 0};
+	apply_rules(&side_a, &side_b, &finding);
+	apply_rules(&side_b, &side_a, &finding);
 	return finding;
 }
 
@@ -140,7 +185,9 @@ static void refuse_place(const struct policy_pod *pod, const struct policy_place
 		pod->namespace, pod->name, place->instance, why);
 }
 
-static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, struct policy_decision *decision)
+/* unsupported: what of the domain is not available, where that is the reason. */
+static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, const struct err *unsupported,
+		       struct policy_decision *decision)
 {
 	refuse(decision, reason);
 	switch (reason) {
@@ -159,17 +206,15 @@ static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, 
 		break;
 	case POLICY_REASON_ISOLATION_UNAVAILABLE:
 		SHORTEN(decision->object, "TrustDomain/%.253s", pod->domain);
-		SHORTEN(decision->sentence,
-			"pod '%.64s/%.253s' may not run: isolation 'VM' of TrustDomain '%.253s' is not available on "
-			"any "
-			"instance; change its spec.isolation",
-			pod->namespace, pod->name, pod->domain);
+		SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run: %s; %s", pod->namespace, pod->name,
+			unsupported->msg, unsupported->hint);
 		break;
 	case POLICY_REASON_ALLOWED:
 	case POLICY_REASON_QUARANTINED:
 	case POLICY_REASON_UNKNOWN_SERVER:
 	case POLICY_REASON_SEPARATION:
 	case POLICY_REASON_DEDICATED:
+	case POLICY_REASON_BORDER:
 		break;
 	}
 	SHORTEN(decision->tenant_sentence, "%s", decision->sentence);
@@ -202,6 +247,8 @@ static void refuse_holder(const struct policy_pod *pod, const struct policy_plac
 		SHORTEN(decision->rule, "separation[%zu] of TrustDomain '%.253s'", finding->rule, owner);
 	else if (finding->reason == POLICY_REASON_DEDICATED)
 		SHORTEN(decision->rule, "isolation Dedicated of TrustDomain '%.253s'", owner);
+	else if (finding->reason == POLICY_REASON_BORDER)
+		SHORTEN(decision->rule, "interfaces[%zu] of TrustDomain '%.253s'", finding->rule, owner);
 	if (finding->owner)
 		SHORTEN(why, "%s keeps them apart at level %s; change TrustDomain '%.253s' or where they run",
 			decision->rule, policy_level_name(finding->level), owner);
@@ -222,6 +269,7 @@ static bool check_pod(const struct policy_pod *pod, const struct policy_domains 
 {
 	const struct policy_domain *domain;
 	enum policy_reason reason = POLICY_REASON_ALLOWED;
+	struct err err = {0};
 
 	if (is_empty(pod->domain)) {
 		reason = POLICY_REASON_NO_DOMAIN;
@@ -229,12 +277,12 @@ static bool check_pod(const struct policy_pod *pod, const struct policy_domains 
 		domain = policy_domains_find(domains, pod->domain);
 		if (!domain)
 			reason = POLICY_REASON_UNKNOWN_DOMAIN;
-		else if (policy_domain_supported(domain, NULL) < 0)
+		else if (policy_domain_supported(domain, pod->subfunction, &err) < 0)
 			reason = POLICY_REASON_ISOLATION_UNAVAILABLE;
 	}
 	if (reason == POLICY_REASON_ALLOWED)
 		return true;
-	refuse_pod(pod, reason, decision);
+	refuse_pod(pod, reason, &err, decision);
 	return false;
 }
 

@@ -10,7 +10,7 @@ struct policy_pod {
 	const char *namespace;
 	const char *name;
 	const char *domain;      /* NULL or empty: the namespace has none */
-	const char *subfunction; /* of policy_subfunction_of; NULL or empty: unmapped, the strictest reading */
+	const char *subfunction; /* of policy_subfunction_of; NULL, empty or of no map: the strictest reading */
 };
 
 struct policy_place {
@@ -36,6 +36,7 @@ enum policy_reason {
 	POLICY_REASON_ISOLATION_UNAVAILABLE,
 	POLICY_REASON_SEPARATION,
 	POLICY_REASON_DEDICATED,
+	POLICY_REASON_BORDER,
 };
 
 #define POLICY_SENTENCE_MAX 1024

@@ -2,6 +2,7 @@
 #include "policy/subfunction.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -37,31 +38,49 @@ bool policy_subfunction_image_matches(const char *pattern, const char *image)
 	return str_glob(pattern, subject);
 }
 
+/* Whether a row of the map is for pods with this service account. */
+static bool is_for_account(const struct policy_subfunction *row, const struct policy_marks *marks)
+{
+	char account[2 * POLICY_NAME_MAX + 2];
+
+	if (!row->accounts.count)
+		return true;
+	(void)snprintf(account, sizeof(account), "%.253s/%.253s", marks->namespace ? marks->namespace : "",
+		       marks->account && *marks->account ? marks->account : "default");
+	return policy_names_glob(&row->accounts, account);
+}
+
+static bool is_for_image(const struct policy_subfunction *row, const char *image)
+{
+	for (size_t i = 0; i < row->images.count; i++)
+		if (policy_subfunction_image_matches(row->images.items[i], image))
+			return true;
+	return !row->images.count;
+}
+
 /* The one sub-function whose patterns match; NULL for none, and for more than one: then nobody knows. */
-static const char *map_image(const struct policy_domain *domain, const char *image)
+static const char *map_image(const struct policy_domain *domain, const struct policy_marks *marks, const char *image)
 {
 	const char *found = NULL;
 
 	for (size_t i = 0; i < domain->subfunction_count; i++) {
-		const struct policy_subfunction *subfunction = &domain->subfunctions[i];
+		const struct policy_subfunction *row = &domain->subfunctions[i];
 
-		for (size_t j = 0; j < subfunction->images.count; j++) {
-			if (!policy_subfunction_image_matches(subfunction->images.items[j], image))
-				continue;
-			if (found && found != subfunction->name)
-				return NULL;
-			found = subfunction->name;
-		}
+		if (!is_for_account(row, marks) || !is_for_image(row, image))
+			continue;
+		if (found)
+			return NULL;
+		found = row->name;
 	}
 	return found;
 }
 
-static const char *map_images(const struct policy_domain *domain, const char *const *images, size_t image_count)
+static const char *map_images(const struct policy_domain *domain, const struct policy_marks *marks)
 {
 	const char *found = NULL;
 
-	for (size_t i = 0; i < image_count; i++) {
-		const char *name = map_image(domain, images[i]);
+	for (size_t i = 0; i < marks->image_count; i++) {
+		const char *name = map_image(domain, marks, marks->images[i]);
 
 		if (!name || (found && found != name))
 			return NULL;
@@ -70,17 +89,18 @@ static const char *map_images(const struct policy_domain *domain, const char *co
 	return found;
 }
 
-int policy_subfunction_of(const struct policy_domain *domain, const char *const *images, size_t image_count,
-			  const char *label, const char **ret_name, struct err *err)
+int policy_subfunction_of(const struct policy_domain *domain, const struct policy_marks *marks, const char **ret_name,
+			  struct err *err)
 {
-	const char *name = map_images(domain, images, image_count);
+	const char *name = map_images(domain, marks), *label = marks->label;
 
 	if (label && *label && domain->subfunction_count && (!name || !str_eq(name, label))) {
 		(void)err_set(err, ERR_DENIED,
 			      "label %s '%.63s' does not agree with TrustDomain '%s', by whose map the pod %s%s%s",
 			      POLICY_LABEL_SUBFUNCTION, label, domain->name, name ? "is '" : "has no sub-function",
 			      name ? name : "", name ? "'" : "");
-		(void)err_hint(err, "the platform's operator maps images in spec.subFunctions of the TrustDomain");
+		(void)err_hint(err, "the platform's operator maps images and service accounts in spec.subFunctions of "
+				    "the TrustDomain");
 		return ERR_DENIED;
 	}
 	*ret_name = name;

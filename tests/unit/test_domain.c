@@ -28,15 +28,18 @@ static struct policy_domain *parse(const char *name, const char *spec)
 
 static void test_whole(void **state)
 {
-	static const char spec[] = "{\"isolation\":\"Dedicated\",\"separation\":[{\"from\":{\"domains\":[\"b\",\"c.d\"]"
-				   ",\"subFunction\":\"m\"},\"level\":\"Instance\"},"
-				   "{\"from\":{\"all\":true},\"subFunction\":\"user\",\"level\":\"Server\"}],"
-				   "\"interfaces\":[{\"name\":\"gx\",\"from\":{\"domains\":[\"b\"],\"networks\":[\"10."
-				   "0.0.0/8\",\"fd00::/8\"]},\"ports\":"
-				   "[{\"protocol\":\"SCTP\",\"port\":3868}]}],\"subFunctions\":[{\"name\":\"user\","
-				   "\"images\":[\"*/upf\"]}],"
-				   "\"cache\":[{\"subFunction\":\"user\",\"class\":\"Never\"}],\"ceiling\":{"
-				   "\"capabilities\":[\"NET_BIND_SERVICE\",\"NET_RAW\"]}}";
+	static const char spec[] =
+		"{\"isolation\":\"Dedicated\",\"separation\":[{\"from\":{\"domains\":[\"b\",\"c.d\"]"
+		",\"subFunction\":\"m\"},\"plane\":\"User\",\"networkFunctions\":\"Different\","
+		"\"level\":\"Instance\"},{\"from\":{\"all\":true},\"subFunction\":\"user\","
+		"\"interface\":\"gx\",\"level\":\"Server\"}],"
+		"\"interfaces\":[{\"name\":\"gx\",\"from\":{\"domains\":[\"b\"],\"networks\":[\"10."
+		"0.0.0/8\",\"fd00::/8\"]},\"ports\":"
+		"[{\"protocol\":\"SCTP\",\"port\":3868}],\"border\":[\"DedicatedServer\"]}],"
+		"\"subFunctions\":[{\"name\":\"user\",\"plane\":\"User\",\"networkFunction\":\"upf\","
+		"\"images\":[\"*/upf\"],\"serviceAccounts\":[\"ns/upf-*\"]}],"
+		"\"cache\":[{\"subFunction\":\"user\",\"class\":\"Never\"}],\"ceiling\":{"
+		"\"capabilities\":[\"NET_BIND_SERVICE\",\"NET_RAW\"]}}";
 	struct policy_domain *domain = parse("a", spec);
 
 	(void)state;
@@ -44,8 +47,16 @@ static void test_whole(void **state)
 	assert_int_equal(domain->rule_count, 2);
 	assert_false(domain->rules[0].all);
 	assert_string_equal(domain->rules[0].domains.items[1], "c.d");
-	assert_string_equal(domain->rules[0].from_subfunction, "m");
-	assert_null(domain->rules[0].subfunction);
+	assert_string_equal(domain->rules[0].from.subfunction, "m");
+	assert_null(domain->rules[0].own.subfunction);
+	assert_int_equal(domain->rules[0].own.plane, POLICY_PLANE_USER);
+	assert_int_equal(domain->rules[0].functions, POLICY_FUNCTIONS_DIFFERENT);
+	assert_string_equal(domain->rules[1].own.interface, "gx");
+	assert_true(domain->interfaces[0].needs_server);
+	assert_false(domain->interfaces[0].needs_vm);
+	assert_string_equal(domain->subfunctions[0].accounts.items[0], "ns/upf-*");
+	assert_string_equal(domain->subfunctions[0].function, "upf");
+	assert_int_equal(domain->subfunctions[0].plane, POLICY_PLANE_USER);
 	assert_int_equal(domain->rules[0].level, POLICY_LEVEL_INSTANCE);
 	assert_true(domain->rules[1].all);
 	assert_int_equal(domain->rules[1].level, POLICY_LEVEL_SERVER);
@@ -54,7 +65,6 @@ static void test_whole(void **state)
 	assert_int_equal(domain->interfaces[0].ports[0].port, 3868);
 	assert_int_equal(domain->caches[0].class, POLICY_CACHE_NEVER);
 	assert_int_equal(domain->ceiling, (1u << 10) | (1u << 13));
-	assert_true(policy_domain_uses_subfunctions(domain));
 	policy_domain_free(domain);
 }
 
@@ -67,7 +77,6 @@ static void test_object(void **state)
 	(void)state;
 	assert_int_equal(policy_domain_parse(json, &domain, &err), 0);
 	assert_int_equal(domain->isolation, POLICY_ISOLATION_CONTAINER);
-	assert_false(policy_domain_uses_subfunctions(domain));
 	policy_domain_free(domain);
 	json_decref(json);
 	json = json_object();
@@ -119,7 +128,26 @@ static const struct {
 	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]},{\"name\":\"u\",\"images\":[\"y\"]}]}",
 	 "TrustDomain 'a': spec.subFunctions[0] and [1] are both named 'u'"},
 	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[]}]}",
-	 "TrustDomain 'a': field 'spec.subFunctions[0].images' is empty"},
+	 "TrustDomain 'a': field 'spec.subFunctions[0]' names neither images nor serviceAccounts"},
+	{"{\"subFunctions\":[{\"name\":\"u\",\"serviceAccounts\":[\"oam\"]}]}",
+	 "TrustDomain 'a': field 'spec.subFunctions[0].serviceAccounts[0]' is 'oam', not \"namespace/name\""},
+	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"],\"plane\":\"Any\"}]}",
+	 "TrustDomain 'a': field 'spec.subFunctions[0].plane' is 'Any', one of User, Control, Management is expected"},
+	{"{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"],\"serviceAccounts\":[\"n/s\"]},"
+	 "{\"name\":\"v\",\"serviceAccounts\":[\"n/s\"]}]}",
+	 "TrustDomain 'a': spec.subFunctions[0] and [1] contradict each other: 'n/s' is 'u' and 'v'"},
+	{"{\"separation\":[{\"from\":{\"domains\":[\"b\"]},\"interface\":\"n2\",\"level\":\"Server\"}]}",
+	 "TrustDomain 'a': spec.separation[0] names interface 'n2', which spec.interfaces does not have"},
+	{"{\"separation\":[{\"from\":{\"all\":true},\"networkFunctions\":\"Same\",\"level\":\"Server\"}]}",
+	 "TrustDomain 'a': spec.separation[0] can match nothing: no network function of TrustDomain 'a' is one of "
+	 "another domain"},
+	{"{\"separation\":[{\"from\":{\"domains\":[\"a\"],\"plane\":\"User\"},\"plane\":\"Management\",\"level\":"
+	 "\"Server\"}],\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"],\"plane\":\"User\"},"
+	 "{\"name\":\"v\",\"images\":[\"y\"]}]}",
+	 "TrustDomain 'a': spec.separation[0] cannot be satisfied: it keeps 'a/v' apart from itself"},
+	{"{\"interfaces\":[{\"name\":\"n2\",\"from\":{\"domains\":[\"b\"]},\"ports\":[{\"protocol\":\"SCTP\","
+	 "\"port\":1}],\"border\":[\"Server\"]}]}",
+	 "TrustDomain 'a': field 'spec.interfaces[0].border' is 'Server', one of DedicatedServer, VM is expected"},
 	{"{\"subFunctions\":[{\"name\":\"U\",\"images\":[\"x\"]}]}",
 	 "TrustDomain 'a': field 'spec.subFunctions[0].name' is 'U', not a name of lower-case letters, digits and '-'"},
 	{"{\"cache\":[{\"images\":[\"x\"],\"class\":\"Never\"},{\"images\":[\"x\"],\"class\":\"Shared\"}]}",
@@ -188,7 +216,7 @@ static void test_vm_is_refused_by_name(void **state)
 	struct err err = {0};
 
 	(void)state;
-	assert_int_equal(policy_domain_supported(domain, &err), -EOPNOTSUPP);
+	assert_int_equal(policy_domain_supported(domain, NULL, &err), -EOPNOTSUPP);
 	assert_string_equal(err.msg, "isolation 'VM' of TrustDomain 'a' is not available on any instance");
 	policy_domain_free(domain);
 }
@@ -254,7 +282,7 @@ static void test_image_patterns(void **state)
 
 static const struct {
 	const char *images[3];
-	const char *label, *name, *message;
+	const char *label, *name, *message, *account;
 } pods[] = {
 	{{"r/upf:1"}, NULL, "user", NULL},
 	{{"r/upf:1", "r/upf@sha256:0"}, "user", "user", NULL},
@@ -271,21 +299,33 @@ static const struct {
 	 NULL,
 	 "label nfv.bulkhead.dev/sub-function 'user' does not agree with TrustDomain 'a', by whose map the pod has no "
 	 "sub-function"},
+	{{"r/else"}, NULL, "keeper", NULL, "keep-1"},
+	{{"r/upf"}, NULL, NULL, NULL, "keep-1"},
+	{{"r/tool"}, NULL, "tool", NULL, NULL},
+	{{"r/tool"}, NULL, "tool", NULL, "default"},
+	{{"r/tool"}, NULL, NULL, NULL, "another"},
 };
 
 static void test_subfunctions(void **state)
 {
 	struct policy_domain *mapped = parse("a",
 					     "{\"subFunctions\":[{\"name\":\"user\",\"images\":[\"r/upf\",\"r/b*\"]},"
-					     "{\"name\":\"management\",\"images\":[\"r/oam\",\"*oth\"]}]}");
+					     "{\"name\":\"management\",\"images\":[\"r/oam\",\"*oth\"]},"
+					     "{\"name\":\"keeper\",\"serviceAccounts\":[\"ns/keep-*\"]},"
+					     "{\"name\":\"tool\",\"images\":[\"r/tool\"],\"serviceAccounts\":["
+					     "\"ns/default\"]}]}");
 	struct policy_domain *plain = parse("b", "{}");
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(pods); i++) {
-		size_t count = pods[i].images[1] ? 2 : 1;
+		struct policy_marks marks = {.images = pods[i].images,
+					     .image_count = pods[i].images[1] ? 2 : 1,
+					     .namespace = "ns",
+					     .account = pods[i].account,
+					     .label = pods[i].label};
 		const char *name = "untouched";
 		struct err err = {0};
-		int r = policy_subfunction_of(mapped, pods[i].images, count, pods[i].label, &name, &err);
+		int r = policy_subfunction_of(mapped, &marks, &name, &err);
 
 		assert_int_equal(r, pods[i].message ? ERR_DENIED : 0);
 		if (pods[i].message)
@@ -296,9 +336,10 @@ static void test_subfunctions(void **state)
 			assert_null(name);
 	}
 	{
+		struct policy_marks marks = {.images = pods[0].images, .image_count = 1, .label = "anything"};
 		const char *name = "untouched";
 
-		assert_int_equal(policy_subfunction_of(plain, pods[0].images, 1, "anything", &name, NULL), 0);
+		assert_int_equal(policy_subfunction_of(plain, &marks, &name, NULL), 0);
 		assert_null(name);
 	}
 	policy_domain_free(mapped);
@@ -337,9 +378,9 @@ static void test_ceiling(void **state)
 static void test_cache(void **state)
 {
 	struct policy_domain *domain =
-		parse("a",
-		      "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"r/u\"]}],\"cache\":["
-		      "{\"images\":[\"r/*\"],\"class\":\"Encrypted\"},{\"subFunction\":\"u\",\"class\":\"Never\"}]}");
+		parse("a", "{\"subFunctions\":[{\"name\":\"u\",\"images\":[\"r/u\"]},{\"name\":\"other\",\"images\":["
+			   "\"x/*\"]}],\"cache\":[{\"images\":[\"r/"
+			   "*\"],\"class\":\"Encrypted\"},{\"subFunction\":\"u\",\"class\":\"Never\"}]}");
 	struct err err = {0};
 
 	(void)state;
@@ -347,6 +388,7 @@ static void test_cache(void **state)
 	assert_int_equal(policy_cacheclass_of(domain, "other", "r/y:1"), POLICY_CACHE_ENCRYPTED);
 	assert_int_equal(policy_cacheclass_of(domain, "u", "x/y"), POLICY_CACHE_NEVER);
 	assert_int_equal(policy_cacheclass_of(domain, NULL, "x/y"), POLICY_CACHE_NEVER);
+	assert_int_equal(policy_cacheclass_of(domain, "former", "x/y"), POLICY_CACHE_NEVER);
 	assert_int_equal(policy_cacheclass_check(domain, "other", "x/y", &err), 0);
 	assert_int_equal(policy_cacheclass_check(domain, "other", "r/y", &err), -EOPNOTSUPP);
 	assert_string_equal(err.msg,

@@ -38,6 +38,26 @@ static int set_up(void **state)
 	    "{\"subFunctions\":[{\"name\":\"user\",\"images\":[\"u\"]},{\"name\":\"mgmt\",\"images\":[\"m\"]}],"
 	    "\"separation\":[{\"from\":{\"domains\":[\"nf\"],\"subFunction\":\"mgmt\"},\"subFunction\":\"user\","
 	    "\"level\":\"Server\"}]}");
+	put(&domains, "ran",
+	    "{\"subFunctions\":[{\"name\":\"cu-up\",\"images\":[\"a\"],\"plane\":\"User\",\"networkFunction\":\"cu\"},"
+	    "{\"name\":\"cu-om\",\"images\":[\"b\"],\"plane\":\"Management\",\"networkFunction\":\"cu\"},"
+	    "{\"name\":\"du-om\",\"images\":[\"c\"],\"plane\":\"Management\",\"networkFunction\":\"du\"},"
+	    "{\"name\":\"du-x\",\"images\":[\"d\"],\"plane\":\"User\",\"networkFunction\":\"du\"}],\"separation\":["
+	    "{\"from\":{\"domains\":[\"ran\"],\"plane\":\"User\"},\"plane\":\"Management\",\"networkFunctions\":"
+	    "\"Same\",\"level\":\"Server\"},"
+	    "{\"from\":{\"domains\":[\"ran\"]},\"networkFunctions\":\"Different\",\"level\":\"Instance\"},"
+	    "{\"from\":{\"domains\":[\"edge\"],\"interface\":\"n2\"},\"level\":\"Instance\"}]}");
+	put(&domains, "probe",
+	    "{\"separation\":[{\"from\":{\"domains\":[\"nf\"],\"plane\":\"User\"},\"level\":\"Server\"},"
+	    "{\"from\":{\"domains\":[\"ran\"],\"plane\":\"User\"},\"level\":\"Server\"}]}");
+	put(&domains, "edge",
+	    "{\"subFunctions\":[{\"name\":\"gw\",\"images\":[\"a\"]},{\"name\":\"db\",\"images\":[\"b\"]},"
+	    "{\"name\":\"fw\",\"images\":[\"c\"]}],\"interfaces\":["
+	    "{\"name\":\"n2\",\"subFunction\":\"gw\",\"from\":{\"domains\":[\"ran\"]},\"ports\":[{\"protocol\":"
+	    "\"SCTP\","
+	    "\"port\":38412}]},"
+	    "{\"name\":\"n6\",\"subFunction\":\"fw\",\"from\":{\"domains\":[\"oam\"]},\"ports\":[{\"protocol\":\"TCP\","
+	    "\"port\":1}],\"border\":[\"DedicatedServer\"]}]}");
 	*state = &domains;
 	return 0;
 }
@@ -95,6 +115,32 @@ static const struct row rows[] = {
 	{"nf", "user", "s1", 1, false, "nf", "user", "n1", "s1", POLICY_REASON_ALLOWED, NULL},
 	{"nf", "user", "s1", 1, false, "nf", NULL, "n1", "s1", POLICY_REASON_SEPARATION, NULL},
 	{"nf", "", "s1", 1, false, "nf", "user", "n1", "s1", POLICY_REASON_SEPARATION, NULL},
+	/* A name that the map does not have (any more) is no mapping. */
+	{"nf", "old", "s1", 1, false, "nf", "user", "n1", "s1", POLICY_REASON_SEPARATION, NULL},
+	/* Planes within one network function; a sub-function that does not say its plane is meant by every rule. */
+	{"ran", "cu-om", "s1", 1, false, "ran", "cu-up", "n2", "s1", POLICY_REASON_SEPARATION,
+	 "pod 'ns/p' of trust domain 'ran' may not share server 's1' with pod 'other/q' of trust domain 'ran': "
+	 "separation[0] of TrustDomain 'ran' keeps them apart at level Server; change TrustDomain 'ran' or where they "
+	 "run"},
+	{"ran", "du-om", "s1", 1, false, "ran", "cu-up", "n2", "s1", POLICY_REASON_ALLOWED, NULL},
+	{"ran", "du-om", "s1", 1, false, "ran", "cu-up", "n1", "s1", POLICY_REASON_SEPARATION, NULL},
+	{"ran", "du-om", "s1", 1, false, "ran", "du-x", "n2", "s1", POLICY_REASON_SEPARATION, NULL},
+	{"probe", NULL, "s1", 1, false, "nf", "mgmt", "n2", "s1", POLICY_REASON_SEPARATION, NULL},
+	{"probe", NULL, "s1", 1, false, "ran", "du-om", "n2", "s1", POLICY_REASON_ALLOWED, NULL},
+	{"ran", "cu-om", "s1", 1, false, "ran", "cu-om", "n1", "s1", POLICY_REASON_ALLOWED, NULL},
+	{"ran", NULL, "s1", 1, false, "ran", "cu-om", "n2", "s1", POLICY_REASON_SEPARATION, NULL},
+	/* Pods that offer an interface, and what a border needs. */
+	{"ran", "cu-up", "s1", 1, false, "edge", "gw", "n1", "s1", POLICY_REASON_SEPARATION, NULL},
+	{"ran", "cu-up", "s1", 1, false, "edge", "db", "n1", "s1", POLICY_REASON_ALLOWED, NULL},
+	{"ran", "cu-up", "s1", 1, false, "edge", NULL, "n1", "s1", POLICY_REASON_BORDER, NULL},
+	{"edge", "fw", "s1", 1, false, "edge", "fw", "n1", "s1", POLICY_REASON_ALLOWED, NULL},
+	{"edge", "fw", "s1", 1, false, "edge", "db", "n2", "s1", POLICY_REASON_BORDER,
+	 "pod 'ns/p' of trust domain 'edge' may not share server 's1' with pod 'other/q' of trust domain 'edge': "
+	 "interfaces[1] of TrustDomain 'edge' keeps them apart at level Server; change TrustDomain 'edge' or where "
+	 "they "
+	 "run"},
+	{"oam", NULL, "s1", 1, false, "edge", "fw", "n2", "s1", POLICY_REASON_BORDER, NULL},
+	{"edge", NULL, "s1", 1, false, "edge", NULL, "n2", "s1", POLICY_REASON_BORDER, NULL},
 	{"hlr", NULL, "", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_SERVER,
 	 "pod 'ns/p' may not run on instance 'n1': the instance is on no known server; the topology of Node 'n1' has "
 	 "to change"},
@@ -108,8 +154,8 @@ static const struct row rows[] = {
 	{"none", NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_DOMAIN,
 	 "pod 'ns/p' may not run: TrustDomain 'none' of its namespace is not defined; create it"},
 	{"vm", NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_ISOLATION_UNAVAILABLE,
-	 "pod 'ns/p' may not run: isolation 'VM' of TrustDomain 'vm' is not available on any instance; change its "
-	 "spec.isolation"},
+	 "pod 'ns/p' may not run: isolation 'VM' of TrustDomain 'vm' is not available on any instance; set "
+	 "spec.isolation to Container or Dedicated"},
 };
 
 static void test_rows(void **state)
