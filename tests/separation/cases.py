@@ -117,7 +117,7 @@ class Program:
         return [self.process.stdout.readline().rstrip('\n') for _ in questions]
 
     def accepted(self, domains):
-        """The domains as far as they are taken: what is refused loses rule after rule, then its map, and is left out."""
+        """The domains as far as they are taken: what is refused loses rule after rule, then its map, then all."""
         while refused := self.ask([{'domains': domains}])[0].split():
             for name in refused:
                 if domains[name]['separation']:
@@ -156,8 +156,8 @@ def compare(path, cases, seed, make=Oracle):
             for question, said in zip(questions, program.ask(questions), strict=True):
                 expected = oracle.decide(question['pod'], question['place'], question['holders'])
                 if not agree(said, expected):
-                    under = json.dumps(oracle.specs)
-                    raise Difference(f'{said}, not {expected}: {json.dumps(question)} under {under}')
+                    what = f'{json.dumps(question)} under {json.dumps(oracle.specs)}'
+                    raise Difference(f'{said}, not {expected}: {what}')
                 counts[said] += 1
     return counts
 
