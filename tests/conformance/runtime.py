@@ -19,7 +19,7 @@ sys.path.insert(0, str(TOP / 'tests/system'))
 import cell as cells  # noqa: E402
 import programs as validation  # noqa: E402
 
-SECONDS = 240
+SECONDS = 120
 OURS = 'bulkhead-runtime'
 MARK = 'in the VM: '
 # The programs count on two interfaces. runc takes a machine with both versions of control groups for one of version 2.
