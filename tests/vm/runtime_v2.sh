@@ -183,4 +183,5 @@ PY
 check "a seccomp agent answers" "$answer" 4242
 export RUNTIME
 bash "$(dirname "$0")/dropin_v2.sh" || failed=1
+bash "$(dirname "$0")/limits_v2.sh" || failed=1
 exit $failed
