@@ -59,7 +59,8 @@ int runtime_ceiling_report(const struct runtime_ceiling_check *check, const char
 	va_start(args, format);
 	(void)vsnprintf(asked, sizeof(asked), format, args);
 	va_end(args);
-	if (!check->ceiling->narrow || finding.rule == RUNTIME_CEILING_RULE_TERMINAL)
+	if (!check->ceiling->narrow || finding.rule == RUNTIME_CEILING_RULE_TERMINAL ||
+	    finding.rule == RUNTIME_CEILING_RULE_ROOT_SOURCE)
 		return err_set(check->err, ERR_DENIED, "%s: %s, which is over '%s' of ceiling file '%s'",
 			       check->facts->document, asked, key, check->ceiling->file);
 	(void)snprintf(finding.sentence, sizeof(finding.sentence),
@@ -131,20 +132,22 @@ static bool lies_below(const char *path, const char *folder)
 }
 
 /* The rule that lets a source be mounted; of several the one that lets it be written. */
-static const struct runtime_ceiling_source *source_for(const struct runtime_ceiling *ceiling, const char *path)
+static const struct runtime_ceiling_source *source_for(const struct runtime_ceiling_source *sources, size_t count,
+						       const char *path)
 {
 	const struct runtime_ceiling_source *found = NULL;
 
-	for (size_t i = 0; path && i < ceiling->source_count; i++)
-		if (lies_below(path, ceiling->sources[i].path) && (!found || found->read_only))
-			found = &ceiling->sources[i];
+	for (size_t i = 0; path && i < count; i++)
+		if (lies_below(path, sources[i].path) && (!found || found->read_only))
+			found = &sources[i];
 	return found;
 }
 
 static int check_mount_source(const struct runtime_ceiling_check *check, size_t index)
 {
 	const struct runtime_ceiling_mount *mount = &check->facts->mounts[index];
-	const struct runtime_ceiling_source *source = source_for(check->ceiling, mount->source);
+	const struct runtime_ceiling_source *source = source_for(check->ceiling->sources, check->ceiling->source_count,
+								 mount->source);
 
 	if (!check->ceiling->sources)
 		return 0;
@@ -397,6 +400,35 @@ static int check_process(const struct runtime_ceiling_check *check)
 	return r;
 }
 
+static int report_root(const struct runtime_ceiling_check *check, const char *key)
+{
+	const char *root = check->facts->root;
+
+	return runtime_ceiling_report(check, key,
+				      (struct runtime_ceiling_finding){.rule = RUNTIME_CEILING_RULE_ROOT_SOURCE},
+				      "root.path: asks for '%.160s' of the host", root ? root : "?");
+}
+
+/* The root is the host's as a mount's source is. Where nothing is said of roots it is an image, and no system. */
+static int check_root_source(const struct runtime_ceiling_check *check)
+{
+	const struct runtime_ceiling *ceiling = check->ceiling;
+	const struct runtime_ceiling_source *source;
+
+	if (!check->facts->has_root)
+		return 0;
+	if (!ceiling->root_sources)
+		return ceiling->sources && check->facts->root_is_system ? report_root(check, "mounts.sources") : 0;
+	source = source_for(ceiling->root_sources, ceiling->root_source_count, check->facts->root);
+	if (!source)
+		return report_root(check, "root.sources");
+	if (!source->read_only || !check->facts->root_writable)
+		return 0;
+	return runtime_ceiling_report(check, "root.sources",
+				      (struct runtime_ceiling_finding){.rule = RUNTIME_CEILING_RULE_ROOT_READ_ONLY},
+				      "root.readonly: asks to write '%.160s' of the host", check->facts->root);
+}
+
 static int check_root(const struct runtime_ceiling_check *check)
 {
 	if (!check->facts->has_root || !check->ceiling->root_read_only || check->facts->root_read_only)
@@ -504,9 +536,9 @@ int runtime_ceiling_check(const struct runtime_ceiling *ceiling, const struct ru
 		check_devices,      runtime_ceiling_check_calls,
 		check_sysctls,      runtime_ceiling_check_limits,
 		check_rlimits,      check_process,
-		check_root,         check_paths,
-		check_hooks,        check_annotations,
-		check_cgroups_path,
+		check_root_source,  check_root,
+		check_paths,        check_hooks,
+		check_annotations,  check_cgroups_path,
 	};
 	const struct runtime_ceiling_check check = {.ceiling = ceiling,
 						    .facts = facts,

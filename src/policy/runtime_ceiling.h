@@ -95,6 +95,8 @@ struct runtime_ceiling {
 	uint32_t user_ranges;
 	struct runtime_ceiling_source *sources;
 	size_t source_count;
+	struct runtime_ceiling_source *root_sources;
+	size_t root_source_count;
 	bool has_propagation;
 	enum runtime_ceiling_propagation propagation;
 	struct runtime_ceiling_device *devices;
@@ -199,6 +201,9 @@ struct runtime_ceiling_facts {
 	bool terminal;
 	bool has_root; /* root, paths, hooks, annotations and the control group's path count */
 	bool root_read_only;
+	const char *root;   /* what it really is, as a mount's source */
+	bool root_writable; /* the host's files are written */
+	bool root_is_system; /* it is, holds or lies in what is the machine's own and no image: /, /proc, /etc/bulkhead */
 	struct runtime_ceiling_words masked_paths;
 	struct runtime_ceiling_words readonly_paths;
 	const struct runtime_ceiling_hook *hooks;
@@ -224,6 +229,7 @@ enum runtime_ceiling_rule {
 	RUNTIME_CEILING_RULE_RLIMIT,           /* index; at most: number */
 	RUNTIME_CEILING_RULE_NO_NEW_PRIVILEGES,
 	RUNTIME_CEILING_RULE_ROOT_READ_ONLY,
+	RUNTIME_CEILING_RULE_ROOT_SOURCE,   /* always refused: there is no container without a root */
 	RUNTIME_CEILING_RULE_TERMINAL,      /* always refused: the caller waits for it */
 	RUNTIME_CEILING_RULE_MASKED_PATH,   /* word */
 	RUNTIME_CEILING_RULE_READONLY_PATH, /* word */

@@ -152,7 +152,8 @@ static int read_user(struct runtime_ceiling *ceiling, const json_t *object, stru
 	return r == 0 ? read_user_ids(ceiling, object, err) : r;
 }
 
-static int read_source(struct runtime_ceiling_source *to, const json_t *object, size_t index, struct err *err)
+static int read_source(struct runtime_ceiling_source *to, const json_t *object, const char *list, size_t index,
+		       struct err *err)
 {
 	static const struct policy_field fields[] = {
 		{"path", POLICY_FIELD_STRING, true, 4095},
@@ -161,7 +162,7 @@ static int read_source(struct runtime_ceiling_source *to, const json_t *object, 
 	char path[64];
 	int r;
 
-	(void)snprintf(path, sizeof(path), TOP ".mounts.sources[%zu]", index);
+	(void)snprintf(path, sizeof(path), "%s[%zu]", list, index);
 	r = policy_fields_check(object, path, fields, ARRAY_SIZE(fields), err);
 	if (r < 0)
 		return r;
@@ -170,6 +171,31 @@ static int read_source(struct runtime_ceiling_source *to, const json_t *object, 
 	if (to->path[0] != '/' || strstr(to->path, "//") || strstr(to->path, "/.."))
 		return err_set(err, ERR_INVALID, "field '%s.path' is not a plain absolute path", path);
 	return 0;
+}
+
+/* The caller frees *ret_sources, also after an error; it is not NULL for an empty list. */
+static int read_sources(const json_t *array, const char *list, struct runtime_ceiling_source **ret_sources,
+			size_t *ret_count, struct err *err)
+{
+	struct runtime_ceiling_source *sources = calloc(json_array_size(array) + 1, sizeof(*sources));
+	int r = 0;
+
+	if (!sources)
+		return err_set(err, -ENOMEM, "out of memory");
+	*ret_sources = sources;
+	for (; r == 0 && *ret_count < json_array_size(array); (*ret_count)++)
+		r = read_source(&sources[*ret_count], json_array_get(array, *ret_count), list, *ret_count, err);
+	return r;
+}
+
+static int read_root(struct runtime_ceiling *ceiling, const json_t *object, struct err *err)
+{
+	static const struct policy_field fields[] = {{"sources", POLICY_FIELD_ARRAY, true, LIST_MAX}};
+	int r = policy_fields_check(object, TOP ".root", fields, ARRAY_SIZE(fields), err);
+
+	return r == 0 ? read_sources(json_object_get(object, "sources"), TOP ".root.sources", &ceiling->root_sources,
+				     &ceiling->root_source_count, err)
+		      : r;
 }
 
 static int read_mounts(struct runtime_ceiling *ceiling, const json_t *object, struct err *err)
@@ -192,13 +218,7 @@ static int read_mounts(struct runtime_ceiling *ceiling, const json_t *object, st
 	}
 	if (r < 0 || !sources)
 		return r;
-	ceiling->sources = calloc(json_array_size(sources) + 1, sizeof(*ceiling->sources));
-	if (!ceiling->sources)
-		return err_set(err, -ENOMEM, "out of memory");
-	for (; r == 0 && ceiling->source_count < json_array_size(sources); ceiling->source_count++)
-		r = read_source(&ceiling->sources[ceiling->source_count],
-				json_array_get(sources, ceiling->source_count), ceiling->source_count, err);
-	return r;
+	return read_sources(sources, TOP ".mounts.sources", &ceiling->sources, &ceiling->source_count, err);
 }
 
 static int64_t number_or_any(const json_t *object, const char *name)
@@ -390,6 +410,7 @@ static int read_groups(struct runtime_ceiling *ceiling, struct err *err)
 		{"namespaces", read_namespaces},
 		{"userNamespace", read_user},
 		{"mounts", read_mounts},
+		{"root", read_root},
 		{"devices", read_devices},
 		{"syscalls", read_syscalls},
 		{"limits", read_limits},
@@ -459,6 +480,7 @@ static int read_file(struct runtime_ceiling *ceiling, const char *bytes, size_t 
 		{"namespaces", POLICY_FIELD_OBJECT, false, 0},
 		{"userNamespace", POLICY_FIELD_OBJECT, false, 0},
 		{"mounts", POLICY_FIELD_OBJECT, false, 0},
+		{"root", POLICY_FIELD_OBJECT, false, 0},
 		{"devices", POLICY_FIELD_ARRAY, false, LIST_MAX},
 		{"syscalls", POLICY_FIELD_OBJECT, false, 0},
 		{"sysctls", POLICY_FIELD_ARRAY, false, LIST_MAX},
@@ -500,6 +522,7 @@ int runtime_ceiling_parse(struct runtime_ceiling *ceiling, const char *file, con
 void runtime_ceiling_done(struct runtime_ceiling *ceiling)
 {
 	free(ceiling->sources);
+	free(ceiling->root_sources);
 	free(ceiling->devices);
 	free(ceiling->rlimits);
 	json_decref(ceiling->json);

@@ -78,22 +78,31 @@ static json_t *resolved(const json_t *path)
 	return json_string(real ? real : json_string_value(path));
 }
 
+static int resolve_sources(json_t *list, struct runtime_ceiling_source *sources, size_t count, struct err *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		json_t *source = json_array_get(list, i);
+
+		if (json_object_set_new(source, "path", resolved(json_object_get(source, "path"))) < 0)
+			return err_set(err, -ENOMEM, "no memory");
+		sources[i].path = json_string_value(json_object_get(source, "path"));
+	}
+	return 0;
+}
+
 static int resolve_paths(struct runtime_ceiling *ceiling, struct err *err)
 {
 	json_t *hooks = json_object_get(ceiling->json, "hooks");
-	json_t *sources = json_object_get(json_object_get(ceiling->json, "mounts"), "sources");
+	int r;
 
 	for (size_t i = 0; i < json_array_size(hooks); i++)
 		if (json_array_set_new(hooks, i, resolved(json_array_get(hooks, i))) < 0)
 			return err_set(err, -ENOMEM, "no memory");
-	for (size_t i = 0; i < ceiling->source_count; i++) {
-		json_t *source = json_array_get(sources, i);
-
-		if (json_object_set_new(source, "path", resolved(json_object_get(source, "path"))) < 0)
-			return err_set(err, -ENOMEM, "no memory");
-		ceiling->sources[i].path = json_string_value(json_object_get(source, "path"));
-	}
-	return 0;
+	r = resolve_sources(json_object_get(json_object_get(ceiling->json, "mounts"), "sources"), ceiling->sources,
+			    ceiling->source_count, err);
+	return r == 0 ? resolve_sources(json_object_get(json_object_get(ceiling->json, "root"), "sources"),
+					ceiling->root_sources, ceiling->root_source_count, err)
+		      : r;
 }
 
 static int read_file(struct runtime_ceiling *ceiling, int folder, const char *name, struct err *err)
@@ -346,7 +355,7 @@ static int verify(const struct bounds_identity *judged, int fd, const char *what
 {
 	struct stat st;
 
-	if (judged->ino == 0)
+	if (!judged->judged)
 		return 0;
 	if (fstat(fd, &st) < 0 || st.st_dev != judged->dev || st.st_ino != judged->ino)
 		return err_set(err, ERR_DENIED, "the %s is not what it was when the ceiling was looked at", what);
@@ -356,6 +365,11 @@ static int verify(const struct bounds_identity *judged, int fd, const char *what
 int bounds_verify_mount(const struct bounds *bounds, size_t index, int fd, struct err *err)
 {
 	return bounds && index < bounds->mount_count ? verify(&bounds->mounts[index], fd, "source", err) : 0;
+}
+
+int bounds_verify_root(const struct bounds *bounds, int fd, struct err *err)
+{
+	return bounds ? verify(&bounds->root, fd, "root", err) : 0;
 }
 
 int bounds_verify_namespace(const struct bounds *bounds, enum spec_namespace_type type, int fd, struct err *err)

@@ -16,8 +16,9 @@
 
 #define BOUNDS_FOLDER "/etc/bulkhead/runtime.d"
 
-/* What a mount's source or a namespace was when it was judged; ino 0: not judged. */
+/* What a mount's source, the root or a namespace was when it was judged, if it was. */
 struct bounds_identity {
+	bool judged;
 	dev_t dev;
 	ino_t ino;
 };
@@ -30,6 +31,7 @@ struct bounds {
 	size_t note_count;
 	struct bounds_identity *mounts; /* by the index in the final config.json */
 	size_t mount_count;
+	struct bounds_identity root;
 	struct bounds_identity namespaces[SPEC_NS_TYPES];
 	struct bounds_calls *calls; /* NULL: no file speaks of system calls */
 	bool user_added;            /* the owners of the root and of every bind mount are mapped then */
@@ -84,6 +86,7 @@ void bounds_calls_done(struct bounds_calls *calls);
 
 /* Whether what was opened is what was judged. bounds may be NULL: nothing was. ERR_DENIED. */
 int bounds_verify_mount(const struct bounds *bounds, size_t index, int fd, struct err *err) MUST_CHECK;
+int bounds_verify_root(const struct bounds *bounds, int fd, struct err *err) MUST_CHECK;
 int bounds_verify_namespace(const struct bounds *bounds, enum spec_namespace_type type, int fd,
 			    struct err *err) MUST_CHECK;
 

@@ -12,6 +12,7 @@
 
 #include "base/str.h"
 #include "runtime/bounds_defaults.h"
+#include "runtime/container.h"
 #include "sandbox/mountfd.h"
 
 static const char *const set_names[SPEC_CAPABILITY_SETS] = {
@@ -86,7 +87,7 @@ static int judge_source(struct bounds_facts *facts, struct runtime_ceiling_mount
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, -errno, "cannot open source '%s'", source);
-	*identity = (struct bounds_identity){.dev = st.st_dev, .ino = st.st_ino};
+	*identity = (struct bounds_identity){.judged = true, .dev = st.st_dev, .ino = st.st_ino};
 	to->source = path_of(facts, fd, &st);
 	if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
 		to->device = S_ISCHR(st.st_mode) ? 'c' : 'b';
@@ -110,6 +111,25 @@ static int judge_mount(struct bounds_facts *facts, struct runtime_ceiling_mount 
 	if (!to->bind || !mount->source || !mount->source[0])
 		return 0;
 	return judge_source(facts, to, mount->source, bundle, identity, err);
+}
+
+static int add_root(struct bounds_facts *facts, struct bounds *bounds, int bundle, const struct spec *spec,
+		    struct err *err)
+{
+	struct runtime_ceiling_mount root = {0};
+	int r;
+
+	/* A missing one is for create to complain of. */
+	if (!spec->root_path)
+		return 0;
+	r = judge_source(facts, &root, spec->root_path, bundle, &bounds->root, err);
+	if (r < 0)
+		return err_set(err, r, "config.json: root.path: cannot open '%s'", spec->root_path);
+	facts->facts.root = root.source;
+	facts->facts.root_is_system = bounds_root_is_system(&bounds->root, root.source);
+	/* An image's folder is never written, whatever is laid over it. */
+	facts->facts.root_writable = !spec->root_readonly && !container_wants_idmap(spec);
+	return 0;
 }
 
 static int add_mounts(struct bounds_facts *facts, struct bounds *bounds, int bundle, const struct spec *spec,
@@ -168,7 +188,7 @@ static int add_namespaces(struct bounds_facts *facts, struct bounds *bounds, con
 		if (stat(asked->path, &st) < 0)
 			return err_sys(err, -errno, "config.json: linux.namespaces: cannot open %s namespace '%s'",
 				       spec_namespace_name(type), asked->path);
-		bounds->namespaces[type] = (struct bounds_identity){.dev = st.st_dev, .ino = st.st_ino};
+		bounds->namespaces[type] = (struct bounds_identity){.judged = true, .dev = st.st_dev, .ino = st.st_ino};
 		facts->facts.namespaces[i] = bounds_is_host_namespace(&st, type) ? RUNTIME_CEILING_HOST
 										 : RUNTIME_CEILING_JOINED;
 	}
@@ -370,6 +390,8 @@ int bounds_facts_of_spec(struct bounds_facts *facts, struct bounds *bounds, int 
 		r = bounds_facts_add_resources(facts, &linux_->resources, err);
 	if (r == 0)
 		r = add_namespaces(facts, bounds, spec, err);
+	if (r == 0)
+		r = add_root(facts, bounds, bundle, spec, err);
 	if (r == 0)
 		r = add_mounts(facts, bounds, bundle, spec, err);
 	if (r == 0)

@@ -28,6 +28,12 @@ void bounds_facts_done(struct bounds_facts *facts);
 /* Whether it is the namespace of this process or of the machine's first one. */
 bool bounds_is_host_namespace(const struct stat *namespace, enum spec_namespace_type type);
 
+/*
+ * Whether a root is no image but the machine itself: /, what holds or lies in the kernel's file systems and the ceiling,
+ * or what holds the state of the containers. path: what it really is; NULL when it cannot be told.
+ */
+bool bounds_root_is_system(const struct bounds_identity *root, const char *path);
+
 /* The types of one namespace on both sides. */
 enum spec_namespace_type bounds_namespace_type(enum runtime_ceiling_namespace which);
 

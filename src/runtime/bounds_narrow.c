@@ -229,7 +229,8 @@ static int narrow_root(const struct narrowing *to, const struct runtime_ceiling_
 	return set_new(json_object_get(to->config, "root"), "readonly", json_true());
 }
 
-static int narrow_terminal(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
+/* What is refused in either mode. */
+static int narrow_nothing(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
 {
 	return -EINVAL;
 }
@@ -288,7 +289,8 @@ static const narrow_fn narrowers[] = {
 	[RUNTIME_CEILING_RULE_RLIMIT] = narrow_rlimit,
 	[RUNTIME_CEILING_RULE_NO_NEW_PRIVILEGES] = narrow_no_new_privileges,
 	[RUNTIME_CEILING_RULE_ROOT_READ_ONLY] = narrow_root,
-	[RUNTIME_CEILING_RULE_TERMINAL] = narrow_terminal,
+	[RUNTIME_CEILING_RULE_ROOT_SOURCE] = narrow_nothing,
+	[RUNTIME_CEILING_RULE_TERMINAL] = narrow_nothing,
 	[RUNTIME_CEILING_RULE_MASKED_PATH] = narrow_masked,
 	[RUNTIME_CEILING_RULE_READONLY_PATH] = narrow_readonly,
 	[RUNTIME_CEILING_RULE_HOOK] = narrow_hook,

@@ -85,6 +85,9 @@ int container_become_root(int root, struct err *err) MUST_CHECK;
 /* Whether the container gets a new namespace of this type. */
 bool container_makes(const struct container *container, enum spec_namespace_type type);
 
+/* Whether the root is an image's folder, to be mapped and never written. */
+bool container_wants_idmap(const struct spec *spec);
+
 /* Reads the mounts' options; nothing is opened. What container_confine needs. */
 int container_list_mounts(struct container *container, struct err *err) MUST_CHECK;
 

@@ -32,6 +32,14 @@ static const char *type_of(const struct container_mount *mount)
 	return mount->spec->type ? mount->spec->type : "";
 }
 
+/* Whether a destination is this folder, perhaps with slashes behind it. */
+static bool is_place(const char *destination, const char *place)
+{
+	size_t len = strlen(place);
+
+	return str_starts(destination, place) && strspn(destination + len, "/") == strlen(destination + len);
+}
+
 static bool is_cgroup(const struct container_mount *mount)
 {
 	return str_eq(type_of(mount), "cgroup") || str_eq(type_of(mount), "cgroup2");
@@ -86,10 +94,36 @@ static int open_bind(struct container *container, struct container_mount *mount,
 	return 0;
 }
 
+/* A second procfs or sysfs would show under other names what is masked and write-protected under its own. */
+static int check_place(const struct container *container, const struct container_mount *mount, struct err *err)
+{
+	static const struct {
+		const char *type;
+		const char *place;
+	} rows[] = {{"proc", "/proc"}, {"sysfs", "/sys"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!str_eq(type_of(mount), rows[i].type))
+			continue;
+		if (!is_place(mount->spec->destination, rows[i].place))
+			return err_set(err, ERR_DENIED, "type '%s' is mounted on '%s' alone, not on '%s'", rows[i].type,
+				       rows[i].place, mount->spec->destination);
+		for (const struct container_mount *other = container->mounts; other < mount; other++)
+			if (!is_bind(other) && str_eq(type_of(other), rows[i].type))
+				return err_set(err, ERR_DENIED, "type '%s' is mounted twice", rows[i].type);
+	}
+	return 0;
+}
+
 static int open_mount(struct container *container, struct container_mount *mount, struct err *err)
 {
+	int r;
+
 	if (is_bind(mount))
 		return open_bind(container, mount, err);
+	r = check_place(container, mount, err);
+	if (r < 0)
+		return r;
 	if (is_cgroup(mount))
 		return container_open_groups(container, err);
 	if (mount->skipped && !str_eq(type_of(mount), "tmpfs"))
@@ -97,11 +131,16 @@ static int open_mount(struct container *container, struct container_mount *mount
 	return 0;
 }
 
-static bool wants_idmap(const struct container *container)
+bool container_wants_idmap(const struct spec *spec)
 {
-	const char *value = spec_annotation(container->spec, IDMAP_ANNOTATION);
+	const char *value = spec_annotation(spec, IDMAP_ANNOTATION);
 
 	return value && str_eq(value, "true");
+}
+
+static bool wants_idmap(const struct container *container)
+{
+	return container_wants_idmap(container->spec);
 }
 
 /* The caller knows of no user namespace: whatever of the host it mounts belongs to whom it says. */
@@ -123,6 +162,9 @@ static int open_root(struct container *container, struct err *err)
 		return err_sys(err, r, "config.json: root.path: cannot open '%s'", path);
 	if (fstat(container->root, &st) < 0 || !S_ISDIR(st.st_mode))
 		return err_set(err, -ENOTDIR, "config.json: root.path: '%s' is not a folder", path);
+	r = bounds_verify_root(container->bounds, container->root, err);
+	if (r < 0)
+		return err_prefix(err, "config.json: root.path");
 	/* Devices are in /dev alone, which is the runtime's own. */
 	r = mountfd_set(container->root, true, MOUNT_ATTR_NODEV | (wants_idmap(container) ? MOUNT_ATTR_RDONLY : 0), 0,
 			inherited_propagation(container));

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ways around the ceiling: limits that are none, other words for the same, what is exchanged or comes later (ISO-3)."""
+import contextlib
 import json
+import subprocess
+import sys
 
 import pytest
 
-from support_ceiling import NAME, Bounded
+from support_ceiling import NAME, Bounded, set_bind
 
 
 @pytest.fixture
@@ -170,3 +173,108 @@ def test_huge_and_negative_limits(runtime):
         assert runtime.run(config=config).stderr == (
             f'bulkhead-runtime: config.json: {field}: {message}\n' if message else
             refusal(f'{field}: asks for {huge} where 100 is the most', f'limits.{group}'))
+
+
+def root_at(runtime, path, **more):
+    """A configuration with this root; an image's folder is never mounted with what is mounted in it."""
+    config = runtime.config('/bin/true', **more)
+    config['root']['path'] = str(path)
+    return config
+
+
+@pytest.mark.parametrize('path, real', [
+    ('/', '/'), ('/proc/self/root', '/'), ('/etc/', '/etc'), ('/proc/sys', '/proc/sys'), ('/sys', '/sys'),
+    ('/dev/shm', '/dev/shm'), ('/var/../run', '/run'), ('/var', '/var')])
+def test_the_machine_is_no_root(runtime, path, real):
+    """Without a word of roots a file that bounds sources lets through what may be an image, and nothing of these."""
+    for keys, key in (({'mounts': {'sources': []}}, 'mounts.sources'),
+                      ({'root': {'sources': [{'path': '/var/lib/containers'}]}}, 'root.sources')):
+        for mode in ('refuse', 'narrow'):
+            runtime.ceiling(mode=mode, **keys)
+            assert runtime.run(config=root_at(runtime, path)).stderr == refusal(
+                f"root.path: asks for '{real}' of the host", key)
+    runtime.ceiling(mounts={'sources': []})
+    assert runtime.run(config=root_at(runtime, runtime.folder / 'rootfs')).stderr == ''
+
+
+def test_the_machine_is_no_root_elsewhere_either(runtime):
+    """A bind mount of / is what it is under any name."""
+    (runtime.folder / 'x').mkdir()
+    runtime.ceiling(mounts={'sources': []})
+    bundle = runtime.bundle(root_at(runtime, runtime.folder / 'x'))
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount --bind / "$0" && exec "$@"', runtime.folder / 'x',
+                           runtime.program, '--root', runtime.state, '--ceiling', runtime.files, 'run', '--bundle',
+                           bundle, 'a'], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.stderr == refusal(f"root.path: asks for '{runtime.folder}/x' of the host", 'mounts.sources')
+
+
+def test_roots_have_sources_of_their_own(runtime):
+    image, link = runtime.folder / 'rootfs', runtime.folder / 'link'
+    link.symlink_to(image)
+    runtime.ceiling(root={'sources': [{'path': str(link), 'readOnly': True}]})
+    config = root_at(runtime, link)
+    assert runtime.run(config=config).stderr == ''
+    config['root']['readonly'] = False
+    assert runtime.run(config=config).stderr == ''
+    config['annotations'] = {}
+    assert runtime.run(config=config).stderr == refusal(f"root.readonly: asks to write '{image}' of the host",
+                                                        'root.sources')
+    runtime.ceiling(mode='narrow', root={'sources': [{'path': str(link), 'readOnly': True}]})
+    assert narrowed(runtime, config)['root']['readonly'] is True
+    runtime.ceiling(root={'sources': []})
+    assert runtime.run(config=config).stderr == refusal(f"root.path: asks for '{image}' of the host", 'root.sources')
+
+
+def test_a_root_exchanged_all_the_time_is_never_another(runtime):
+    """What was judged is what becomes the root."""
+    (runtime.folder / 'bad' / 'bin').mkdir(parents=True)
+    link, other = runtime.folder / 'link', runtime.folder / 'other'
+    link.symlink_to('rootfs')
+    other.symlink_to('bad')
+    runtime.ceiling(root={'sources': [{'path': str(runtime.folder / 'rootfs')}]})
+    config = root_at(runtime, link)
+    del config['linux']['cgroupsPath']
+    bundle, results = runtime.bundle(config), set()
+    with exchanging(link, other):
+        for number in range(60):
+            results.add(runtime.call('run', '--bundle', bundle, f'x{number}').stderr)
+    assert results <= {
+        '', 'bulkhead-runtime: config.json: root.path: the root is not what it was when the ceiling was looked at\n',
+        refusal(f"root.path: asks for '{runtime.folder}/bad' of the host", 'root.sources')}
+
+
+@contextlib.contextmanager
+def exchanging(first, second):
+    """Two names are exchanged all the time."""
+    with subprocess.Popen([sys.executable, '-c', f'''
+import ctypes
+exchange = ctypes.CDLL(None).renameat2
+while True:
+    exchange(-100, b"{first}", -100, b"{second}", 2)
+'''], stdin=subprocess.DEVNULL) as turner:
+        try:
+            yield
+        finally:
+            turner.kill()
+
+
+@pytest.mark.parametrize('mounts, message', [
+    ([{'destination': '/data', 'type': 'proc', 'source': 'proc'}],
+     "mounts[8]: type 'proc' is mounted on '/proc' alone, not on '/data'"),
+    ([{'destination': '/proc/x', 'type': 'proc', 'source': 'proc'}],
+     "mounts[8]: type 'proc' is mounted on '/proc' alone, not on '/proc/x'"),
+    ([{'destination': '/tmp/../proc', 'type': 'proc', 'source': 'proc'}],
+     "mounts[8]: type 'proc' is mounted on '/proc' alone, not on '/tmp/../proc'"),
+    ([{'destination': '/data', 'type': 'sysfs', 'source': 'sysfs'}],
+     "mounts[8]: type 'sysfs' is mounted on '/sys' alone, not on '/data'"),
+    ([{'destination': '/proc/', 'type': 'proc', 'source': 'proc'}], "mounts[8]: type 'proc' is mounted twice"),
+])
+def test_masked_files_have_no_second_name(runtime, mounts, message):
+    """A procfs of another name would show what is masked in /proc."""
+    runtime.ceiling(maskedPaths=['/proc/kcore'])
+    config = runtime.config('/bin/ls', '/data/kcore')
+    config['mounts'] += mounts
+    done = runtime.run(config=config)
+    assert (done.returncode, done.stderr) == (6, f'bulkhead-runtime: config.json: {message}\n')
+    assert not runtime.leftovers()

@@ -46,6 +46,9 @@ static void refused_files(void **state)
 		 "field 'ceiling.mounts.sources[0].path' is not a plain absolute path"},
 		{"{\"mounts\":{\"sources\":[{\"path\":\"/a/../b\"}]}}",
 		 "field 'ceiling.mounts.sources[0].path' is not a plain absolute path"},
+		{"{\"root\":{}}", "field 'ceiling.root.sources' is missing"},
+		{"{\"root\":{\"sources\":[{\"path\":\"/\"},{\"path\":\"a\"}]}}",
+		 "field 'ceiling.root.sources[1].path' is not a plain absolute path"},
 		{"{\"mounts\":{\"propagation\":\"none\"}}", "field 'ceiling.mounts.propagation' cannot be 'none'"},
 		{"{\"devices\":[{\"type\":\"c\"}]}", "field 'ceiling.devices[0].access' is missing"},
 		{"{\"devices\":[{\"type\":\"x\",\"access\":\"r\"}]}",
@@ -194,6 +197,48 @@ static void spoil_raw_memory(struct runtime_ceiling_facts *facts)
 static void spoil_missing(struct runtime_ceiling_facts *facts)
 {
 	facts->all_limits = true;
+}
+
+static void spoil_root(struct runtime_ceiling_facts *facts)
+{
+	facts->root = "/srv/../etc";
+	facts->root_is_system = true;
+}
+
+static void root_is_refused_in_either_mode(void **state)
+{
+	static const struct {
+		const char *keys;
+		const char *sentence; /* NULL: nothing is said */
+	} cases[] = {
+		{"\"root\":{\"sources\":[{\"path\":\"/var\"}]}",
+		 "root.path: asks for '/srv/../etc' of the host, which is over 'root.sources'"},
+		{"\"mounts\":{\"sources\":[{\"path\":\"/srv\"}]}",
+		 "root.path: asks for '/srv/../etc' of the host, which is over 'mounts.sources'"},
+		{"\"mounts\":{\"sources\":[]},\"root\":{\"sources\":[{\"path\":\"/\"}]}", NULL},
+		{"\"rootReadOnly\":true", NULL},
+	};
+
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+		struct runtime_ceiling_findings findings = {0};
+		struct runtime_ceiling_facts facts = harmless();
+		const char *sentence = cases[i / 2].sentence;
+		struct runtime_ceiling ceiling;
+		char text[256], message[256];
+		struct err err = {0};
+
+		(void)snprintf(text, sizeof(text), "{\"mode\":\"%s\",%s}", i % 2 ? "narrow" : "refuse",
+			       cases[i / 2].keys);
+		load(&ceiling, text);
+		spoil_root(&facts);
+		assert_int_equal(runtime_ceiling_check(&ceiling, &facts, &machine, &findings, &err),
+				 sentence ? ERR_DENIED : 0);
+		(void)snprintf(message, sizeof(message), "config.json: %s of ceiling file 'f.json'", sentence);
+		if (sentence)
+			assert_string_equal(err.msg, message);
+		assert_int_equal(findings.count, 0);
+		runtime_ceiling_done(&ceiling);
+	}
 }
 
 static void spoil_process(struct runtime_ceiling_facts *facts)
@@ -390,6 +435,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(refused_files),
 		cmocka_unit_test(each_rule),
+		cmocka_unit_test(root_is_refused_in_either_mode),
 		cmocka_unit_test(terminal_is_refused_in_either_mode),
 		cmocka_unit_test(defaults_are_the_least),
 		cmocka_unit_test(added_user_namespace),
