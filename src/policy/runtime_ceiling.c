@@ -478,13 +478,50 @@ static int check_paths(const struct runtime_ceiling_check *check)
 	return 0;
 }
 
-static int check_hooks(const struct runtime_ceiling_check *check)
+static bool variable_allowed(const struct runtime_ceiling *ceiling, const char *variable)
 {
-	for (size_t i = 0; check->ceiling->hooks && i < check->facts->hook_count; i++) {
-		const struct runtime_ceiling_hook *hook = &check->facts->hooks[i];
+	char name[256];
+
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(variable, "="), variable);
+	return strcspn(variable, "=") < sizeof(name) && runtime_ceiling_matches(ceiling->hook_environment, name);
+}
+
+/* A program that may be run does what its variables have its loader do: where hooks are bounded it has none by itself. */
+static int check_hook_environment(const struct runtime_ceiling_check *check, size_t index)
+{
+	const struct runtime_ceiling_hook *hook = &check->facts->hooks[index];
+
+	for (size_t i = 0; i < hook->env.count; i++) {
+		const char *variable = hook->env.items[i];
 		int r;
 
-		if (hook->path && runtime_ceiling_has_word(check->ceiling->hooks, hook->path))
+		if (variable_allowed(check->ceiling, variable))
+			continue;
+		r = runtime_ceiling_report(
+			check, check->ceiling->hook_environment ? "hookEnvironment" : "hooks",
+			(struct runtime_ceiling_finding){.rule = RUNTIME_CEILING_RULE_HOOK_ENVIRONMENT,
+							 .index = index,
+							 .word = variable},
+			"hooks.%s[%zu].env: sets '%.*s'", hook->phase, hook->index,
+			(int)(strcspn(variable, "=") < 64 ? strcspn(variable, "=") : 64), variable);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_hooks(const struct runtime_ceiling_check *check)
+{
+	bool bounded = check->ceiling->hooks || check->ceiling->hook_environment;
+
+	for (size_t i = 0; bounded && i < check->facts->hook_count; i++) {
+		const struct runtime_ceiling_hook *hook = &check->facts->hooks[i];
+		int r = check_hook_environment(check, i);
+
+		if (r < 0)
+			return r;
+		if (!check->ceiling->hooks ||
+		    (hook->path && runtime_ceiling_has_word(check->ceiling->hooks, hook->path)))
 			continue;
 		r = runtime_ceiling_report(check, "hooks",
 					   (struct runtime_ceiling_finding){.rule = RUNTIME_CEILING_RULE_HOOK,

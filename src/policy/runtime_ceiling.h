@@ -115,6 +115,7 @@ struct runtime_ceiling {
 	const json_t *masked_paths;
 	const json_t *readonly_paths;
 	const json_t *hooks;
+	const json_t *hook_environment;
 	const json_t *annotations;
 	const json_t *cgroups_paths;
 };
@@ -161,8 +162,9 @@ struct runtime_ceiling_asked_rlimit {
 
 struct runtime_ceiling_hook {
 	const char *phase;
-	size_t index;     /* in its phase */
-	const char *path; /* what it really is; NULL when it cannot be told */
+	size_t index;                     /* in its phase */
+	const char *path;                 /* what it really is; NULL when it cannot be told */
+	struct runtime_ceiling_words env; /* "NAME=value" */
 };
 
 struct runtime_ceiling_asked_limit {
@@ -229,12 +231,13 @@ enum runtime_ceiling_rule {
 	RUNTIME_CEILING_RULE_RLIMIT,           /* index; at most: number */
 	RUNTIME_CEILING_RULE_NO_NEW_PRIVILEGES,
 	RUNTIME_CEILING_RULE_ROOT_READ_ONLY,
-	RUNTIME_CEILING_RULE_ROOT_SOURCE,   /* always refused: there is no container without a root */
-	RUNTIME_CEILING_RULE_TERMINAL,      /* always refused: the caller waits for it */
-	RUNTIME_CEILING_RULE_MASKED_PATH,   /* word */
-	RUNTIME_CEILING_RULE_READONLY_PATH, /* word */
-	RUNTIME_CEILING_RULE_HOOK,          /* index in facts->hooks */
-	RUNTIME_CEILING_RULE_ANNOTATION,    /* word */
+	RUNTIME_CEILING_RULE_ROOT_SOURCE,      /* always refused: there is no container without a root */
+	RUNTIME_CEILING_RULE_TERMINAL,         /* always refused: the caller waits for it */
+	RUNTIME_CEILING_RULE_MASKED_PATH,      /* word */
+	RUNTIME_CEILING_RULE_READONLY_PATH,    /* word */
+	RUNTIME_CEILING_RULE_HOOK,             /* index in facts->hooks */
+	RUNTIME_CEILING_RULE_HOOK_ENVIRONMENT, /* index in facts->hooks; word: the whole variable */
+	RUNTIME_CEILING_RULE_ANNOTATION,       /* word */
 	RUNTIME_CEILING_RULE_CGROUPS_PATH
 };
 

@@ -438,6 +438,7 @@ static int read_lists(struct runtime_ceiling *ceiling, struct err *err)
 		{"maskedPaths", &ceiling->masked_paths, true},
 		{"readonlyPaths", &ceiling->readonly_paths, true},
 		{"hooks", &ceiling->hooks, true},
+		{"hookEnvironment", &ceiling->hook_environment, false},
 		{"annotations", &ceiling->annotations, false},
 		{"cgroupsPaths", &ceiling->cgroups_paths, false},
 	};
@@ -492,6 +493,7 @@ static int read_file(struct runtime_ceiling *ceiling, const char *bytes, size_t 
 		{"maskedPaths", POLICY_FIELD_ARRAY, false, LIST_MAX},
 		{"readonlyPaths", POLICY_FIELD_ARRAY, false, LIST_MAX},
 		{"hooks", POLICY_FIELD_ARRAY, false, LIST_MAX},
+		{"hookEnvironment", POLICY_FIELD_ARRAY, false, LIST_MAX},
 		{"annotations", POLICY_FIELD_ARRAY, false, LIST_MAX},
 		{"cgroupsPaths", POLICY_FIELD_ARRAY, false, LIST_MAX},
 	};

@@ -15,6 +15,7 @@
 #include "runtime/bounds_defaults.h"
 #include "runtime/bounds_facts.h"
 #include "runtime/bounds_narrow.h"
+#include "runtime/bounds_path.h"
 
 #define NOTES_MAX 256
 #define ROUNDS_MAX 8
@@ -51,10 +52,7 @@ void bounds_note(struct bounds *bounds, const char *format, ...)
 		bounds->note_count++;
 }
 
-/*
- * Only the superuser may have written it. Inside of a user namespace the machine's superuser has no number; a ceiling is
- * then no stronger than the caller, who could run any other program.
- */
+/* Only the superuser may have written it. */
 static int check_owner(int fd, bool folder, struct err *err)
 {
 	struct stat st;
@@ -63,19 +61,19 @@ static int check_owner(int fd, bool folder, struct err *err)
 		return err_sys(err, -errno, "cannot be looked at");
 	if (folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
 		return err_set(err, ERR_DENIED, "is no %s", folder ? "folder" : "plain file");
-	if (st.st_uid != 0 && !(st.st_uid == 65534 && geteuid() != st.st_uid))
+	if (!bounds_path_is_trusted(&st))
 		return err_set(err, ERR_DENIED, "belongs to user %u and not to the superuser", st.st_uid);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(err, ERR_DENIED, "may be written by others than the superuser");
 	return 0;
 }
 
-/* What a path really is counts on both sides. One that is not there yet stays as it is. */
+/* What a path really is counts on both sides. */
 static json_t *resolved(const json_t *path)
 {
-	CLEANUP_FREE char *real = realpath(json_string_value(path), NULL);
+	CLEANUP_FREE char *real = bounds_path_resolve(json_string_value(path));
 
-	return json_string(real ? real : json_string_value(path));
+	return real ? json_string(real) : NULL;
 }
 
 static int resolve_sources(json_t *list, struct runtime_ceiling_source *sources, size_t count, struct err *err)
@@ -156,15 +154,25 @@ static int read_folder(struct bounds *bounds, int folder, struct err *err)
 	return r;
 }
 
+static bool is_link(const char *path)
+{
+	int saved = errno;
+	struct stat st;
+	bool is = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+
+	errno = saved;
+	return is;
+}
+
 int bounds_load(struct bounds *bounds, const char *folder, struct err *err)
 {
 	const char *path = folder ? folder : BOUNDS_FOLDER;
 	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
 
-	*bounds = (struct bounds){0};
-	/* A folder that a caller names and that is not there would be no ceiling by mistake. */
-	if (fd < 0 && errno == ENOENT && !folder)
+	*bounds = (struct bounds){.folder = folder};
+	/* A folder that a caller names and that is not there would be no ceiling by mistake, and so is a link to nowhere. */
+	if (fd < 0 && errno == ENOENT && !folder && !is_link(BOUNDS_PARENT) && !is_link(path))
 		return 0;
 	r = fd < 0 ? err_sys(err, -errno, "cannot be opened") : check_owner(fd, true, err);
 	if (r == 0)
@@ -294,6 +302,13 @@ int bounds_apply(struct bounds *bounds, int bundle, struct buf *text, struct spe
 		found = 0;
 		if (r == 0 && bounds->count)
 			r = narrow(bounds, bundle, text, spec, &found, err);
+		/* Once more where a path has changed: it is what is run. */
+		if (r == 0 && !found)
+			r = bounds_hooks_pin(bounds, text, spec, err);
+		if (r > 0) {
+			found = 1;
+			r = 0;
+		}
 	}
 	return r;
 }

@@ -14,7 +14,8 @@
 #include "policy/runtime_ceiling.h"
 #include "runtime/state.h"
 
-#define BOUNDS_FOLDER "/etc/bulkhead/runtime.d"
+#define BOUNDS_PARENT "/etc/bulkhead"
+#define BOUNDS_FOLDER BOUNDS_PARENT "/runtime.d"
 
 /* What a mount's source, the root or a namespace was when it was judged, if it was. */
 struct bounds_identity {
@@ -24,6 +25,7 @@ struct bounds_identity {
 };
 
 struct bounds {
+	const char *folder;               /* as bounds_load was given it */
 	struct runtime_ceiling *ceilings; /* in the order of their names */
 	size_t count;
 	struct runtime_ceiling_machine machine;
@@ -72,6 +74,15 @@ int bounds_would_add_user(struct bounds *bounds, int bundle, const struct spec *
  * for all that come from it. bounds may be NULL. bounds_apply and bounds_apply_process do it for this process.
  */
 int bounds_lower_limits(const struct bounds *bounds, pid_t pid, struct err *err) MUST_CHECK;
+
+/*
+ * The hooks of a container that was made before: those that are over the ceiling of now are taken out of spec. folder as in
+ * bounds_load. On an error none may be run.
+ */
+int bounds_hooks_later(const char *folder, struct spec *spec, struct err *err) MUST_CHECK;
+
+/* Inside of bounds*.c: what was judged is what is run: hooks get their real paths. 1 when one had another. */
+int bounds_hooks_pin(const struct bounds *bounds, struct buf *text, struct spec *spec, struct err *err) MUST_CHECK;
 
 /* The same for a process to add (exec), and for new limits of a container (update): changed in place. */
 int bounds_apply_process(struct bounds *bounds, struct spec_process *process, struct err *err) MUST_CHECK;

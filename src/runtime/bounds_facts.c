@@ -39,8 +39,7 @@ void bounds_facts_done(struct bounds_facts *facts)
 	*facts = (struct bounds_facts){0};
 }
 
-/* Keeps a block until bounds_facts_done; NULL stays NULL. */
-static void *keep(struct bounds_facts *facts, void *block)
+void *bounds_facts_keep(struct bounds_facts *facts, void *block)
 {
 	void **grown = block ? realloc(facts->blocks, (facts->block_count + 1) * sizeof(*grown)) : NULL;
 
@@ -55,7 +54,7 @@ static void *keep(struct bounds_facts *facts, void *block)
 
 static void *keep_array(struct bounds_facts *facts, size_t count, size_t size)
 {
-	return keep(facts, calloc(count + 1, size));
+	return bounds_facts_keep(facts, calloc(count + 1, size));
 }
 
 /* The path of what a descriptor stands for, NULL when it has none. */
@@ -69,7 +68,7 @@ static const char *path_of(struct bounds_facts *facts, int fd, const struct stat
 	if (len <= 0 || (size_t)len >= sizeof(path) || path[0] != '/' || st->st_nlink == 0)
 		return NULL;
 	path[len] = '\0';
-	return keep(facts, strdup(path));
+	return bounds_facts_keep(facts, strdup(path));
 }
 
 static enum runtime_ceiling_propagation propagation_of(const struct mountfd_options *options)
@@ -260,41 +259,6 @@ static int add_keys(struct bounds_facts *facts, const struct spec_pairs *pairs, 
 	return 0;
 }
 
-static int add_hooks(struct bounds_facts *facts, const struct spec *spec, struct err *err)
-{
-	static const char *const phases[SPEC_HOOK_PHASES] = {
-		[SPEC_PRESTART] = "prestart",
-		[SPEC_CREATE_RUNTIME] = "createRuntime",
-		[SPEC_CREATE_CONTAINER] = "createContainer",
-		[SPEC_START_CONTAINER] = "startContainer",
-		[SPEC_POSTSTART] = "poststart",
-		[SPEC_POSTSTOP] = "poststop",
-	};
-	struct runtime_ceiling_hook *hooks;
-	size_t count = 0;
-
-	for (size_t i = 0; i < SPEC_HOOK_PHASES; i++)
-		count += spec->hooks[i].count;
-	hooks = keep_array(facts, count, sizeof(*hooks));
-	if (!hooks)
-		return err_set(err, -ENOMEM, "no memory");
-	facts->facts.hooks = hooks;
-	for (size_t i = 0; i < SPEC_HOOK_PHASES; i++) {
-		for (size_t j = 0; j < spec->hooks[i].count; j++) {
-			/* Inside of the container's root the path means something else; the host's file is not run. */
-			const char *path = spec->hooks[i].items[j].path;
-			bool inside = i == SPEC_START_CONTAINER;
-
-			hooks[facts->facts.hook_count++] =
-				(struct runtime_ceiling_hook){.phase = phases[i],
-							      .index = j,
-							      .path = inside ? path
-									     : keep(facts, realpath(path, NULL))};
-		}
-	}
-	return 0;
-}
-
 int bounds_facts_add_process(struct bounds_facts *facts, const struct spec_process *process, struct err *err)
 {
 	struct runtime_ceiling_asked_rlimit *limits = keep_array(facts, process->rlimits.count, sizeof(*limits));
@@ -399,7 +363,7 @@ int bounds_facts_of_spec(struct bounds_facts *facts, struct bounds *bounds, int 
 	if (r == 0)
 		r = add_profile(facts, &linux_->seccomp, err);
 	if (r == 0)
-		r = add_hooks(facts, spec, err);
+		r = bounds_facts_add_hooks(facts, spec, err);
 	if (r == 0)
 		r = add_keys(facts, &linux_->sysctl, &to->sysctls, err);
 	if (r == 0)

@@ -23,6 +23,12 @@ int bounds_facts_add_process(struct bounds_facts *facts, const struct spec_proce
 int bounds_facts_add_resources(struct bounds_facts *facts, const struct spec_resources *resources,
 			       struct err *err) MUST_CHECK;
 
+/* Adds its hooks, as what they really are. */
+int bounds_facts_add_hooks(struct bounds_facts *facts, const struct spec *spec, struct err *err) MUST_CHECK;
+
+/* Keeps a block until bounds_facts_done; NULL stays NULL. */
+void *bounds_facts_keep(struct bounds_facts *facts, void *block);
+
 void bounds_facts_done(struct bounds_facts *facts);
 
 /* Whether it is the namespace of this process or of the machine's first one. */

@@ -259,6 +259,15 @@ static int narrow_hook(const struct narrowing *to, const struct runtime_ceiling_
 	return drop(json_object_get(json_object_get(to->config, "hooks"), hook->phase), hook->index);
 }
 
+static int narrow_hook_environment(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
+{
+	const struct runtime_ceiling_hook *hook = &to->facts->hooks[finding->index];
+	json_t *list = json_object_get(json_object_get(to->config, "hooks"), hook->phase);
+
+	drop_string(json_object_get(json_array_get(list, hook->index), "env"), finding->word);
+	return 0;
+}
+
 static int narrow_annotation(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
 {
 	(void)json_object_del(json_object_get(to->config, "annotations"), finding->word);
@@ -294,6 +303,7 @@ static const narrow_fn narrowers[] = {
 	[RUNTIME_CEILING_RULE_MASKED_PATH] = narrow_masked,
 	[RUNTIME_CEILING_RULE_READONLY_PATH] = narrow_readonly,
 	[RUNTIME_CEILING_RULE_HOOK] = narrow_hook,
+	[RUNTIME_CEILING_RULE_HOOK_ENVIRONMENT] = narrow_hook_environment,
 	[RUNTIME_CEILING_RULE_ANNOTATION] = narrow_annotation,
 	[RUNTIME_CEILING_RULE_CGROUPS_PATH] = narrow_cgroups_path,
 };

@@ -53,7 +53,11 @@ int commands_open(const struct commands_global *global, const char *id, bool *re
 		r = state_open_root(global->root, false, &root, err);
 	if (r == -ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "container '%s' does not exist", id);
-	return r < 0 ? r : state_load(ret_state, root, id, ret_broken, err);
+	if (r < 0)
+		return r;
+	r = state_load(ret_state, root, id, ret_broken, err);
+	ret_state->ceiling = global->ceiling;
+	return r;
 }
 
 /* What is started later unblocks them for itself. */

@@ -438,6 +438,7 @@ int create_container(int root, const struct create_options *options, struct stat
 		r = listen_tell(&bundle.spec.process.env, &bundle.env, err);
 	if (r == 0)
 		r = state_new(ret_state, root, options->id, err);
+	ret_state->ceiling = options->bounds ? options->bounds->folder : NULL;
 	if (r == 0)
 		r = build(ret_state, &bundle, options, err);
 	if (r == 0 && options->start) {
@@ -464,6 +465,14 @@ static int ask_to_start(const struct state *state, struct err *err)
 	return hear_start(state, fd, err);
 }
 
+/* The hooks as they were judged, and by the ceiling of now. */
+static int load_hooks(const struct state *state, struct spec *spec, struct err *err)
+{
+	int r = state_load_spec(state, spec, err);
+
+	return r == 0 ? bounds_hooks_later(state->ceiling, spec, err) : r;
+}
+
 int create_start(struct state *state, struct err *err)
 {
 	CLEANUP_SPEC struct spec spec = {0};
@@ -476,7 +485,7 @@ int create_start(struct state *state, struct err *err)
 			       state_status_name(status));
 	r = ask_to_start(state, err);
 	/* Without its hooks it runs all the same. */
-	if (state_has_hooks(state, SPEC_POSTSTART) && state_load_spec(state, &spec, &ignored) < 0)
+	if (state_has_hooks(state, SPEC_POSTSTART) && load_hooks(state, &spec, &ignored) < 0)
 		spec_done(&spec);
 	return note_start(state, &spec, r, err);
 }
@@ -535,7 +544,7 @@ int create_destroy(struct state *state, struct err *err)
 	if (r < 0)
 		return r;
 	crashpoint("runtime-delete");
-	if (state->pid && state_has_hooks(state, SPEC_POSTSTOP) && state_load_spec(state, &spec, &ignored) == 0)
+	if (state->pid && state_has_hooks(state, SPEC_POSTSTOP) && load_hooks(state, &spec, &ignored) == 0)
 		(void)!hook_run(&spec.hooks[SPEC_POSTSTOP], "poststop", state, STATE_STOPPED, &ignored);
 	idrange_release(state);
 	return state_remove(state, err);

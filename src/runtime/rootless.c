@@ -17,18 +17,16 @@
 
 #define LINES_MAX 64
 
-static bool read_is_rootless(void)
+bool rootless_knows_superuser(void)
 {
 	CLEANUP_BUF struct buf text = buf_of(4096);
 	char *save = NULL, *words[3] = {NULL};
 
-	if (geteuid() != 0)
-		return true;
 	if (fdio_read_file(AT_FDCWD, "/proc/self/uid_map", &text, NULL) < 0 || !text.len)
-		return true;
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		words[i] = strtok_r(i ? NULL : text.data, " \n", &save);
-	return !words[2] || !str_eq(words[0], "0") || !str_eq(words[1], "0") || !str_eq(words[2], "4294967295");
+	return words[2] && str_eq(words[0], "0") && str_eq(words[1], "0") && str_eq(words[2], "4294967295");
 }
 
 bool rootless_is(void)
@@ -36,7 +34,7 @@ bool rootless_is(void)
 	static int known = -1;
 
 	if (known < 0)
-		known = read_is_rootless();
+		known = geteuid() != 0 || !rootless_knows_superuser();
 	return known;
 }
 

@@ -15,6 +15,9 @@
 /* Whether this process is not the machine's superuser. Asked of the kernel once; children know it. */
 bool rootless_is(void);
 
+/* Whether user 0 is the machine's superuser here: not in a user namespace, where whom it does not know is 65534. */
+bool rootless_knows_superuser(void);
+
 /* Whether it is an ordinary user, and has no rights over mounts before rootless_enter. */
 bool rootless_is_plain(void);
 

@@ -28,6 +28,7 @@ struct state {
 	pid_t pid;           /* 0 until there is a process */
 	uint64_t start_time; /* of the process, in clock ticks since boot: pids are used again */
 	char bundle[4096];
+	const char *ceiling; /* the folder that bounds what its hooks may be, the command's; NULL: the machine's */
 	char cgroup[1100];
 	char created[32];
 	unsigned int hooks;    /* bit SPEC_POSTSTART and the like: that phase has some; all bits when it is not known */

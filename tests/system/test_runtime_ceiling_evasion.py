@@ -2,6 +2,8 @@
 """Ways around the ceiling: limits that are none, other words for the same, what is exchanged or comes later (ISO-3)."""
 import contextlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -278,3 +280,135 @@ def test_masked_files_have_no_second_name(runtime, mounts, message):
     done = runtime.run(config=config)
     assert (done.returncode, done.stderr) == (6, f'bulkhead-runtime: config.json: {message}\n')
     assert not runtime.leftovers()
+
+
+@pytest.fixture
+def hook(runtime):
+    """A program that writes down its variables, and a file to read that from."""
+    program, to = runtime.folder / 'hook', runtime.folder / 'said'
+    program.write_text(f'#!/bin/sh\necho "$0 ${{LD_PRELOAD-none}} ${{KEPT-none}}" >>{to}\n')
+    program.chmod(0o755)
+    to.write_text('')
+    return program, to
+
+
+def create(runtime, config, name):
+    """A container that waits to be started, and holds none of this test's pipes."""
+    subprocess.run([runtime.program, '--root', runtime.state, '--ceiling', runtime.files, 'create', '--bundle',
+                    runtime.bundle(config), name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, timeout=60, check=True)
+
+
+def test_a_hook_has_no_variables_but_those_allowed(runtime, hook):
+    """A loader's variables make any program run anything."""
+    program, said = hook
+    env = ['LD_PRELOAD=/tmp/evil.so', 'KEPT=kept']
+    config = runtime.config(hooks={'createRuntime': [{'path': str(program), 'env': env}],
+                                   'poststop': [{'path': str(program), 'env': env}]})
+    runtime.ceiling(hooks=[str(program)])
+    assert runtime.run(config=config).stderr == refusal("hooks.createRuntime[0].env: sets 'LD_PRELOAD'", 'hooks')
+    runtime.ceiling(hooks=[str(program)], hookEnvironment=['LD_*'])
+    assert runtime.run(config=config).stderr == refusal("hooks.createRuntime[0].env: sets 'KEPT'", 'hookEnvironment')
+    runtime.ceiling(hookEnvironment=['KEP'])
+    assert runtime.run(config=config).stderr == refusal("hooks.createRuntime[0].env: sets 'LD_PRELOAD'",
+                                                        'hookEnvironment')
+    assert said.read_text() == ''
+    runtime.ceiling(mode='narrow', hooks=[str(program)], hookEnvironment=['KEPT'])
+    assert runtime.run(config=config).stderr == ''
+    assert said.read_text() == f'{program} none kept\n' * 2
+    assert narrowed(runtime, config)['hooks'] == {phase: [{'path': str(program), 'env': ['KEPT=kept']}]
+                                                  for phase in ('createRuntime', 'poststop')}
+
+
+def test_what_was_judged_is_the_hook_that_runs(runtime, hook):
+    """A link to an allowed program is that program from then on, wherever it leads later."""
+    program, said = hook
+    link, evil = runtime.folder / 'link', runtime.folder / 'evil'
+    link.symlink_to(program)
+    evil.write_text(f'#!/bin/sh\necho evil >>{said}\n')
+    evil.chmod(0o755)
+    runtime.ceiling(hooks=[str(program)])
+    phases = ('createRuntime', 'poststart', 'poststop')
+    config = runtime.config('/bin/sleep', '1000', hooks={phase: [{'path': str(link)}] for phase in phases})
+    create(runtime, config, 'a')
+    link.unlink()
+    link.symlink_to(evil)
+    assert runtime.call('start', 'a').returncode == 0
+    assert runtime.call('delete', '--force', 'a').returncode == 0
+    assert said.read_text() == f'{program} none none\n' * 3
+
+
+def test_later_hooks_obey_the_ceiling_of_then(runtime, hook):
+    """What is written down with a container runs by the files of the time, and not at all where they are broken."""
+    program, said = hook
+    config = runtime.config('/bin/sleep', '1000', hooks={phase: [{'path': str(program)}]
+                                                         for phase in ('poststart', 'poststop')})
+    runtime.ceiling()
+    for name, spoil in (('a', lambda: runtime.ceiling(hooks=[])), ('b', lambda: runtime.ceiling('{'))):
+        runtime.ceiling()
+        create(runtime, config, name)
+        spoil()
+        assert runtime.call('start', name).returncode == 0
+        assert runtime.call('delete', '--force', name).returncode == 0
+        assert said.read_text() == ''
+        assert not runtime.leftovers()
+
+
+def test_allowed_paths_are_what_the_superuser_says(runtime):
+    """In a folder of another user a link is not followed, or that user would say what is allowed."""
+    theirs, own = runtime.folder / 'theirs', runtime.folder / 'own'
+    theirs.mkdir()
+    os.chown(theirs, 1000, 1000)
+    (own / 'deep').mkdir(parents=True)
+    (theirs / 'data').symlink_to('/etc')
+    (theirs / 'hook').symlink_to('/usr/bin/env')
+    (runtime.folder / 'good').symlink_to('own/../own/./deep')
+    (runtime.folder / 'loop').symlink_to('loop')
+    runtime.ceiling(mounts={'sources': [{'path': str(theirs / 'data')}, {'path': str(runtime.folder / 'good')},
+                                        {'path': str(runtime.folder / 'loop')}]}, hooks=[str(theirs / 'hook')])
+    for source, refused in (('/etc', True), (str(theirs / 'data'), True), (str(own / 'deep'), False),
+                            (str(runtime.folder / 'good'), False), (str(own), True)):
+        config = runtime.config()
+        set_bind([], source)(config)
+        real = os.path.realpath(source)
+        assert runtime.run(config=config).stderr == (refusal(f"mounts[8].source: asks for '{real}' of the host",
+                                                             'mounts.sources') if refused else '')
+    config = runtime.config(hooks={'poststop': [{'path': str(theirs / 'hook')}]})
+    assert runtime.run(config=config).stderr == refusal("hooks.poststop[0].path: asks to run '/usr/bin/env'", 'hooks')
+    (theirs / 'data').unlink()
+    (theirs / 'data').mkdir()
+    config = runtime.config()
+    set_bind([], str(theirs / 'data'))(config)
+    assert runtime.run(config=config).stderr == ''
+
+
+def test_nobody_is_no_superuser(runtime):
+    """65534 is the machine's superuser in a user namespace alone, where it has no number."""
+    runtime.ceiling(capabilities=[])
+    os.chown(runtime.files / NAME, 65534, 65534)
+    assert runtime.run().stderr == (f"bulkhead-runtime: ceiling '{runtime.files}': ceiling file '{NAME}': belongs to "
+                                    'user 65534 and not to the superuser\n')
+    os.chown(runtime.files / NAME, 0, 0)
+    bundle = runtime.bundle(runtime.config())
+    done = subprocess.run(['unshare', '--user', '--map-users=5000,0,1', runtime.program, '--root', runtime.state,
+                           '--ceiling', runtime.files, 'check', '--bundle', bundle], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert 'belongs to user' not in done.stderr
+
+
+def test_a_link_to_nowhere_is_no_missing_ceiling(runtime):
+    """The machine's folder as a link whose target is gone: nothing starts."""
+    (runtime.folder / 'etc').mkdir()
+    script = 'mount --bind "$0" /etc && exec "$@"'
+    for make, path in ((lambda: (runtime.folder / 'etc' / 'bulkhead').symlink_to('gone'), None),
+                       (lambda: ((runtime.folder / 'etc' / 'bulkhead').mkdir(),
+                                 (runtime.folder / 'etc' / 'bulkhead' / 'runtime.d').symlink_to('gone')), None),
+                       (lambda: (runtime.folder / 'etc' / 'bulkhead').mkdir(), '')):
+        for old in (runtime.folder / 'etc').iterdir():
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        make()
+        done = subprocess.run(['unshare', '-m', 'sh', '-c', script, runtime.folder / 'etc', runtime.program, '--root',
+                               runtime.state, 'check', '--bundle', runtime.bundle(runtime.config())],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert done.stderr == ("bulkhead-runtime: ceiling '/etc/bulkhead/runtime.d': cannot be opened: No such file or "
+                               'directory\n' if path is None else '')
