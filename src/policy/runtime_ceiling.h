@@ -283,8 +283,9 @@ bool runtime_ceiling_default(const struct runtime_ceiling *ceilings, size_t coun
 
 /* What speaks for and against a user namespace that the caller did not ask for. */
 struct runtime_ceiling_user_facts {
-	bool given;         /* config.json has one that is not the host's */
-	const char *shared; /* a namespace that is not new, which the container would lose its rights in; NULL: none */
+	bool given;          /* config.json has one that is not the host's */
+	const char *exposed; /* the field of one that is given and what of the machine it maps; NULL: nothing */
+	const char *shared;  /* a namespace that is not new, which the container would lose its rights in; NULL: none */
 	uint64_t capabilities; /* of the bounding set */
 	uint32_t greatest_id;  /* that config.json names */
 	const char *obstacle;  /* why owners cannot be mapped, or why there are no ids; NULL: nothing */
@@ -293,7 +294,7 @@ struct runtime_ceiling_user_facts {
 /*
  * Whether a container without a user namespace gets one: where it is possible unless every file that speaks of it says
  * never. 1: it gets one. 0: it has one or does without; reason says why, empty when there is nothing to say. ERR_DENIED
- * when a file demands one and none can be had.
+ * when a file demands one and none can be had, or the one that is given maps what is the machine's.
  */
 int runtime_ceiling_user_decide(const struct runtime_ceiling *ceilings, size_t count,
 				const struct runtime_ceiling_user_facts *facts, char *reason, size_t size,

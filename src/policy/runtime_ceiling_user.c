@@ -53,6 +53,18 @@ static void find_reason(const struct runtime_ceiling_user_facts *facts, bool wan
 		(void)snprintf(reason, size, "%s", facts->obstacle);
 }
 
+/* Who is the superuser inside must be no one outside, and nobody else's either. */
+static int check_given(const struct runtime_ceiling *ceilings, size_t count,
+		       const struct runtime_ceiling_user_facts *facts, struct err *err)
+{
+	for (size_t i = 0; facts->exposed && i < count; i++)
+		if (ceilings[i].user_demand)
+			return err_set(err, ERR_DENIED,
+				       "config.json: %s, which is over 'userNamespace.demand' of ceiling file '%s'",
+				       facts->exposed, ceilings[i].file);
+	return 0;
+}
+
 int runtime_ceiling_user_decide(const struct runtime_ceiling *ceilings, size_t count,
 				const struct runtime_ceiling_user_facts *facts, char *reason, size_t size,
 				struct err *err)
@@ -61,7 +73,7 @@ int runtime_ceiling_user_decide(const struct runtime_ceiling *ceilings, size_t c
 
 	reason[0] = '\0';
 	if (facts->given)
-		return 0;
+		return check_given(ceilings, count, facts, err);
 	find_reason(facts, wanted, reason, size);
 	if (!reason[0])
 		return 1;

@@ -54,6 +54,12 @@ int bounds_take_config(struct buf *text, struct spec *spec, const json_t *config
 void bounds_note(struct bounds *bounds, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /*
+ * Before anything else: a user namespace by path that is the machine's own is none, and is taken out; another one is
+ * noted, so that it is what is joined. text and spec are replaced.
+ */
+int bounds_settle_user(struct bounds *bounds, struct buf *text, struct spec *spec, struct err *err) MUST_CHECK;
+
+/*
  * Holds a config.json against the ceiling and fills in the limits it lacks. text and spec are replaced by what holds from
  * now on. bundle is what relative sources start at. ERR_DENIED with the field and the rule.
  */

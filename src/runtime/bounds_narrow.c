@@ -161,13 +161,44 @@ static int narrow_call(const struct narrowing *to, const struct runtime_ceiling_
 						   "SCMP_ACT_ERRNO", "errnoRet", EPERM));
 }
 
-/* Everything was permitted: now what the list has, and of it what the profile's own rules leave, which come later. */
+/* Whether a rule says of the call what happens in any case. */
+static bool is_ruled(const struct runtime_ceiling_facts *facts, const char *name)
+{
+	for (size_t i = 0; i < facts->call_count; i++)
+		for (size_t j = 0; !facts->calls[i].conditional && j < facts->calls[i].names.count; j++)
+			if (str_eq(facts->calls[i].names.items[j], name))
+				return true;
+	return false;
+}
+
+/* What is left to the default, of a list. */
+static json_t *unruled(const struct runtime_ceiling_facts *facts, const json_t *list)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; names && i < json_array_size(list); i++) {
+		json_t *name = json_array_get(list, i);
+
+		if (!is_ruled(facts, json_string_value(name)) && json_array_append(names, name) < 0) {
+			json_decref(names);
+			names = NULL;
+		}
+	}
+	return names;
+}
+
+/* What was done with everything is done with what the list has and the profile does not rule; the rest is refused. */
 static int narrow_calls_by_default(const struct narrowing *to, const struct runtime_ceiling_finding *finding)
 {
-	json_t *profile = json_object_get(to->linux_, "seccomp");
-	json_t *rule = json_build("{s:O, s:s}", "names", finding->list, "action", "SCMP_ACT_ALLOW");
+	json_t *profile = json_object_get(to->linux_, "seccomp"), *number = json_object_get(profile, "defaultErrnoRet");
+	json_t *rule = json_build("{s:o, s:O}", "names", unruled(to->facts, finding->list), "action",
+				  json_object_get(profile, "defaultAction"));
 
-	if (!rule || json_array_insert_new(calls_of(to), 0, rule) < 0 ||
+	if (!rule || (number && json_object_set(rule, "errnoRet", number) < 0)) {
+		json_decref(rule);
+		return -ENOMEM;
+	}
+	if (json_array_insert_new(calls_of(to), 0, rule) < 0 ||
 	    json_object_set_new(profile, "defaultAction", json_string("SCMP_ACT_ERRNO")) < 0)
 		return -ENOMEM;
 	return set_new(profile, "defaultErrnoRet", json_integer(EPERM));

@@ -42,13 +42,109 @@ static int find_pool(struct search *search, struct err *err)
 	return 0;
 }
 
-static bool is_given(const struct spec *spec)
+static void drop_user(json_t *linux_)
 {
-	const struct spec_namespace *user = &spec->linux_.namespaces[SPEC_NS_USER];
-	struct stat st;
+	json_t *list = json_object_get(linux_, "namespaces");
 
-	return user->wanted &&
-	       (!user->path || (stat(user->path, &st) == 0 && !bounds_is_host_namespace(&st, SPEC_NS_USER)));
+	for (size_t i = json_array_size(list); i > 0; i--) {
+		const char *type = json_string_value(json_object_get(json_array_get(list, i - 1), "type"));
+
+		if (type && str_eq(type, "user"))
+			(void)json_array_remove(list, i - 1);
+	}
+}
+
+int bounds_settle_user(struct bounds *bounds, struct buf *text, struct spec *spec, struct err *err)
+{
+	const char *path = spec->linux_.namespaces[SPEC_NS_USER].path;
+	struct stat st;
+	json_t *config;
+	int r;
+
+	/* What is not there is for create to complain of. */
+	if (!path || stat(path, &st) < 0)
+		return 0;
+	bounds->namespaces[SPEC_NS_USER] = (struct bounds_identity){.judged = true, .dev = st.st_dev, .ino = st.st_ino};
+	if (!bounds_is_host_namespace(&st, SPEC_NS_USER))
+		return 0;
+	config = json_deep_copy(spec->json);
+	drop_user(json_object_get(config, "linux"));
+	r = config ? bounds_take_config(text, spec, config, err) : err_set(err, -ENOMEM, "no memory");
+	json_decref(config);
+	return r;
+}
+
+static bool touches(const struct spec_idmap *line, uint64_t first, uint64_t count)
+{
+	return line->host < first + count && first < (uint64_t)line->host + line->size;
+}
+
+/* Whether a map has an id of the machine's superuser or of the pool that others get theirs from. */
+static bool is_exposed(struct search *search, const struct spec_idmap *lines, size_t count, const char *field,
+		       uint32_t pool)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *what = NULL;
+
+		if (touches(&lines[i], 0, 1))
+			what = "maps id 0 of the machine";
+		else if (touches(&lines[i], pool, (uint64_t)search->pool.count * IDRANGE_IDS))
+			what = "maps ids that are kept for added user namespaces";
+		if (!what)
+			continue;
+		(void)snprintf(search->obstacle, sizeof(search->obstacle), "linux.%s: %s", field, what);
+		return true;
+	}
+	return false;
+}
+
+static bool is_demanded(const struct bounds *bounds)
+{
+	for (size_t i = 0; i < bounds->count; i++)
+		if (bounds->ceilings[i].user_demand)
+			return true;
+	return false;
+}
+
+/* The maps of one that is joined are asked for; it is the one that will be. */
+static int joined_is_exposed(struct search *search, const char *path, bool *ret_is, struct err *err)
+{
+	CLEANUP_CLOSE int fd = -1;
+	struct idmap uids, gids;
+	int r = namespaces_open(SPEC_NS_USER, path, &fd, err);
+
+	if (r == 0)
+		r = bounds_verify_namespace(search->bounds, SPEC_NS_USER, fd, err);
+	if (r == 0)
+		r = namespaces_read_maps_of(fd, &uids, &gids, err);
+	if (r < 0)
+		return err_prefix(err, "config.json: linux.namespaces");
+	*ret_is = is_exposed(search, uids.lines, uids.count, "namespaces", search->pool.first_uid) ||
+		  is_exposed(search, gids.lines, gids.count, "namespaces", search->pool.first_gid);
+	return 0;
+}
+
+/* Only where a file demands one it matters what the one that is given maps. */
+static int look_at_given(struct search *search, struct runtime_ceiling_user_facts *facts, struct err *err)
+{
+	const struct spec_linux *linux_ = &search->spec->linux_;
+	const char *path = linux_->namespaces[SPEC_NS_USER].path;
+	bool is = false;
+	int r = 0;
+
+	facts->given = linux_->namespaces[SPEC_NS_USER].wanted;
+	if (!facts->given || !is_demanded(search->bounds))
+		return 0;
+	r = find_pool(search, err);
+	if (r == 0 && path)
+		r = joined_is_exposed(search, path, &is, err);
+	else if (r == 0)
+		is = is_exposed(search, linux_->uid_maps.items, linux_->uid_maps.count, "uidMappings",
+				search->pool.first_uid) ||
+		     is_exposed(search, linux_->gid_maps.items, linux_->gid_maps.count, "gidMappings",
+				search->pool.first_gid);
+	facts->exposed = is ? search->obstacle : NULL;
+	return r;
 }
 
 /* Rights over a namespace come from the user namespace it was made in. */
@@ -106,7 +202,7 @@ static bool try_binds(struct search *search, int user)
 		char field[48];
 
 		if (mountfd_options_read(&options, &mount->options, NULL) < 0 || !mount->source ||
-		    mount->uid_maps.count)
+		    mount->uid_maps.count || mount->gid_maps.count)
 			continue;
 		if (!options.bind && !(mount->type && str_eq(mount->type, "bind")))
 			continue;
@@ -148,14 +244,17 @@ static int decide(struct search *search, const struct runtime_ceiling_user_facts
 /* 1: a user namespace is to be added from search->pool; 0: not. Mounts are tried when nothing else speaks against it. */
 static int look(struct search *search, struct err *err)
 {
-	struct runtime_ceiling_user_facts facts = {.given = is_given(search->spec),
-						   .shared = shared_namespace(search->spec),
+	struct runtime_ceiling_user_facts facts = {.shared = shared_namespace(search->spec),
 						   .capabilities = search->spec->process.capabilities[SPEC_BOUNDING],
 						   .greatest_id = greatest_id(search->spec)};
 	int r;
 
-	if (facts.given || rootless_is())
+	/* Without the machine's superuser nobody is it. */
+	if (rootless_is())
 		return 0;
+	r = look_at_given(search, &facts, err);
+	if (r < 0 || facts.given)
+		return r < 0 ? r : decide(search, &facts, err);
 	r = find_pool(search, err);
 	facts.obstacle = search->obstacle[0] ? search->obstacle : NULL;
 	if (r == 0)
@@ -182,17 +281,10 @@ static int set_map(json_t *linux_, const char *name, uint32_t first)
 	return json_object_set_new(linux_, name, map) < 0 ? -ENOMEM : 0;
 }
 
-/* A user namespace by path that is the host's goes; a new one comes. */
 static int set_user(json_t *config, uint32_t first_uid, uint32_t first_gid)
 {
 	json_t *linux_ = bounds_defaults_object(config, "linux"), *list = json_object_get(linux_, "namespaces");
 
-	for (size_t i = json_array_size(list); i > 0; i--) {
-		const char *type = json_string_value(json_object_get(json_array_get(list, i - 1), "type"));
-
-		if (type && str_eq(type, "user"))
-			(void)json_array_remove(list, i - 1);
-	}
 	if (json_array_append_new(list, json_build("{s:s}", "type", "user")) < 0)
 		return -ENOMEM;
 	return set_map(linux_, "uidMappings", first_uid) < 0 ? -ENOMEM : set_map(linux_, "gidMappings", first_gid);

@@ -34,6 +34,8 @@ static int check_bundle(const struct commands_global *global, const char *path, 
 	if (r == 0)
 		r = spec_parse(&spec, text.data, text.len, err);
 	if (r == 0)
+		r = bounds_settle_user(&bounds, &text, &spec, err);
+	if (r == 0)
 		r = bounds_apply(&bounds, folder, &text, &spec, err);
 	if (r == 0)
 		r = bounds_would_add_user(&bounds, folder, &spec, err);

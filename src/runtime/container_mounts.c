@@ -79,6 +79,8 @@ static int open_bind(struct container *container, struct container_mount *mount,
 		return err_set(err, ERR_INVALID, "a shared mount does not go with a user namespace");
 	if (!mount->spec->source || !mount->spec->source[0])
 		return err_set(err, ERR_INVALID, "a bind mount needs a source");
+	if (!mount->spec->uid_maps.count != !mount->spec->gid_maps.count)
+		return err_set(err, ERR_INVALID, "uidMappings and gidMappings go together");
 	r = mountfd_clone(container->bundle, mount->spec->source, options->recursive, &mount->fd);
 	if (r < 0)
 		return err_sys(err, r, "cannot open source '%s'", mount->spec->source);
@@ -189,7 +191,10 @@ int container_list_mounts(struct container *container, struct err *err)
 		*mount = (struct container_mount){.spec = &mounts->items[container->mount_count], .fd = -1};
 		if (mountfd_options_read(&mount->options, &mount->spec->options, err) < 0)
 			return err_prefix(err, "config.json: mounts[%zu]", container->mount_count);
-		mount->options.idmap = mount->options.idmap || (is_bind(mount) && user_added(container));
+		if (is_bind(mount) && user_added(container)) {
+			mount->options.idmap = true;
+			mount->options.idmap_below = mount->options.idmap_below || mount->options.recursive;
+		}
 		mount->skipped = !is_bind(mount) && str_eq(mount->spec->destination, "/dev");
 	}
 	return 0;
@@ -218,7 +223,7 @@ static int idmap_bind(const struct container_mount *mount, int user, struct err 
 
 	if (!is_bind(mount) || (!mount->options.idmap && !spec->uid_maps.count))
 		return 0;
-	if (spec->uid_maps.count || spec->gid_maps.count) {
+	if (spec->uid_maps.count) {
 		r = namespaces_make_user(&spec->uid_maps, &spec->gid_maps, &own, err);
 		if (r < 0)
 			return r;

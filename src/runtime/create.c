@@ -276,7 +276,10 @@ static int note_process(const struct container *container, struct err *err)
 
 	state->pid = container->pid;
 	r = state_process_start(state->pid, &state->start_time);
-	return r < 0 ? err_sys(err, r, "the container's process is gone") : state_save(state, err);
+	if (r < 0)
+		return err_sys(err, r, "the container's process is gone");
+	r = container->bounds && container->bounds->user_added ? idrange_note_process(state, err) : 0;
+	return r == 0 ? state_save(state, err) : r;
 }
 
 /* The error of noting a process: when that has ended meanwhile, what it said of that. */
@@ -426,6 +429,8 @@ int create_container(int root, const struct create_options *options, struct stat
 
 	if (r == 0 && rootless_is_plain())
 		r = enter_as_user(&bundle, err);
+	if (r == 0 && options->bounds)
+		r = bounds_settle_user(options->bounds, &bundle.text, &bundle.spec, err);
 	if (r == 0 && is_exposed(&bundle.spec))
 		r = executable_protect(options->argv, err);
 	if (r == 0 && options->bounds)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/str.h"
@@ -62,12 +63,49 @@ int idrange_subordinate(const char *name, struct idrange_pool *ret_pool)
 	return 0;
 }
 
-/* To whom a range was given: the very folder, not a later one of its name. */
+/*
+ * To whom a range was given: the very folder, not a later one of its name, and a process for where the folder is not in
+ * sight: first the one that makes the container, then the container's.
+ */
 struct holder {
 	uint64_t device;
 	uint64_t inode;
 	char path[4096];
+	uint64_t pid; /* 0: not known */
+	uint64_t start;
+	uint64_t pids; /* the pid namespace of that number */
 };
+
+static uint64_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+/* The second line, which a note of another version may lack. */
+static void read_process(struct holder *to, char *line)
+{
+	const char *pid = line ? strtok_r(line, " \n", &line) : NULL,
+		   *start = pid ? strtok_r(NULL, " \n", &line) : NULL,
+		   *pids = start ? strtok_r(NULL, " \n", &line) : NULL;
+
+	if (!pids || str_parse_u64(pid, INT32_MAX, &to->pid) < 0 || str_parse_u64(start, UINT64_MAX, &to->start) < 0 ||
+	    str_parse_u64(pids, UINT64_MAX, &to->pids) < 0)
+		to->pid = 0;
+}
+
+/* What cannot be told from here is so. */
+static bool may_live(const struct holder *holder)
+{
+	uint64_t start;
+
+	if (!holder->pid)
+		return false;
+	if (holder->pids != pid_namespace())
+		return true;
+	return state_process_start((pid_t)holder->pid, &start) == 0 && start == holder->start;
+}
 
 /* -EINVAL for one that was never finished: it was made under the lock, so nobody is at it. */
 static int read_holder(int folder, const char *name, struct holder *to)
@@ -84,18 +122,26 @@ static int read_holder(int folder, const char *name, struct holder *to)
 	if (!device || !inode || !path || str_parse_u64(device, UINT64_MAX, &to->device) < 0 ||
 	    str_parse_u64(inode, UINT64_MAX, &to->inode) < 0 || str_copy(to->path, sizeof(to->path), path) < 0)
 		return -EINVAL;
+	read_process(to, save);
 	return 0;
 }
 
 static bool is_held(int folder, const char *name)
 {
-	struct holder holder;
+	struct holder holder = {0};
 	struct stat st;
 	int r = read_holder(folder, name, &holder);
 
 	if (r < 0)
 		return r != -EINVAL;
-	return stat(holder.path, &st) == 0 && st.st_dev == holder.device && st.st_ino == holder.inode;
+	if (stat(holder.path, &st) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			return true;
+	} else if (st.st_dev == holder.device && st.st_ino == holder.inode) {
+		return true;
+	}
+	/* Another mount namespace may have nothing there, or something else. */
+	return may_live(&holder);
 }
 
 struct taken {
@@ -121,9 +167,15 @@ static int list_taken(int folder, struct taken *taken)
 	struct dirent *entry;
 	int r = entries ? 0 : -errno;
 
-	while (r == 0 && (entry = readdir(entries))) {
+	while (r == 0) {
 		uint64_t first;
 
+		errno = 0;
+		entry = readdir(entries);
+		if (!entry) {
+			r = -errno;
+			break;
+		}
 		if (str_parse_u64(entry->d_name, UINT32_MAX, &first) < 0)
 			continue;
 		if (is_held(folder, entry->d_name))
@@ -170,22 +222,35 @@ static int write_note(int folder, const char *name, const char *text)
 	return fd < 0 ? -errno : fdio_write_all(fd, text, strlen(text));
 }
 
-/* First in the container's folder, so that whoever removes that can find it. */
-static int note(int folder, const struct state *state, uint32_t first)
+/* What a note says of a container and a process. */
+static int describe(const struct state *state, pid_t pid, uint64_t start, char *text, size_t size)
 {
-	char name[16], link[64], path[4096], text[4200];
+	char link[64], path[4096];
 	struct stat st;
 	ssize_t len;
-	int r;
 
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", state->dir);
 	len = readlink(link, path, sizeof(path) - 1);
 	if (len < 0 || fstat(state->dir, &st) < 0)
 		return -errno;
 	path[len] = '\0';
+	(void)snprintf(text, size, "%" PRIu64 " %" PRIu64 " %s\n%d %" PRIu64 " %" PRIu64 "\n", (uint64_t)st.st_dev,
+		       (uint64_t)st.st_ino, path, (int)pid, start, pid_namespace());
+	return 0;
+}
+
+/* First in the container's folder, so that whoever removes that can find it. */
+static int note(int folder, const struct state *state, uint32_t first)
+{
+	char name[16], text[4300];
+	uint64_t start;
+	int r = state_process_start(getpid(), &start);
+
+	if (r == 0)
+		r = describe(state, getpid(), start, text, sizeof(text));
+	if (r < 0)
+		return r;
 	(void)snprintf(name, sizeof(name), "%u", first);
-	(void)snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 " %s\n", (uint64_t)st.st_dev, (uint64_t)st.st_ino,
-		       path);
 	r = write_note(state->dir, NOTE, name);
 	return r == 0 ? write_note(folder, name, text) : r;
 }
@@ -226,18 +291,40 @@ int idrange_take(const struct idrange_pool *pool, const struct state *state, uin
 	return 0;
 }
 
+/* The name of the container's range; -ENOENT when it has none. */
+static int own_name(const struct state *state, struct buf *name)
+{
+	uint64_t first;
+	int r = faccessat(state->dir, NOTE, F_OK, 0) < 0 ? -ENOENT : fdio_read_file(state->dir, NOTE, name, NULL);
+
+	return r < 0 || (name->len && str_parse_u64(name->data, UINT32_MAX, &first) == 0) ? r : -EINVAL;
+}
+
+int idrange_note_process(const struct state *state, struct err *err)
+{
+	CLEANUP_BUF struct buf name = buf_of(16);
+	CLEANUP_CLOSE int folder = -1;
+	char text[4300];
+	int r = own_name(state, &name);
+
+	if (r == 0)
+		r = describe(state, state->pid, state->start_time, text, sizeof(text));
+	if (r == 0)
+		r = open_folder(false, &folder);
+	if (r == 0)
+		r = fdio_replace_file(folder, name.data, text, strlen(text), 0600, NULL);
+	return r < 0 ? err_sys(err, r, "cannot note the process of a range of ids in '%s'", IDRANGE_FOLDER) : 0;
+}
+
 /* What was noted first may never have been taken, and be another's since. */
 void idrange_release(const struct state *state)
 {
 	CLEANUP_BUF struct buf name = buf_of(16);
 	CLEANUP_CLOSE int folder = -1;
-	struct holder holder;
+	struct holder holder = {0};
 	struct stat st;
-	uint64_t first;
 
-	if (faccessat(state->dir, NOTE, F_OK, 0) < 0 || fdio_read_file(state->dir, NOTE, &name, NULL) < 0)
-		return;
-	if (!name.len || str_parse_u64(name.data, UINT32_MAX, &first) < 0 || open_folder(false, &folder) < 0)
+	if (own_name(state, &name) < 0 || open_folder(false, &folder) < 0)
 		return;
 	if (fstat(state->dir, &st) == 0 && read_holder(folder, name.data, &holder) == 0 && holder.device == st.st_dev &&
 	    holder.inode == st.st_ino)

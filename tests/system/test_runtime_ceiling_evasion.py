@@ -3,6 +3,9 @@
 import contextlib
 import json
 import os
+import pathlib
+import random
+import secrets
 import shutil
 import subprocess
 import sys
@@ -10,6 +13,8 @@ import sys
 import pytest
 
 from support_ceiling import NAME, Bounded, set_bind
+from support_runtime import wait_until
+from test_runtime_ceiling import random_ceiling, random_config
 
 
 @pytest.fixture
@@ -412,3 +417,227 @@ def test_a_link_to_nowhere_is_no_missing_ceiling(runtime):
                               capture_output=True, text=True, timeout=60, check=False)
         assert done.stderr == ("bulkhead-runtime: ceiling '/etc/bulkhead/runtime.d': cannot be opened: No such file or "
                                'directory\n' if path is None else '')
+
+
+IDS = 2_100_000_000
+RANGES = pathlib.Path('/run/bulkhead/runtime-ids')
+
+
+def plain(runtime, *args, **changes):
+    """What a caller asks who knows nothing of user namespaces."""
+    config = runtime.config(*(args or ('/bin/cat', '/proc/self/uid_map')), **changes)
+    config['linux']['namespaces'] = [row for row in config['linux']['namespaces'] if row['type'] != 'user']
+    del config['linux']['uidMappings'], config['linux']['gidMappings'], config['annotations']
+    return config
+
+
+def joining(config, path):
+    config['linux']['namespaces'].append({'type': 'user', 'path': str(path)})
+    return config
+
+
+def test_the_machines_user_namespace_by_path_is_none(runtime):
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 2})
+    for path in '/proc/self/ns/user', f'/proc/{os.getpid()}/ns/user':
+        done = runtime.run(config=joining(plain(runtime), path))
+        assert (done.stdout.split(), done.stderr) == (['0', str(IDS), '65536'], '')
+        result = narrowed(runtime, joining(plain(runtime), path))
+        assert 'user' not in [row['type'] for row in result['linux']['namespaces']]
+    runtime.ceiling(userNamespace={'add': 'never'})
+    config = joining(plain(runtime), '/proc/self/ns/user')
+    assert runtime.run(config=config).stdout.split() == ['0', '0', '4294967295']
+    runtime.ceiling(userNamespace={'demand': True, 'add': 'never'})
+    assert runtime.run(config=config).stderr == (
+        'bulkhead-runtime: config.json: linux.namespaces: has no user namespace and none can be added (the ceiling '
+        f"says never), which is over 'userNamespace.demand' of ceiling file '{NAME}'\n")
+
+
+@pytest.mark.parametrize('uid, gid, asked', [
+    ((0, 0, 4294967295), (0, IDS + 131072, 65536), 'linux.uidMappings: maps id 0 of the machine'),
+    ((5, 0, 1), (0, IDS + 131072, 65536), 'linux.uidMappings: maps id 0 of the machine'),
+    ((0, 1900000000, 65536), (0, 0, 1), 'linux.gidMappings: maps id 0 of the machine'),
+    ((0, IDS - 1, 2), (0, 1, 65536), 'linux.uidMappings: maps ids that are kept for added user namespaces'),
+    ((0, 1, 65536), (0, IDS + 131071, 1), 'linux.gidMappings: maps ids that are kept for added user namespaces'),
+    ((0, IDS - 65536, 65536), (0, IDS + 131072, 65536), None)])
+def test_a_demanded_user_namespace_maps_nothing_of_the_machine(runtime, uid, gid, asked):
+    config = plain(runtime)
+    config['linux']['namespaces'].append({'type': 'user'})
+    for name, row in ('uidMappings', uid), ('gidMappings', gid):
+        config['linux'][name] = [{'containerID': row[0], 'hostID': row[1], 'size': row[2]}]
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 2})
+    bundle = runtime.bundle(config)
+    assert runtime.call('check', '--bundle', bundle).returncode == 0
+    for mode in 'refuse', 'narrow':
+        runtime.ceiling(mode=mode, userNamespace={'firstId': IDS, 'ranges': 2, 'demand': True})
+        done = runtime.call('check', '--bundle', bundle)
+        assert done.stderr == (refusal(asked, 'userNamespace.demand') if asked else '')
+
+
+def test_a_joined_user_namespace_is_asked_for_its_maps(runtime):
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 2, 'demand': True})
+    good = runtime.pid(runtime.start())
+    done = runtime.run(config=joining(plain(runtime), f'/proc/{good}/ns/user'))
+    assert (done.stdout.split(), done.stderr) == (['0', '1900000000', '65536'], '')
+    added = runtime.pid(runtime.start(config=plain(runtime, '/bin/sleep', '1000')))
+    done = runtime.run(config=joining(plain(runtime), f'/proc/{added}/ns/user'))
+    assert done.stderr == refusal('linux.namespaces: maps ids that are kept for added user namespaces',
+                                  'userNamespace.demand')
+    with subprocess.Popen(['unshare', '--user', '--map-root-user', 'sleep', '1000']) as holder:
+        try:
+            wait_until(lambda: pathlib.Path(f'/proc/{holder.pid}/uid_map').read_text())
+            done = runtime.run(config=joining(plain(runtime), f'/proc/{holder.pid}/ns/user'))
+        finally:
+            holder.kill()
+    assert done.stderr == refusal('linux.namespaces: maps id 0 of the machine', 'userNamespace.demand')
+
+
+def test_a_user_namespace_exchanged_all_the_time_is_never_another(runtime):
+    """Judged as another one it is never the machine's when it is joined."""
+    runtime.ceiling(userNamespace={'add': 'never'})
+    holder = runtime.pid(runtime.start())
+    link, other = runtime.folder / 'link', runtime.folder / 'other'
+    link.symlink_to(f'/proc/{holder}/ns/user')
+    other.symlink_to(f'/proc/{os.getpid()}/ns/user')
+    config = joining(plain(runtime), link)
+    del config['linux']['cgroupsPath']
+    bundle, results = runtime.bundle(config), set()
+    with exchanging(link, other):
+        for number in range(60):
+            done = runtime.call('run', '--bundle', bundle, f'x{number}')
+            results.add((' '.join(done.stdout.split()), done.stderr))
+    assert results <= {
+        ('0 1900000000 65536', ''), ('0 0 4294967295', ''),
+        ('', 'bulkhead-runtime: config.json: linux.namespaces: the namespace is not what it was when the ceiling was '
+         'looked at\n')}
+
+
+@pytest.mark.parametrize('action, extra', [('SCMP_ACT_LOG', {}), ('SCMP_ACT_TRACE', {'defaultErrnoRet': 7}),
+                                           ('SCMP_ACT_ALLOW', {}), ('SCMP_ACT_NOTIFY', {})])
+def test_what_a_profile_does_by_default_is_done_with_what_stays(runtime, action, extra):
+    """A traced, logged or listened-to call is not simply allowed because the list has it."""
+    runtime.ceiling(mode='narrow', syscalls={'allow': ['read', 'write', 'mkdir', 'umask']})
+    rules = [{'names': ['mkdir', 'ptrace'], 'action': 'SCMP_ACT_ALLOW'},
+             {'names': ['write'], 'action': 'SCMP_ACT_ERRNO'},
+             {'names': ['umask'], 'action': 'SCMP_ACT_ERRNO', 'args': [{'index': 0, 'value': 1, 'op': 'SCMP_CMP_EQ'}]}]
+    config = runtime.config()
+    config['linux']['seccomp'] = {'defaultAction': action, 'architectures': ['SCMP_ARCH_X86_64'], 'syscalls': rules,
+                                  **extra}
+    if action == 'SCMP_ACT_NOTIFY':
+        config['linux']['seccomp']['listenerPath'] = '/run/x'
+    result = narrowed(runtime, config)['linux']['seccomp']
+    left = {'names': ['read', 'umask'], 'action': action, **({'errnoRet': 7} if extra else {})}
+    assert (result['defaultAction'], result['defaultErrnoRet']) == ('SCMP_ACT_ERRNO', 1)
+    assert result['syscalls'] == [left, {'names': ['mkdir'], 'action': 'SCMP_ACT_ALLOW'}, *rules[1:]]
+
+
+def test_ids_stay_taken_where_the_state_is_not_in_sight(runtime):
+    """A runtime in another mount namespace does not see the folder: the process holds the ids."""
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 3})
+    runtime.start(config=plain(runtime, '/bin/sleep', '1000'))
+    note = RANGES / str(IDS)
+    hidden, away = runtime.folder / 'state', runtime.folder / 's'
+
+    def first_of_another():
+        config = plain(runtime)
+        del config['linux']['cgroupsPath']
+        away.rename(hidden)
+        done = subprocess.run([runtime.program, '--root', runtime.folder / 's2', '--ceiling', runtime.files, 'run',
+                               '--bundle', runtime.bundle(config), 'a'], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60, check=False)
+        hidden.rename(away)
+        assert done.stderr == ''
+        return int(done.stdout.split()[1])
+    assert first_of_another() == IDS + 65536
+    lines = note.read_text().splitlines()
+    assert lines[1].split()[0] == str(runtime.pid(f'c{runtime.count - 1}'))
+    for second, free in (('', True), (f'{lines[1]} 1', False), ('x y z', True), ('1 1 1', False),
+                         (f'{os.getpid()} 1 {lines[1].split()[2]}', True)):
+        note.write_text(f'{lines[0]}\n{second}\n')
+        assert first_of_another() == (IDS if free else IDS + 65536), second
+        assert note.exists() is not free
+    note.write_text('1 1 /' + 'x/' * 10 + '\n')
+    assert first_of_another() == IDS
+    note.write_text('1 1 /' + 'x' * 300 + '\n')
+    assert first_of_another() == IDS + 65536
+    note.unlink()
+
+
+def test_owners_are_mapped_all_the_way_down(runtime):
+    """What is mounted below a source that is bound with all below it is the container's as well."""
+    below = runtime.folder / 'top' / 'below'
+    below.mkdir(parents=True)
+    runtime.ceiling(userNamespace={'firstId': IDS, 'ranges': 1})
+    config = plain(runtime, '/bin/stat', '-c', '%u:%g', '/data', '/data/below')
+    config['mounts'].append({'destination': '/data', 'type': 'bind', 'source': str(below.parent), 'options': ['rbind']})
+    done = subprocess.run(['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none "$0" && exec "$@"', below, runtime.program,
+                           '--root', runtime.state, '--ceiling', runtime.files, 'run', '--bundle',
+                           runtime.bundle(config), 'a'], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ('0:0\n0:0\n', '')
+
+
+@pytest.mark.parametrize('given', ['uidMappings', 'gidMappings'])
+def test_a_mount_maps_users_and_groups_or_neither(runtime, given):
+    config = runtime.config()
+    set_bind([], '/etc')(config)
+    config['mounts'][8][given] = [{'containerID': 0, 'hostID': 0, 'size': 1}]
+    assert runtime.run(config=config).stderr == (
+        'bulkhead-runtime: config.json: mounts[8]: uidMappings and gidMappings go together\n')
+
+
+AMOUNTS = [-1, 0, 1, 999, 1000, 4096, 100000, 1 << 20, 64 << 20, 1 << 40, (1 << 63) - 1]
+ACTIONS = ['SCMP_ACT_ALLOW', 'SCMP_ACT_ERRNO', 'SCMP_ACT_LOG', 'SCMP_ACT_TRACE', 'SCMP_ACT_KILL']
+CALLS = ['mkdir', 'read', 'ptrace', 'umask']
+VARIABLES = ['A=1', 'AB=', 'LD_PRELOAD=x', 'B=2']
+RAW = ['cpu.max', 'memory.max', 'memory.swap.max', 'pids.max', 'memory.high']
+
+
+def harder_ceiling(dice):
+    """A file that narrows, also by the keys that depend on each other."""
+    rules = random_ceiling(dice)
+    rules['mode'] = 'narrow'
+    rules['limits'] = {kind: {word: dice.choice([1, 7, 999, 5000, 1 << 20, 64 << 20]) for word in (
+        ['most'], ['default'], ['most', 'default'])[dice.randrange(3)]} for kind in ('cpu', 'memory', 'swap', 'pids')
+        if dice.random() < 0.5}
+    if dice.random() < 0.4:
+        rules['syscalls'] = dice.choice([{'allow': ['mkdir', 'close']}, {'allow': CALLS, 'deny': ['mkdir']}])
+    if dice.random() < 0.4:
+        rules['hookEnvironment'] = dice.choice([[], ['A*']])
+    if dice.random() < 0.4:
+        rules['root'] = {'sources': [{'path': '/var', 'readOnly': dice.random() < 0.5}]}
+    return rules
+
+
+def harder_config(dice, runtime):
+    config = random_config(dice, runtime)
+    linux = config['linux']
+    resources = linux['resources']
+    for group, fields in (('cpu', ('quota', 'period')), ('memory', ('limit', 'swap')), ('pids', ('limit',))):
+        resources[group] = {field: dice.choice(AMOUNTS) for field in fields if dice.random() < 0.6}
+    resources['cpu'].pop('period', None) if resources['cpu'].get('period', 0) < 0 else None
+    resources['unified'] = {key: 'max' for key in RAW if dice.random() < 0.3}
+    linux['rootfsPropagation'] = dice.choice(['private', 'rslave'])
+    linux['seccomp'] = {'defaultAction': dice.choice(ACTIONS), 'syscalls': [
+        {'names': dice.sample(CALLS, dice.randint(1, 4)), 'action': dice.choice(ACTIONS),
+         **({'args': [{'index': 0, 'value': 1, 'op': 'SCMP_CMP_EQ'}]} if dice.random() < 0.4 else {})}
+        for _ in range(dice.randint(0, 4))]}
+    config['hooks'] = {phase: [{'path': path, 'env': dice.sample(VARIABLES, dice.randint(0, 4))}
+                               for path in dice.sample(['/usr/bin/true', '/usr/bin/env', '/bin/true'], 2)]
+                       for phase in ('createRuntime', 'startContainer', 'poststop') if dice.random() < 0.5}
+    if dice.random() < 0.3:
+        config['annotations'].pop('dev.bulkhead.root.idmap')
+    return config
+
+
+def test_what_is_narrowed_is_what_would_not_be_refused(runtime):
+    """Any configuration over any files: what narrowing makes of it the same files let through when they refuse."""
+    seed = int(os.environ.get('BULKHEAD_SEED', '0')) or secrets.randbits(32)
+    dice = random.Random(seed)
+    for number in range(int(os.environ.get('BULKHEAD_ROUNDS', '60'))):
+        runtime.ceiling(**harder_ceiling(dice))
+        for index in range(dice.randint(0, 2)):
+            runtime.add(name=f'2{index}.json', **harder_ceiling(dice))
+        try:
+            narrowed(runtime, harder_config(dice, runtime))
+        except AssertionError as error:
+            raise AssertionError(f'seed {seed}, round {number}') from error

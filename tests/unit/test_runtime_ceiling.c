@@ -374,6 +374,13 @@ static void added_user_namespace(void **state)
 		const char *text; /* the reason or the error */
 	} cases[] = {
 		{"{}", "{}", {.given = true, .shared = "pid"}, 0, ""},
+		{"{}", "{}", {.given = true, .exposed = "linux.uidMappings: maps"}, 0, ""},
+		{"{\"userNamespace\":{\"demand\":true}}", "{}", {.given = true}, 0, ""},
+		{"{\"mode\":\"narrow\",\"userNamespace\":{\"demand\":true}}",
+		 "{}",
+		 {.given = true, .exposed = "linux.uidMappings: maps"},
+		 ERR_DENIED,
+		 "config.json: linux.uidMappings: maps, which is over 'userNamespace.demand' of ceiling file 'f.json'"},
 		{"{}", "{}", {0}, 1, ""},
 		{"{}", "{}", {.shared = "network", .greatest_id = 70000}, 0, "its network namespace is not new"},
 		{"{}", "{}", {.capabilities = 1u << 25}, 0, "CAP_SYS_TIME has no effect in one"},
