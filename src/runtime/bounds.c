@@ -180,7 +180,8 @@ int bounds_load(struct bounds *bounds, const char *folder, struct err *err)
 	if (r < 0)
 		return err_prefix(err, "ceiling '%s'", path);
 	bounds_defaults_machine(&bounds->machine);
-	return bounds_calls_new(bounds, &bounds->calls, err);
+	r = bounds_calls_new(bounds, &bounds->calls, err);
+	return r < 0 ? err_prefix(err, "ceiling '%s'", path) : 0;
 }
 
 static int check_all(const struct bounds *bounds, const struct runtime_ceiling_facts *facts,

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "runtime/bounds.h"
+#include "sandbox/syscalls.h"
 
 static const struct {
 	uint32_t bit;
@@ -155,6 +156,22 @@ static bool says_anything(const struct bounds *bounds)
 	return false;
 }
 
+/* A name that no machine knows denies nothing: a slip that nobody would notice. */
+static int check_names(const struct bounds *bounds, struct err *err)
+{
+	for (size_t i = 0; i < bounds->count; i++) {
+		const json_t *list = bounds->ceilings[i].syscalls_deny;
+
+		for (size_t j = 0; j < json_array_size(list); j++)
+			if (syscalls_find(json_string_value(json_array_get(list, j))) < 0)
+				return err_set(
+					err, ERR_INVALID,
+					"ceiling file '%s': field 'ceiling.syscalls.deny[%zu]' is no system call",
+					bounds->ceilings[i].file, j);
+	}
+	return 0;
+}
+
 int bounds_calls_new(const struct bounds *bounds, struct bounds_calls **ret_calls, struct err *err)
 {
 	struct bounds_calls *calls;
@@ -163,6 +180,9 @@ int bounds_calls_new(const struct bounds *bounds, struct bounds_calls **ret_call
 	*ret_calls = NULL;
 	if (!says_anything(bounds))
 		return 0;
+	r = check_names(bounds, err);
+	if (r < 0)
+		return r;
 	calls = calloc(1, sizeof(*calls));
 	if (!calls)
 		return err_set(err, -ENOMEM, "no memory");

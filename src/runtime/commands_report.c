@@ -139,5 +139,5 @@ int commands_supervise(const struct commands_global *global, int argc, char **ar
 		return r;
 	if (!dir)
 		return err_set(err, ERR_INVALID, "supervise: --dir is needed");
-	return supervise_command(dir, err);
+	return supervise_command(dir, global->ceiling, err);
 }

@@ -394,7 +394,7 @@ static int read_pod(struct supervise *supervise, const char *dir, struct err *er
 	return r < 0 ? r : supervise_spec_parse(&supervise->spec, text.data, text.len, err);
 }
 
-int supervise_command(const char *dir, struct err *err)
+int supervise_command(const char *dir, const char *ceiling, struct err *err)
 {
 	static struct supervise supervise = {.dir = -1, .listener = -1};
 	int ends[2], status, r;
@@ -404,6 +404,9 @@ int supervise_command(const char *dir, struct err *err)
 		supervise.namespaces[i] = -1;
 	for (size_t i = 0; i < SUPERVISE_CLIENTS_MAX; i++)
 		supervise.clients[i].fd = -1;
+	supervise.ceiling = ceiling ? realpath(ceiling, NULL) : NULL;
+	if (ceiling && !supervise.ceiling)
+		return err_sys(err, -errno, "ceiling '%s': cannot be opened", ceiling);
 	r = read_pod(&supervise, dir, err);
 	if (r == 0)
 		r = channel_pair(ends, err);

@@ -40,6 +40,7 @@ struct supervise {
 	struct loop *loop;
 	struct loop_source *calm; /* the timer that lets it rest */
 	int dir;                  /* --dir */
+	char *ceiling;            /* the folder of the ceiling, NULL: the machine's */
 	int listener;
 	int namespaces[SPEC_NS_TYPES]; /* held by descriptor, -1: none */
 	struct supervise_container *containers[SUPERVISE_CONTAINERS_MAX];
@@ -52,9 +53,9 @@ struct supervise {
 
 /*
  * The command: starts the supervisor of the pod described by DIR/pod.json in the background and returns when it serves,
- * or with what kept it from doing so.
+ * or with what kept it from doing so. ceiling is the folder that bounds the containers, NULL: the machine's.
  */
-int supervise_command(const char *dir, struct err *err) MUST_CHECK;
+int supervise_command(const char *dir, const char *ceiling, struct err *err) MUST_CHECK;
 
 /* Makes the pod's user, network, ipc and uts namespaces and keeps them by descriptor. */
 int supervise_make_namespaces(struct supervise *supervise, struct err *err) MUST_CHECK;

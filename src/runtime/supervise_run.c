@@ -179,7 +179,8 @@ static void free_container(struct supervise_container *container)
 static _Noreturn void run_create(const struct supervise *supervise, const struct supervise_container *container,
 				 const char *bundle, const int *output, int end)
 {
-	const struct create_options options = {.id = container->id, .bundle = bundle};
+	struct bounds bounds = {0};
+	const struct create_options options = {.id = container->id, .bundle = bundle, .bounds = &bounds};
 	struct state state = {.root = -1, .dir = -1};
 	struct err err = {0};
 	int root = -1, r;
@@ -189,7 +190,9 @@ static _Noreturn void run_create(const struct supervise *supervise, const struct
 		_exit(1);
 	/* What is made in the container has the modes asked for; the supervisor's own files are its alone. */
 	(void)umask(0022);
-	r = state_open_root(supervise->spec.runtime_root, true, &root, &err);
+	r = bounds_load(&bounds, supervise->ceiling, &err);
+	if (r == 0)
+		r = state_open_root(supervise->spec.runtime_root, true, &root, &err);
 	if (r == 0)
 		r = create_container(root, &options, &state, &err);
 	if (r == 0) {
@@ -416,6 +419,7 @@ static int destroy(struct supervise_container *container, struct err *err)
 	if (r < 0)
 		return r;
 	r = state_load(&state, root, container->id, &broken, err);
+	state.ceiling = container->supervise->ceiling;
 	if (r == 0)
 		r = create_destroy(&state, err);
 	state_done(&state);

@@ -12,9 +12,10 @@ import sys
 
 import pytest
 
-from support_ceiling import NAME, Bounded, set_bind
+from support_ceiling import NAME, Bounded, over, set_bind, set_member
 from support_runtime import wait_until
 from test_runtime_ceiling import random_ceiling, random_config
+from test_runtime_supervise import Pod
 
 
 @pytest.fixture
@@ -641,3 +642,175 @@ def test_what_is_narrowed_is_what_would_not_be_refused(runtime):
             narrowed(runtime, harder_config(dice, runtime))
         except AssertionError as error:
             raise AssertionError(f'seed {seed}, round {number}') from error
+
+
+def set_mount(**mount):
+    def change(config):
+        config['mounts'].append({'destination': '/data', **mount})
+    return change
+
+
+SOURCES = {'mounts': {'sources': [{'path': '/usr'}]}}
+ETC = "mounts[8].source: asks for '/etc' of the host"
+
+
+@pytest.mark.parametrize('keys, change, asked, key', [
+    (SOURCES, set_mount(type='none', source='/etc', options=['rbind']), ETC, 'mounts.sources'),
+    (SOURCES, set_mount(type='bind', source='/etc'), ETC, 'mounts.sources'),
+    (SOURCES, set_mount(type='proc', source='/etc', options=['bind']), ETC, 'mounts.sources'),
+    (SOURCES, set_mount(source='/usr/../etc', options=['bind', 'ro']), ETC, 'mounts.sources'),
+    (SOURCES, set_mount(source='/proc/self/root/etc', options=['bind', 'ro']), ETC, 'mounts.sources'),
+    (SOURCES, set_mount(source='/proc/self/cwd/../etc', options=['bind']), None, 'mounts.sources'),
+    (SOURCES, set_mount(source='../../../../etc', options=['bind']), ETC, 'mounts.sources'),
+    ({'mounts': {'sources': [{'path': '/usr', 'readOnly': True}]}},
+     set_mount(source='/usr', options=['bind', 'ro', 'rw']), "mounts[8].options: asks to write '/usr' of the host",
+     'mounts.sources'),
+    ({'mounts': {'propagation': 'private'}}, set_mount(source='/usr', options=['bind', 'private', 'rslave']),
+     'mounts[8].options: asks for slave propagation', 'mounts.propagation'),
+    ({'mounts': {'propagation': 'private'}}, set_mount(type='tmpfs', options=['rshared']),
+     'mounts[8].options: asks for shared propagation', 'mounts.propagation'),
+    ({'devices': [{'type': 'c', 'major': 10, 'minor': 229, 'access': 'rwm'}]},
+     set_member('linux', 'resources', 'devices', value=[{'allow': True, 'type': 'c', 'major': 10, 'minor': -1}]),
+     "linux.resources.devices[0]: asks for device 'c 10:* rwm'", 'devices'),
+    ({'devices': [{'type': 'b', 'access': 'rwm'}, {'type': 'c', 'access': 'rwm'}]},
+     set_member('linux', 'resources', 'devices', value=[{'allow': True}]),
+     "linux.resources.devices[0]: asks for device 'a *:* rwm'", 'devices'),
+    ({'devices': []}, set_member('linux', 'resources', 'devices', value=[{'allow': True, 'type': 'c', 'major': 1}]),
+     "linux.resources.devices[0]: asks for device 'c 1:* rwm'", 'devices'),
+    ({'devices': []}, set_member('linux', 'devices', value=[{'path': '/dev/x', 'type': 'u', 'major': 1, 'minor': 1}]),
+     "linux.devices[0]: asks for device 'c 1:1 '", 'devices'),
+    ({'devices': []}, set_member('linux', 'devices', value=[
+        {'path': '/dev/null', 'type': 'b', 'major': 1, 'minor': 3}]),
+     "linux.devices[0]: asks for device 'b 1:3 '", 'devices'),
+    ({'sysctls': ['net.ipv4.*']}, set_member('linux', 'sysctl', value={'net/ipv4/ip_forward': '1'}),
+     "linux.sysctl: asks to set 'net/ipv4/ip_forward'", 'sysctls'),
+    ({'rlimits': {'RLIMIT_NOFILE': 64}},
+     set_member('process', 'rlimits', value=[{'type': 'RLIMIT_NOFILE', 'soft': 1, 'hard': (1 << 63) - 1}]),
+     f'process.rlimits: asks for RLIMIT_NOFILE of {(1 << 63) - 1} where 64 is the most', 'rlimits'),
+    ({'rlimits': {'RLIMIT_NOFILE': 64}}, set_member('process', 'rlimits', value=[
+        {'type': 'RLIMIT_NOFILE', 'soft': 1, 'hard': 18446744073709551615}]),
+     'process.rlimits: asks for RLIMIT_NOFILE of 18446744073709551615 where 64 is the most', 'rlimits'),
+    ({'capabilities': []}, set_member('process', 'capabilities', value={'ambient': ['CAP_BPF']}),
+     'process.capabilities.ambient: asks for CAP_BPF', 'capabilities'),
+    ({'namespaces': {'pid': 'own'}}, set_member('linux', 'namespaces', value=[{'type': 'mount'}]),
+     "linux.namespaces: the pid namespace is the host's", 'namespaces.pid'),
+    ({'syscalls': {'deny': ['ptrace']}}, set_member('linux', 'seccomp', value={
+        'defaultAction': 'SCMP_ACT_ERRNO', 'syscalls': [{'names': ['ptrace'], 'action': 'SCMP_ACT_NOTIFY'}],
+        'listenerPath': '/run/x'}), "linux.seccomp.syscalls[0]: asks for system call 'ptrace'", 'syscalls.deny'),
+    ({'syscalls': {'deny': ['ptrace']}}, set_member('linux', 'seccomp', value={
+        'defaultAction': 'SCMP_ACT_ALLOW', 'syscalls': [
+            {'names': ['ptrace'], 'action': 'SCMP_ACT_ERRNO',
+             'args': [{'index': 0, 'value': 7, 'op': 'SCMP_CMP_EQ'}]}]}),
+     "linux.seccomp.defaultAction: asks for system call 'ptrace'", 'syscalls.deny'),
+    ({'hooks': ['/usr/bin/true']}, set_member('hooks', value={'startContainer': [{'path': '/bin/sh'}]}),
+     "hooks.startContainer[0].path: asks to run '/bin/sh'", 'hooks'),
+])
+def test_other_words_for_the_same_are_refused(runtime, keys, change, asked, key):
+    runtime.ceiling(**keys)
+    config = runtime.config()
+    change(config)
+    bundle = runtime.bundle(config)
+    if asked is None:
+        asked = f"mounts[8].source: asks for '{os.path.realpath(bundle / '..' / 'etc')}' of the host"
+        (bundle.parent / 'etc').mkdir()
+    done = runtime.call('run', '--bundle', bundle, 'a', cwd=bundle)
+    assert (done.returncode, done.stderr) == (6, refusal(asked, key))
+
+
+@pytest.mark.parametrize('path', ['/machine/../x', '/machine/../../x', '/machine/./..', '/machine//..//x'])
+def test_patterns_of_control_groups_are_no_way_up(runtime, path):
+    runtime.ceiling(cgroupsPaths=['/machine/*'])
+    done = runtime.run(cgroupsPath=path)
+    assert done.returncode != 0 and 'linux.cgroupsPath' in done.stderr
+
+
+def test_names_twice_are_none(runtime):
+    """Of two members of one name the ceiling would judge one and the container get the other."""
+    runtime.ceiling(capabilities=[])
+    text = json.dumps(runtime.config()).replace(
+        '"capabilities": {}', '"capabilities": {"bounding": ["CAP_BPF"]}, "capabilities": {}')
+    assert text.count('"capabilities"') == 2
+    done = runtime.run(config=text)
+    assert (done.returncode, 'an object has a name twice' in done.stderr) == (3, True)
+
+
+def test_without_resources_and_profile_all_is_bounded(runtime):
+    runtime.ceiling(limits={'pids': {'most': 20}, 'cpu': {'most': 500}}, syscalls={'deny': ['mkdir']})
+    config = runtime.config('/bin/sleep', '1000')
+    del config['linux']['resources']
+    name = runtime.start(config=config)
+    assert (read(runtime, 'pids', 'pids.max'), read(runtime, 'cpu', 'cpu.cfs_quota_us')) == ('20', '50000')
+    done = runtime.call('exec', name, '/bin/mkdir', '/tmp/x')
+    assert done.stderr == "mkdir: can't create directory '/tmp/x': Operation not permitted\n"
+
+
+@pytest.mark.parametrize('destination', ['/', '/.', '//'])
+def test_a_root_that_must_be_kept_is_not_covered(runtime, destination):
+    """What is mounted on the root itself would be a root that can be written."""
+    shutil.copytree(runtime.folder / 'rootfs', runtime.folder / 'cover', symlinks=True)
+    runtime.ceiling(rootReadOnly=True)
+    config = runtime.config('/bin/touch', '/x', '/../x')
+    set_mount(destination=destination, source=str(runtime.folder / 'cover'), options=['bind', 'exec', 'idmap'])(config)
+    done = runtime.run(config=config)
+    assert done.stderr == 'touch: /x: Read-only file system\ntouch: /../x: Permission denied\n'
+
+
+def test_devices_of_a_mounted_folder_stay_closed(runtime):
+    """A folder with devices in it, and the option that lets them be opened."""
+    runtime.ceiling(devices=[], mounts={'sources': [{'path': '/dev'}]})
+    config = runtime.config('/bin/head', '-c', '1', '/data/kmsg')
+    set_mount(type='bind', source='/dev', options=['rbind', 'dev'])(config)
+    done = runtime.run(config=config)
+    assert (done.stdout, done.returncode) == ('', 1)
+
+
+def test_what_exec_adds_is_bounded(runtime):
+    runtime.ceiling()
+    name = runtime.start()
+    process = {'user': {'uid': 0, 'gid': 0}, 'args': ['/bin/true'], 'cwd': '/'}
+    file = runtime.folder / 'process.json'
+
+    def asked(words, **changes):
+        file.write_text(json.dumps({**process, **changes}))
+        words = words or ['--process', str(file)]
+        return runtime.call('exec', *words, name, *([] if words[0] == '--process' else ['/bin/true'])).stderr
+    runtime.ceiling(capabilities=['CAP_KILL'], terminal=False, rlimits={'RLIMIT_CORE': 0})
+    assert asked(['--cap', 'CAP_SYS_ADMIN']) == refusal('process.capabilities.bounding: asks for CAP_SYS_ADMIN',
+                                                        'capabilities', 'exec')
+    assert asked(['--tty']) == refusal('process.terminal: asks for a terminal', 'terminal', 'exec')
+    assert asked([], capabilities={'ambient': ['CAP_BPF']}) == refusal('process.capabilities.ambient: asks for CAP_BPF',
+                                                                       'capabilities', 'exec')
+    assert asked([], rlimits=[{'type': 'RLIMIT_CORE', 'soft': 0, 'hard': 1}]) == refusal(
+        'process.rlimits: asks for RLIMIT_CORE of 1 where 0 is the most', 'rlimits', 'exec')
+    assert 'selinuxLabel' in asked([], selinuxLabel='system_u:system_r:spc_t:s0')
+
+
+def test_an_update_of_devices_is_bounded(runtime):
+    runtime.ceiling(devices=[])
+    name = runtime.start()
+    rule = {'allow': True, 'type': 'c', 'major': 1, 'minor': 11, 'access': 'r'}
+    assert update(runtime, name, {'devices': [rule]}).stderr == refusal(
+        "linux.resources.devices[0]: asks for device 'c 1:11 r'", 'devices', 'update')
+    runtime.ceiling(mode='narrow', devices=[])
+    assert update(runtime, name, {'devices': [rule]}).returncode == 0
+    assert 'c 1:11' not in read(runtime, 'devices', 'devices.list')
+
+
+def test_a_name_that_denies_nothing_is_a_slip(runtime):
+    runtime.ceiling(syscalls={'deny': ['mkdir', 'ptrcae']})
+    assert runtime.run().stderr == (f"bulkhead-runtime: ceiling '{runtime.files}': ceiling file '{NAME}': field "
+                                    "'ceiling.syscalls.deny[1]' is no system call\n")
+
+
+def test_a_pod_is_bounded_as_well(runtime):
+    """The supervisor's containers: the machine's ceiling holds whoever the caller is."""
+    pod = Pod(runtime)
+    pod.begin()
+    try:
+        runtime.ceiling(capabilities=[], limits={'pids': {'most': 20}})
+        assert pod.start('a', '/bin/true', capabilities={'bounding': ['CAP_BPF']})['error'].endswith(
+            over('process.capabilities.bounding: asks for CAP_BPF', 'capabilities'))
+        assert pod.start('b', '/bin/sleep', '1000', resources={})['ok']
+        assert read(runtime, 'pids', 'pids.max') == '20'
+    finally:
+        pod.end()
