@@ -15,6 +15,7 @@ import pytest
 from support_ceiling import NAME, Bounded, over, set_bind, set_member
 from support_runtime import wait_until
 from test_runtime_ceiling import random_ceiling, random_config
+from test_runtime_rootless import User
 from test_runtime_supervise import Pod
 
 
@@ -814,3 +815,29 @@ def test_a_pod_is_bounded_as_well(runtime):
         assert read(runtime, 'pids', 'pids.max') == '20'
     finally:
         pod.end()
+
+
+def test_a_user_without_groups_has_no_limits_to_keep(runtime):
+    """Rootless: what the files bound is bounded or refused, and a file of user 65534 is no file of the superuser."""
+    user = User(runtime.program)
+    try:
+        words = ('--ceiling', str(runtime.files))
+        runtime.ceiling(capabilities=['CAP_KILL'])
+        assert user.run('/bin/true', options=words, capabilities={}).stderr == ''
+        assert user.run('/bin/true', options=words, capabilities={'bounding': ['CAP_CHOWN']}).stderr == refusal(
+            'process.capabilities.bounding: asks for CAP_CHOWN', 'capabilities')
+        runtime.ceiling(limits={'pids': {'most': 20}})
+        assert user.run('/bin/true', options=words, capabilities={}).stderr.splitlines()[0] == (
+            'bulkhead-runtime: config.json: linux.resources: has limits, but this user may make no control groups')
+        runtime.ceiling(limits={'pids': {'most': 20}})
+        done = user.run('/bin/true', options=words, capabilities={}, resources={'pids': {'limit': 0}})
+        assert done.returncode != 0
+        os.chown(runtime.files / NAME, 65534, 65534)
+        assert user.run('/bin/true', options=words, capabilities={}).stderr == (
+            f"bulkhead-runtime: ceiling '{runtime.files}': ceiling file '{NAME}': belongs to user 65534 and not to the "
+            'superuser\n')
+        os.chown(runtime.files / NAME, 0, 0)
+        done = user.call('unshare', '--user', '--map-root-user', runtime.program, *words, 'check', '--print')
+        assert (done.returncode, json.loads(done.stdout)['linux']['resources']['pids']) == (0, {'limit': 20})
+    finally:
+        user.close()
