@@ -16,6 +16,7 @@ struct relays;
 struct placer;
 struct workers;
 struct keeper;
+struct leader;
 
 struct cism {
 	struct cism_config config;
@@ -37,9 +38,11 @@ struct cism {
 	struct relays *relays;
 	struct placer *placer;
 	struct keeper *keeper;
+	struct leader *leader;
 	struct workers *workers;
 
-	atomic_bool lost; /* the store is not the one it was: the process ends */
+	atomic_bool leading; /* this replica leads the controllers */
+	atomic_bool lost;    /* the store is not the one it was: the process ends */
 
 	atomic_uint_fast64_t requests;  /* answered, for /metrics */
 	atomic_uint_fast64_t decisions; /* placement decisions taken */

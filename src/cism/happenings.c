@@ -49,15 +49,13 @@ static json_t *fresh(const json_t *about, const char *name, const char *namespac
 			 stamp, "count", 1, "reportingComponent", "bulkhead-cism", "reportingInstance", "");
 }
 
-static int record(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message,
-		  struct err *err)
+int happenings_put(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message,
+		   struct change *change, struct err *err)
 {
 	CLEANUP_OBJECT struct object event = {0};
-	CLEANUP_CHANGE struct change change = {0};
 	const char *namespace = text_or(api_string(about, "metadata.namespace"), "default");
 	char stamp[CLOCK_STAMP_SIZE];
 	char name[254];
-	uint64_t revision;
 	int r;
 
 	name_of(about, reason, message, name);
@@ -70,9 +68,20 @@ static int record(struct cism *cism, const json_t *about, const char *type, cons
 	else if (api_set(event.json, "count", json_integer(api_integer(event.json, "count", 1) + 1)) < 0 ||
 		 api_set(event.json, "lastTimestamp", json_string(stamp)) < 0)
 		return err_sys(err, -ENOMEM, "cannot count the event");
+	records_put(change, records_events(), event.json, event.revision);
+	return 0;
+}
+
+static int record(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message,
+		  struct err *err)
+{
+	CLEANUP_CHANGE struct change change = {0};
+	uint64_t revision;
+	int r;
+
 	change_init(&change);
-	records_put(&change, records_events(), event.json, event.revision);
-	return change_commit(&change, cism->store, &revision, err);
+	r = happenings_put(cism, about, type, reason, message, &change, err);
+	return r < 0 ? r : change_commit(&change, cism->store, &revision, err);
 }
 
 void happenings_record(struct cism *cism, const json_t *about, const char *type, const char *reason,

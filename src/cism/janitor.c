@@ -8,6 +8,7 @@
 #include "cism/call.h"
 #include "cism/domains_read.h"
 #include "cism/instances.h"
+#include "cism/leader.h"
 #include "cism/ledger.h"
 #include "policy/domain.h"
 
@@ -43,8 +44,10 @@ int janitor_first_namespaces(struct cism *cism, struct err *err)
 static int commit(struct change *change, struct cism *cism, struct err *err)
 {
 	uint64_t revision;
-	int r = change_commit(change, cism->store, &revision, err);
+	int r;
 
+	leader_compare(cism, change);
+	r = change_commit(change, cism->store, &revision, err);
 	return r == ERR_CONFLICT ? 0 : r; /* the next round sees what came between */
 }
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cism/janitor.h"
+#include "cism/leader.h"
 #include "cism/nodes.h"
 #include "cism/records.h"
 
@@ -29,6 +30,7 @@ struct keeper {
 	pthread_cond_t wake;
 	bool stopping;            /* under the lock */
 	struct timespec modified; /* of the topology last read */
+	struct nodes_sightings sightings;
 	unsigned rounds;
 };
 
@@ -86,7 +88,9 @@ static void round_of(struct keeper *keeper)
 	if (is_lost(keeper))
 		return;
 	follow_topology(keeper);
-	if (nodes_follow(keeper->cism, &err) < 0)
+	if (!leader_step(keeper->cism->leader))
+		return;
+	if (nodes_follow(keeper->cism, &keeper->sightings, &err) < 0)
 		log_failure("cannot bring the nodes up to date", &err);
 	if (janitor_finish_namespaces(keeper->cism, &err) < 0)
 		log_failure("cannot finish the deletion of namespaces", &err);
@@ -160,5 +164,6 @@ void keeper_stop(struct keeper *keeper)
 	(void)pthread_join(keeper->thread, NULL);
 	(void)pthread_cond_destroy(&keeper->wake);
 	(void)pthread_mutex_destroy(&keeper->lock);
+	nodes_sightings_done(&keeper->sightings);
 	free(keeper);
 }

@@ -12,6 +12,7 @@
 #include "cism/conditions.h"
 #include "cism/happenings.h"
 #include "cism/keeper.h"
+#include "cism/leader.h"
 #include "cism/records.h"
 #include "policy/domain.h"
 
@@ -61,33 +62,74 @@ static json_t *fresh(const char *name)
 			 "the instance was not heard of yet", "lastTransitionTime", now);
 }
 
-static int write_node(struct cism *cism, const json_t *node, uint64_t revision, struct err *err)
-{
-	CLEANUP_CHANGE struct change change = {0};
-	uint64_t committed;
-	int r;
+/* One node's round. */
+struct round {
+	struct cism *cism;
+	struct nodes_sightings *sightings;
+	struct change change;
+	bool silenced; /* it was ready, and was not heard of for too long */
+};
 
-	change_init(&change);
-	records_put(&change, records_nodes(), node, revision);
-	r = change_commit(&change, cism->store, &committed, err);
+struct nodes_sighting {
+	char name[254];
+	uint64_t revision; /* of its lease */
+	uint64_t since_ns;
+};
+
+void nodes_sightings_done(struct nodes_sightings *sightings)
+{
+	free(sightings->rows);
+	*sightings = (struct nodes_sightings){0};
+}
+
+static struct nodes_sighting *sighting_of(struct nodes_sightings *sightings, const char *name)
+{
+	struct nodes_sighting *rows;
+
+	for (size_t i = 0; i < sightings->count; i++)
+		if (str_eq(sightings->rows[i].name, name))
+			return &sightings->rows[i];
+	rows = reallocarray(sightings->rows, sightings->count + 1, sizeof(*rows));
+	if (!rows)
+		return NULL;
+	sightings->rows = rows;
+	rows += sightings->count++;
+	*rows = (struct nodes_sighting){.since_ns = clock_monotonic_ns()};
+	(void)snprintf(rows->name, sizeof(rows->name), "%s", name);
+	return rows;
+}
+
+static int write_node(struct round *round, const json_t *node, uint64_t revision, const char *silence, struct err *err)
+{
+	uint64_t committed;
+	int r = 0;
+
+	leader_compare(round->cism, &round->change);
+	records_put(&round->change, records_nodes(), node, revision);
+	if (round->silenced)
+		r = happenings_put(round->cism, node, "Warning", "NodeNotReady", silence, &round->change, err);
+	if (r == 0)
+		r = change_commit(&round->change, round->cism->store, &committed, err);
 	return r == ERR_CONFLICT ? 0 : r; /* the next round sees what came between */
 }
 
-/* When the instance was last heard of; 0 for never. */
-static int lease_time(struct cism *cism, const char *name, int64_t *ret_ms, struct err *err)
+/* Whether an instance's lease has not changed for too long; what its own clock or another's says does not matter. */
+static int is_silent(struct round *round, const char *name, bool *ret_silent, struct err *err)
 {
 	CLEANUP_OBJECT struct object lease = {0};
-	const char *renewed;
-	int r = records_get(cism->store, records_leases(), "kube-node-lease", name, &lease, err);
+	int r = records_get(round->cism->store, records_leases(), "kube-node-lease", name, &lease, err);
+	struct nodes_sighting *sighting = sighting_of(round->sightings, name);
 
-	*ret_ms = 0;
-	if (r == ERR_NOT_FOUND)
-		return 0;
+	if (!sighting)
+		return err_sys(err, -ENOMEM, "cannot judge instance '%s'", name);
+	*ret_silent = r == ERR_NOT_FOUND;
 	if (r < 0)
-		return r;
-	renewed = api_string(lease.json, "spec.renewTime");
-	if (renewed && clock_parse(renewed, ret_ms) < 0)
-		*ret_ms = 0;
+		return r == ERR_NOT_FOUND ? 0 : r;
+	if (sighting->revision != lease.revision) {
+		sighting->revision = lease.revision;
+		sighting->since_ns = clock_monotonic_ns();
+	}
+	*ret_silent = clock_monotonic_ns() - sighting->since_ns > KEEPER_LEASE_S * UINT64_C(1000000000);
 	return 0;
 }
 
@@ -103,27 +145,17 @@ static bool says_ready(const json_t *node)
 }
 
 /* An instance that was ready and is silent for too long: nothing new goes there. Nothing that runs there is touched. */
-static int judge_lease(struct cism *cism, json_t *node, const char *name, struct err *err)
+static int judge_lease(struct round *round, json_t *node, const char *name, const char *silence, struct err *err)
 {
-	char message[400];
-	int64_t renewed;
-	int r;
+	bool silent = false;
+	int r = says_ready(node) ? is_silent(round, name, &silent, err) : 0;
 
-	if (!says_ready(node))
-		return 0;
-	r = lease_time(cism, name, &renewed, err);
-	if (r < 0)
+	if (r < 0 || !silent)
 		return r;
-	if (renewed > 0 && clock_wall_ms() - renewed <= KEEPER_LEASE_S * INT64_C(1000))
-		return 0;
-	(void)snprintf(message, sizeof(message), "instance '%s' was not heard of for %d seconds", name, KEEPER_LEASE_S);
-	r = conditions_set(node, "Ready", "Unknown", "NodeStatusUnknown", message);
+	r = conditions_set(node, "Ready", "Unknown", "NodeStatusUnknown", silence);
 	if (r < 0)
 		return err_sys(err, r, "cannot judge instance '%s'", name);
-	if (r > 0) {
-		log_warn("instance is silent", "instance", name);
-		happenings_record(cism, node, "Warning", "NodeNotReady", message);
-	}
+	round->silenced = r > 0;
 	return 0;
 }
 
@@ -155,12 +187,13 @@ static void tell_stale(const struct topology_instance *instance)
 		 instance->name, "server", instance->server);
 }
 
-static int follow_one(struct cism *cism, const struct topology_instance *instance, struct err *err)
+static int bring_up(struct round *round, const struct topology_instance *instance, struct err *err)
 {
 	CLEANUP_OBJECT struct object node = {0};
 	CLEANUP_JSON json_t *before = NULL;
+	char silence[400];
 	bool stale;
-	int r = records_get(cism->store, records_nodes(), NULL, instance->name, &node, err);
+	int r = records_get(round->cism->store, records_nodes(), NULL, instance->name, &node, err);
 
 	if (r < 0 && r != ERR_NOT_FOUND)
 		return r;
@@ -173,10 +206,27 @@ static int follow_one(struct cism *cism, const struct topology_instance *instanc
 		tell_stale(instance);
 	if (!node.json || (!stale && stamp(node.json, instance) < 0))
 		return err_sys(err, -ENOMEM, "cannot write node '%s'", instance->name);
-	r = judge_lease(cism, node.json, instance->name, err);
+	(void)snprintf(silence, sizeof(silence), "instance '%s' was not heard of for %d seconds", instance->name,
+		       KEEPER_LEASE_S);
+	r = judge_lease(round, node.json, instance->name, silence, err);
 	if (r < 0 || (before && json_equal(before, node.json)))
 		return r;
-	return write_node(cism, node.json, node.revision, err);
+	r = write_node(round, node.json, node.revision, silence, err);
+	if (r == 0 && round->silenced)
+		log_warn("instance is silent", "instance", instance->name);
+	return r;
+}
+
+static int follow_one(struct cism *cism, struct nodes_sightings *sightings, const struct topology_instance *instance,
+		      struct err *err)
+{
+	struct round round = {.cism = cism, .sightings = sightings};
+	int r;
+
+	change_init(&round.change);
+	r = bring_up(&round, instance, err);
+	change_done(&round.change);
+	return r;
 }
 
 /* A copy, so that the lock is not held while the store writes. */
@@ -195,13 +245,13 @@ static int copy_topology(struct cism *cism, struct topology *to, struct err *err
 	return r;
 }
 
-int nodes_follow(struct cism *cism, struct err *err)
+int nodes_follow(struct cism *cism, struct nodes_sightings *sightings, struct err *err)
 {
 	struct topology topology = {0};
 	int r = copy_topology(cism, &topology, err);
 
 	for (size_t i = 0; r == 0 && i < topology.count; i++)
-		r = follow_one(cism, &topology.instances[i], err);
+		r = follow_one(cism, sightings, &topology.instances[i], err);
 	topology_done(&topology);
 	return r;
 }

@@ -5,7 +5,14 @@
 
 #include "cism/cism.h"
 
-/* Brings the Node objects in line with the topology and their readiness with the leases. */
-int nodes_follow(struct cism *cism, struct err *err) MUST_CHECK;
+/* When each instance's lease was last seen to change, by the clock of who looks. Zero at first. */
+struct nodes_sightings {
+	struct nodes_sighting *rows;
+	size_t count;
+};
+void nodes_sightings_done(struct nodes_sightings *sightings);
+
+/* Brings the Node objects in line with the topology and their readiness with the leases. By the leader. */
+int nodes_follow(struct cism *cism, struct nodes_sightings *sightings, struct err *err) MUST_CHECK;
 
 #endif

@@ -131,28 +131,33 @@ static bool pass(struct placer *placer)
 	return again;
 }
 
-static void wait_for_change(struct placer *placer, bool again)
+/* True when something changed, false when it is time to ask again. */
+static bool wait_for_change(struct placer *placer, bool again)
 {
 	struct timespec until;
+	bool changed;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += again ? RETRY_S : 60;
 	pthread_mutex_lock(&placer->lock);
 	while (!placer->woken && !placer->stopping && pthread_cond_timedwait(&placer->wake, &placer->lock, &until) == 0)
 		continue;
+	changed = placer->woken;
 	placer->woken = false;
 	pthread_mutex_unlock(&placer->lock);
+	return changed;
 }
 
 static void *run(void *user)
 {
 	struct placer *placer = user;
 
-	while (!is_stopping(placer)) {
-		bool again = pass(placer);
+	bool again = true;
 
-		wait_for_change(placer, again);
-	}
+	/* What changed every replica looks at; what is to be tried once more is the leader's. */
+	for (bool due = true; !is_stopping(placer); due = wait_for_change(placer, again))
+		if (due || atomic_load(&placer->cism->leading))
+			again = pass(placer);
 	return NULL;
 }
 

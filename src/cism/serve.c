@@ -91,9 +91,10 @@ static void answer_metrics(struct call *call)
 		"# TYPE bulkhead_placement_decisions_total counter\nbulkhead_placement_decisions_total %" PRIuFAST64
 		"\n"
 		"# TYPE bulkhead_binds_total counter\nbulkhead_binds_total %" PRIuFAST64 "\n"
+		"# TYPE bulkhead_leading gauge\nbulkhead_leading %d\n"
 		"# TYPE bulkhead_store_revision gauge\nbulkhead_store_revision %" PRIu64 "\n",
 		atomic_load(&call->cism->requests), atomic_load(&call->cism->decisions),
-		atomic_load(&call->cism->binds), store_revision(call->cism->store));
+		atomic_load(&call->cism->binds), atomic_load(&call->cism->leading), store_revision(call->cism->store));
 
 	call_answer(call, 200, "text/plain; version=0.0.4", text, (size_t)len);
 }

@@ -13,6 +13,7 @@
 #include "base/privilege.h"
 #include "cism/cism.h"
 #include "cism/keeper.h"
+#include "cism/leader.h"
 #include "cism/placer.h"
 #include "cism/relays.h"
 #include "cism/serve.h"
@@ -192,6 +193,8 @@ int service_start(struct service *service, struct err *err)
 	if (r == 0)
 		r = relays_new(&cism->relays, err);
 	if (r == 0)
+		r = leader_new(cism, &cism->leader, err);
+	if (r == 0)
 		r = keeper_start(cism, &cism->keeper, err);
 	if (r == 0)
 		r = workers_start(&cism->workers, err);
@@ -220,6 +223,7 @@ void service_stop(struct service *service)
 	cism = &service->cism;
 	placer_stop(cism->placer);
 	keeper_stop(cism->keeper);
+	leader_free(cism->leader);
 	relays_shut(cism->relays);
 	watches_stop(cism->watches);
 	workers_stop(cism->workers);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two replicas of the CISM over one etcd: either may be asked, both place at once, and the ledger holds."""
+import base64
 import concurrent.futures
 import json
 import os
@@ -57,6 +58,30 @@ def make_replicas(programs, netns, root, kubectls, store):
     yield one, two
     one.stop()
     two.stop()
+
+
+@pytest.fixture(name='three')
+def make_three(replicas, root):
+    third = replicas[0].replica(f'{root}/3', PORT + 2)
+    third.start()
+    yield [*replicas, third]
+    third.stop()
+
+
+def leaders(replicas):
+    said = [cism.curl('admin', 'GET', '/metrics', raw=True)[1].decode() for cism in replicas]
+    return [cism for cism, text in zip(replicas, said) if 'bulkhead_leading 1\n' in text]
+
+
+def history(netns, key):
+    """Everything that ever happened to keys that begin so, as (what, key, value)."""
+    words = ['ip', 'netns', 'exec', netns, 'timeout', '3', 'etcdctl', '--endpoints', ETCD, 'watch', '--prefix',
+             '--rev', '1', f'/bulkhead/k{key}', '-w', 'json']
+    done = subprocess.run(words, env={'PATH': os.environ['PATH'], 'ETCDCTL_API': '3'}, capture_output=True, text=True,
+                          check=False)
+    events = [event for line in done.stdout.splitlines() for event in json.loads(line)['Events']]
+    return [('DELETE' if event.get('type') == 1 else 'PUT', base64.b64decode(event['kv']['key']).decode(),
+             base64.b64decode(event['kv'].get('value', '')).decode()) for event in events]
 
 
 def test_what_one_writes_the_other_tells(replicas):
@@ -175,3 +200,40 @@ def test_an_older_copy_of_the_store_is_not_written_to(replicas, store):
     one.start()
     names = {item['metadata']['name'] for item in one.get('/api/v1/namespaces')['items']}
     assert 'default' in names and not names & {f'n{number}' for number in range(5)}
+
+
+def test_a_leader_that_stood_still_writes_nothing_any_more(three, netns):
+    first, = leaders(three)
+    others = [cism for cism in three if cism is not first]
+    names = [f'n{number}' for number in range(25)]
+    others[0].apply(*[namespace(name, None) for name in names])
+    for name in names:
+        assert others[0].curl('admin', 'POST', f'/api/v1/namespaces/{name}/configmaps',
+                              {'metadata': {'name': 'c'}, 'data': {'a': 'b'}})[0] == 201
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        for name in names[:12]:
+            assert others[0].curl('admin', 'DELETE', f'/api/v1/namespaces/{name}')[0] == 200
+        assert leaders(others) == []
+        new, = others[0].wait(lambda: leaders(others), seconds=30, every=0.5)
+        for name in names[12:]:
+            assert others[0].curl('admin', 'DELETE', f'/api/v1/namespaces/{name}')[0] == 200
+        time.sleep(0.5) # the new one is at it when the old one goes on
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+    others[0].wait(lambda: not {item['metadata']['name'] for item in others[0].get('/api/v1/namespaces')['items']}
+                   & set(names), seconds=40)
+    assert first.wait(lambda: leaders(three) == [new])
+    assert 'does not lead the controllers any more' in first.log.read_text()
+    # Each takeover is a version of the lease; the paused one's beats end where it was taken over.
+    leases = [value for _, _, value in history(netns, '/leader/lease')]
+    assert len(leases) == len(set(leases)) == 2
+    beats = [value for _, _, value in history(netns, '/leader/beat')]
+    assert beats == [leases[0]] * beats.count(leases[0]) + [leases[1]] * beats.count(leases[1])
+    gone = [key for what, key, _ in history(netns, '/registry/core/') if what == 'DELETE']
+    assert len(gone) == len(set(gone)) == 2 * len(names)
+    # One that stops gives it back at once.
+    new.stop()
+    rest = [cism for cism in three if cism is not new]
+    rest[0].wait(lambda: leaders(rest), seconds=5)
+    new.start()
