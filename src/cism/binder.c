@@ -12,6 +12,7 @@
 #include "cism/happenings.h"
 #include "cism/instances.h"
 #include "cism/podfacts.h"
+#include "cism/shared_topology.h"
 #include "cism/tags.h"
 #include "cism/tickets.h"
 
@@ -195,6 +196,7 @@ static int commit(struct cism *cism, const struct bindfacts *facts, const struct
 	compare_object(&change, records_namespaces(), facts->who.namespace, facts->admission.namespace.revision);
 	compare_object(&change, records_nodes(), chosen->instance, bindfacts_node_revision(facts, chosen->instance));
 	change_compare(&change, RECORDS_RULES_KEY, facts->rules);
+	change_compare(&change, SHARED_TOPOLOGY_KEY, facts->topology);
 	bindfacts_compare_moved(facts, chosen->mapping->server, &change);
 	r = ledger_hold(&facts->ledger, cism->store, &holder, &change, err);
 	if (r < 0)

@@ -120,6 +120,8 @@ int bindfacts_read(struct cism *cism, const char *namespace, const char *name, s
 		return r;
 	facts.settled = api_string(facts.pod.json, "spec.nodeName") ||
 			api_string(facts.pod.json, "metadata.deletionTimestamp");
+	/* Before anything is looked up in it: what is newer then fails the commit. */
+	facts.topology = cism_topology_revision(cism);
 	if (!facts.settled) {
 		r = domains_read(cism->store, &facts.domains, &facts.rules, err);
 		if (r == 0)

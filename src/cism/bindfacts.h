@@ -13,6 +13,7 @@ struct bindfacts {
 	struct policy_domains domains;
 	const struct policy_domain *domain; /* the pod's, NULL when unknown */
 	uint64_t rules;                     /* revision of all rules */
+	uint64_t topology;                  /* revision of the topology */
 	struct object_list nodes;
 	struct ledger ledger;
 	struct topology_instance *mappings; /* one a node */

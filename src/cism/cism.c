@@ -12,3 +12,13 @@ int cism_topology_find(struct cism *cism, const char *instance, struct topology_
 	pthread_mutex_unlock(&cism->topology_lock);
 	return found ? 0 : ERR_NOT_FOUND;
 }
+
+uint64_t cism_topology_revision(struct cism *cism)
+{
+	uint64_t revision;
+
+	pthread_mutex_lock(&cism->topology_lock);
+	revision = cism->topology_revision;
+	pthread_mutex_unlock(&cism->topology_lock);
+	return revision;
+}

@@ -32,7 +32,8 @@ struct cism {
 	struct crypto_key *binding_key;
 
 	pthread_mutex_t topology_lock;
-	struct topology topology; /* under the lock */
+	struct topology topology; /* under the lock, as all replicas have it (shared_topology.h) */
+	uint64_t topology_revision;
 
 	struct watches *watches;
 	struct relays *relays;
@@ -51,5 +52,8 @@ struct cism {
 
 /* Copies the row of an instance; ERR_NOT_FOUND when the topology does not know it: an unknown server is no server. */
 int cism_topology_find(struct cism *cism, const char *instance, struct topology_instance *ret_instance) MUST_CHECK;
+
+/* The revision of the topology that cism_topology_find reads: what a decision by it compares. */
+uint64_t cism_topology_revision(struct cism *cism);
 
 #endif

@@ -17,6 +17,7 @@
 #include "cism/leader.h"
 #include "cism/nodes.h"
 #include "cism/records.h"
+#include "cism/shared_topology.h"
 
 #define TOPOLOGY "topology.json"
 #define TOPOLOGY_MAX ((size_t)4 * 1024 * 1024)
@@ -34,37 +35,46 @@ struct keeper {
 	unsigned rounds;
 };
 
-int keeper_read_topology(struct cism *cism, struct err *err)
+/* Replicas of a cluster need no file of their own. */
+static int read_file(struct cism *cism, struct topology *to, struct err *err)
 {
 	CLEANUP_BUF struct buf text = buf_of(TOPOLOGY_MAX);
-	struct topology topology;
-	int r;
+	int r = fdio_read_file(cism->etc, TOPOLOGY, &text, err);
 
-	r = fdio_read_file(cism->etc, TOPOLOGY, &text, err);
-	if (r == 0)
-		r = topology_parse(text.data ? text.data : "", text.len, &topology, err);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&cism->topology_lock);
-	topology_done(&cism->topology);
-	cism->topology = topology;
-	pthread_mutex_unlock(&cism->topology_lock);
-	return 0;
+	if ((r == -ENOENT || r == ERR_NOT_FOUND) && cism->config.etcd.endpoint_count)
+		return 0;
+	return r < 0 ? r : topology_parse(text.data ? text.data : "", text.len, to, err);
 }
 
-/* A file that changed is read again; one that cannot be read leaves what was known, and says so once. */
-static void follow_topology(struct keeper *keeper)
+int keeper_check_topology(struct cism *cism, struct err *err)
 {
-	struct stat now;
+	struct topology topology = {0};
+	int r = read_file(cism, &topology, err);
+
+	topology_done(&topology);
+	return r;
+}
+
+/* A file that changed is offered to the store; one that cannot be read or is not taken leaves what is known, and says so once. */
+static void offer_topology(struct keeper *keeper)
+{
+	struct topology topology = {0};
 	struct err err = {0};
+	struct stat now;
+	int r;
 
 	if (fstatat(keeper->cism->etc, TOPOLOGY, &now, 0) < 0)
 		return;
 	if (now.st_mtim.tv_sec == keeper->modified.tv_sec && now.st_mtim.tv_nsec == keeper->modified.tv_nsec)
 		return;
-	keeper->modified = now.st_mtim;
-	if (keeper_read_topology(keeper->cism, &err) < 0)
+	r = read_file(keeper->cism, &topology, &err);
+	if (r == 0)
+		r = shared_topology_offer(keeper->cism, &topology, &err);
+	topology_done(&topology);
+	if (r < 0)
 		log_failure("the topology stays as it was", &err);
+	if (r != ERR_UNAVAILABLE && r != -ETIMEDOUT)
+		keeper->modified = now.st_mtim;
 }
 
 /* What is in a store that went back contradicts what was told: the process ends, and begins anew with what is there. */
@@ -87,7 +97,9 @@ static void round_of(struct keeper *keeper)
 
 	if (is_lost(keeper))
 		return;
-	follow_topology(keeper);
+	offer_topology(keeper);
+	if (shared_topology_follow(keeper->cism, &err) < 0)
+		log_failure("cannot read the topology", &err);
 	if (!leader_step(keeper->cism->leader))
 		return;
 	if (nodes_follow(keeper->cism, &keeper->sightings, &err) < 0)

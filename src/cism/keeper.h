@@ -15,7 +15,7 @@
 int keeper_start(struct cism *cism, struct keeper **ret_keeper, struct err *err) MUST_CHECK;
 void keeper_stop(struct keeper *keeper);
 
-/* Reads topology.json into cism->topology. ERR_NOT_FOUND, ERR_INVALID …; the old one stays then. */
-int keeper_read_topology(struct cism *cism, struct err *err) MUST_CHECK;
+/* Whether topology.json can be read. ERR_NOT_FOUND, ERR_INVALID … */
+int keeper_check_topology(struct cism *cism, struct err *err) MUST_CHECK;
 
 #endif

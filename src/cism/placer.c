@@ -13,9 +13,13 @@
 #define RETRY_S 3 /* when something outside did not answer */
 #define BATCH 1000
 
-static const char *const watched[] = {"/registry/core/pods/",       "/registry/core/nodes/",
-				      "/registry/core/namespaces/", "/registry/trust.bulkhead.dev/",
-				      "/ledger/servers/",           "/instances/"};
+static const char *const watched[] = {"/registry/core/pods/",
+				      "/registry/core/nodes/",
+				      "/registry/core/namespaces/",
+				      "/registry/trust.bulkhead.dev/",
+				      "/ledger/servers/",
+				      "/instances/",
+				      "/topology"};
 
 struct placer {
 	struct cism *cism;

@@ -133,7 +133,7 @@ static int open_all(struct cism *cism, const char *root, struct err *err)
 	if (r == 0)
 		r = read_keys(cism, err);
 	if (r == 0)
-		r = keeper_read_topology(cism, err);
+		r = keeper_check_topology(cism, err);
 	if (r == 0)
 		r = open_state(&paths, &state, err);
 	if (r == 0)

@@ -59,8 +59,10 @@ static int read_instance(const json_t *row, size_t index, struct topology_instan
 static int read_root(const json_t *root, struct topology *to, struct err *err)
 {
 	static const struct policy_field fields[] = {
+		{"generation", POLICY_FIELD_INTEGER, false, 0},
 		{"instances", POLICY_FIELD_ARRAY, true, TOPOLOGY_INSTANCES_MAX},
 	};
+	const json_t *generation = json_object_get(root, "generation");
 	const json_t *rows = json_object_get(root, "instances");
 	const json_t *row;
 	size_t i;
@@ -69,6 +71,9 @@ static int read_root(const json_t *root, struct topology *to, struct err *err)
 	r = policy_fields_check(root, "", fields, ARRAY_SIZE(fields), err);
 	if (r < 0)
 		return r;
+	if (generation && json_integer_value(generation) < 1)
+		return err_set(err, ERR_INVALID, "generation: must be at least 1");
+	to->generation = (uint64_t)json_integer_value(generation);
 	to->instances = calloc(json_array_size(rows) + 1, sizeof(*to->instances));
 	if (!to->instances)
 		return err_sys(err, -ENOMEM, "cannot read the topology");
@@ -100,6 +105,88 @@ int topology_parse(const char *text, size_t len, struct topology *ret_topology, 
 	}
 	*ret_topology = topology;
 	return 0;
+}
+
+char *topology_format(const struct topology *topology)
+{
+	json_t *root = json_pack("{s:[]}", "instances");
+	json_t *rows = json_object_get(root, "instances");
+	char *text = NULL;
+	int r = root ? 0 : -1;
+
+	if (r == 0 && topology->generation)
+		r = json_object_set_new(root, "generation", json_integer((json_int_t)topology->generation));
+	for (size_t i = 0; r == 0 && i < topology->count; i++) {
+		const struct topology_instance *instance = &topology->instances[i];
+
+		r = json_array_append_new(rows,
+					  json_pack("{s:s, s:s, s:s, s:s*, s:I}", "name", instance->name, "server",
+						    instance->server, "deployment", instance->deployment, "vm",
+						    instance->vm[0] ? instance->vm : NULL, "epoch",
+						    (json_int_t)instance->epoch));
+	}
+	if (r == 0)
+		text = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	return text;
+}
+
+static bool is_same_place(const struct topology_instance *a, const struct topology_instance *b)
+{
+	return str_eq(a->server, b->server) && str_eq(a->vm, b->vm) && str_eq(a->deployment, b->deployment);
+}
+
+static int check_instance(const struct topology_instance *now, const struct topology_instance *next, struct err *err)
+{
+	if (next->epoch < now->epoch)
+		return err_set(err, ERR_DENIED, "instance '%s' goes back from epoch %llu to %llu", now->name,
+			       (unsigned long long)now->epoch, (unsigned long long)next->epoch);
+	if (next->epoch == now->epoch && !is_same_place(now, next))
+		return err_set(err, ERR_DENIED, "instance '%s' is on server '%s' in the same epoch %llu as on '%s'",
+			       now->name, next->server, (unsigned long long)now->epoch, now->server);
+	return 0;
+}
+
+static bool is_same(const struct topology *a, const struct topology *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct topology_instance *other = topology_find(b, a->instances[i].name);
+
+		if (!other || other->epoch != a->instances[i].epoch || !is_same_place(&a->instances[i], other))
+			return false;
+	}
+	return true;
+}
+
+static int check_generation(const struct topology *now, const struct topology *next, bool alone, struct err *err)
+{
+	if (next->generation > now->generation || (alone && !next->generation && !now->generation))
+		return 0;
+	if (!next->generation)
+		return err_set(err, ERR_DENIED, "it differs from the one of generation %llu and has no generation",
+			       (unsigned long long)now->generation);
+	if (next->generation == now->generation)
+		return err_set(err, ERR_DENIED, "it differs from the one of the same generation %llu",
+			       (unsigned long long)now->generation);
+	return err_set(err, ERR_DENIED, "its generation %llu is older than %llu", (unsigned long long)next->generation,
+		       (unsigned long long)now->generation);
+}
+
+int topology_follows(const struct topology *now, const struct topology *next, bool alone, struct err *err)
+{
+	int r;
+
+	if (is_same(now, next) && next->generation <= now->generation)
+		return 0;
+	r = check_generation(now, next, alone, err);
+	for (size_t i = 0; r == 0 && i < next->count; i++) {
+		const struct topology_instance *known = topology_find(now, next->instances[i].name);
+
+		r = known ? check_instance(known, &next->instances[i], err) : 0;
+	}
+	return r < 0 ? r : 1;
 }
 
 void topology_done(struct topology *topology)

@@ -20,6 +20,7 @@ struct topology_instance {
 };
 
 struct topology {
+	uint64_t generation; /* of the whole, from 1; 0: not given */
 	struct topology_instance *instances;
 	size_t count;
 };
@@ -27,6 +28,16 @@ struct topology {
 /* Parses the text strictly. ERR_SYNTAX, ERR_INVALID with the field; two rows of one name are refused. */
 int topology_parse(const char *text, size_t len, struct topology *ret_topology, struct err *err) MUST_CHECK;
 void topology_done(struct topology *topology);
+
+/* The same as text that topology_parse reads; freed by the caller, NULL without memory. */
+char *topology_format(const struct topology *topology);
+
+/*
+ * Whether next may take the place of now: 1; 0 when it says the same; ERR_DENIED with why not. It must be of a higher
+ * generation, or both have none and `alone` says that there is one source only. No instance goes back an epoch or is
+ * elsewhere in the same one.
+ */
+int topology_follows(const struct topology *now, const struct topology *next, bool alone, struct err *err) MUST_CHECK;
 
 const struct topology_instance *topology_find(const struct topology *topology, const char *instance);
 

@@ -131,13 +131,13 @@ class Cism:
         (other.etc / 'cism.json').write_text(json.dumps({**settings, 'port': port}))
         return other
 
-    def write_topology(self, instances):
+    def write_topology(self, instances, generation=None):
         rows = [
             {'name': name, 'server': server, 'deployment': 'BareMetal', 'epoch': epoch}
             for name, server, epoch in instances
         ]
         fresh = self.etc / 'topology.new'
-        fresh.write_text(json.dumps({'instances': rows}))
+        fresh.write_text(json.dumps({'instances': rows, **({'generation': generation} if generation else {})}))
         fresh.rename(self.etc / 'topology.json')
         for name, _, _ in instances:
             if name not in self.identities:

@@ -237,3 +237,43 @@ def test_a_leader_that_stood_still_writes_nothing_any_more(three, netns):
     rest = [cism for cism in three if cism is not new]
     rest[0].wait(lambda: leaders(rest), seconds=5)
     new.start()
+
+
+def servers(cism):
+    """Which server each node is on, and in which epoch."""
+    return {node['metadata']['name']: (node['metadata']['labels']['nfv.bulkhead.dev/server'],
+                                       int(node['metadata']['annotations']['nfv.bulkhead.dev/epoch']))
+            for node in cism.get('/api/v1/nodes')['items']}
+
+
+def test_the_newest_topology_counts_and_nothing_flaps(replicas, netns):
+    one, two = replicas
+    before = {f'node-{n}': (f'server-{n}', 1) for n in range(SERVERS)}
+    rows = [(name, *place) for name, place in before.items()]
+    assert servers(two) == before
+
+    def refused(cism, why):
+        cism.wait(lambda: why in cism.log.read_text())
+        assert 'the topology stays as it was' in cism.log.read_text()
+
+    # Whichever replica reads a newer one, all have it.
+    two.write_topology([*rows[1:], ('node-0', 'server-7', 2)], 5)
+    moved = {**before, 'node-0': ('server-7', 2)}
+    one.wait(lambda: servers(one) == moved)
+    one.write_topology(rows, 4)
+    refused(one, 'its generation 4 is older than 5')
+    one.write_topology([*rows[:2], ('node-2', 'server-9', 2)], 5)
+    refused(one, 'it differs from the one of the same generation 5')
+    one.write_topology(rows[1:])
+    refused(one, 'it differs from the one of generation 5 and has no generation')
+    one.write_topology([('node-0', 'server-8', 2), *rows[1:]], 6)
+    refused(one, "instance 'node-0' is on server 'server-8' in the same epoch 2 as on 'server-7'")
+    one.write_topology(rows, 6)
+    refused(one, "instance 'node-0' goes back from epoch 2 to 1")
+    # Started again with files that are older and differ, neither changes anything.
+    one.stop()
+    one.start()
+    time.sleep(2)
+    assert servers(one) == servers(two) == moved
+    assert [what for what, _, _ in history(netns, '/topology')] == ['PUT', 'PUT']
+    assert len([key for _, key, _ in history(netns, '/registry/core/nodes/node-0')]) == 2

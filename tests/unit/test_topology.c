@@ -3,6 +3,8 @@
 
 #include <setjmp.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -45,6 +47,7 @@ static void test_bad(void **state)
 		{"", "topology.json"},
 		{"{}", "instances"},
 		{"{\"instances\":[],\"more\":1}", "more"},
+		{"{\"instances\":[],\"generation\":0}", "generation: must be at least 1"},
 		{ROW("\"name\":\"a\""), "instances[0]"},
 		{ROW("\"name\":\"A\",\"server\":\"s\",\"deployment\":\"Nested\",\"epoch\":1"),
 		 "instances[0].name: 'A' is not a DNS name"},
@@ -68,11 +71,87 @@ static void test_bad(void **state)
 	}
 }
 
+/* NAME@SERVER/EPOCH words and a generation as a topology. */
+static struct topology topology_of(const char *words, unsigned generation)
+{
+	CLEANUP_FREE char *copy = strdup(words);
+	struct topology topology = {.generation = generation, .instances = calloc(8, sizeof(*topology.instances))};
+	char *save = NULL;
+
+	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		struct topology_instance *to = &topology.instances[topology.count++];
+		char *at = strchr(word, '@'), *slash = strchr(word, '/');
+
+		(void)snprintf(to->name, sizeof(to->name), "%.*s", (int)(at - word), word);
+		(void)snprintf(to->server, sizeof(to->server), "%.*s", (int)(slash - at - 1), at + 1);
+		(void)snprintf(to->deployment, sizeof(to->deployment), "Nested");
+		to->epoch = strtoul(slash + 1, NULL, 10);
+	}
+	return topology;
+}
+
+static void test_follows(void **state)
+{
+	static const struct {
+		const char *now;
+		unsigned now_generation;
+		const char *next;
+		unsigned next_generation;
+		bool alone;
+		const char *outcome;
+	} rows[] = {
+		{"a@s/1", 1, "a@s/1", 1, false, "same"},
+		{"a@s/1 b@t/1", 1, "b@t/1 a@s/1", 1, false, "same"},
+		{"a@s/1", 2, "a@s/1", 1, false, "same"},
+		{"a@s/1", 2, "a@s/1", 0, false, "same"},
+		{"a@s/1", 1, "a@s/1", 2, false, "newer"},
+		{"a@s/1", 0, "a@s/1 b@s/1", 1, false, "newer"},
+		{"a@s/1", 1, "a@t/2", 2, false, "newer"},
+		{"a@s/1 b@s/1", 1, "a@s/1", 2, false, "newer"},
+		{"a@s/1", 0, "a@t/2", 0, true, "newer"},
+		{"a@s/1", 0, "a@t/2", 0, false, "it differs from the one of generation 0 and has no generation"},
+		{"a@s/1", 3, "a@t/2", 0, true, "it differs from the one of generation 3 and has no generation"},
+		{"a@s/1", 3, "a@t/2", 3, false, "it differs from the one of the same generation 3"},
+		{"a@s/1", 3, "a@t/2", 2, true, "its generation 2 is older than 3"},
+		{"a@s/2", 3, "a@s/1", 4, false, "instance 'a' goes back from epoch 2 to 1"},
+		{"a@s/2", 3, "a@t/2", 4, false, "instance 'a' is on server 't' in the same epoch 2 as on 's'"},
+		{"a@s/2", 0, "a@t/2", 0, true, "instance 'a' is on server 't' in the same epoch 2 as on 's'"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct topology now = topology_of(rows[i].now, rows[i].now_generation);
+		struct topology next = topology_of(rows[i].next, rows[i].next_generation);
+		struct err err = {0};
+		int r = topology_follows(&now, &next, rows[i].alone, &err);
+
+		assert_string_equal(r < 0 ? err.msg : r ? "newer" : "same", rows[i].outcome);
+		assert_true(r >= 0 || r == ERR_DENIED);
+		topology_done(&now);
+		topology_done(&next);
+	}
+}
+
+static void test_format(void **state)
+{
+	struct topology topology = topology_of("a@s/1 b@t/7", 5), again = {0};
+	CLEANUP_FREE char *text = topology_format(&topology);
+
+	(void)state;
+	assert_int_equal(parse(text, &again, NULL), 0);
+	assert_int_equal(again.generation, 5);
+	assert_int_equal(topology_follows(&topology, &again, false, NULL), 0);
+	topology_done(&topology);
+	topology_done(&again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_follows),
+		cmocka_unit_test(test_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
