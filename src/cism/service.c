@@ -19,6 +19,7 @@
 #include "cism/serve.h"
 #include "cism/watches.h"
 #include "cism/workers.h"
+#include "store/move.h"
 
 #define CONFIG_MAX ((size_t)256 * 1024)
 #define KEY_MAX ((size_t)64 * 1024)
@@ -140,6 +141,8 @@ static int open_all(struct cism *cism, const char *root, struct err *err)
 		r = privilege_drop(PRIVILEGE_CISM, err);
 	if (r == 0)
 		r = open_store(cism, state, err);
+	if (r == 0)
+		r = move_check(cism->store, err);
 	return r;
 }
 

@@ -23,6 +23,7 @@ extern const struct command cmd_down;
 extern const struct command cmd_status;
 extern const struct command cmd_why;
 extern const struct command cmd_domains;
+extern const struct command cmd_move_store;
 extern const struct command cmd_completion;
 extern const struct command cmd_help;
 extern const struct command cmd_version;

@@ -6,7 +6,8 @@
 #include "cli/command.h"
 
 const struct command *const main_commands[] = {
-	&cmd_up, &cmd_down, &cmd_status, &cmd_why, &cmd_domains, &cmd_completion, &cmd_help, &cmd_version, NULL,
+	&cmd_up,         &cmd_down,       &cmd_status, &cmd_why,     &cmd_domains,
+	&cmd_move_store, &cmd_completion, &cmd_help,   &cmd_version, NULL,
 };
 
 static const struct option_command program = {

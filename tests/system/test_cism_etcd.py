@@ -4,6 +4,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -277,3 +278,60 @@ def test_the_newest_topology_counts_and_nothing_flaps(replicas, netns):
     assert servers(one) == servers(two) == moved
     assert [what for what, _, _ in history(netns, '/topology')] == ['PUT', 'PUT']
     assert len([key for _, key, _ in history(netns, '/registry/core/nodes/node-0')]) == 2
+
+
+def move_store(cism, programs, *words):
+    return subprocess.run(cism.words(programs / 'bulkhead', 'move-store', '--root', cism.root, '--endpoint', ETCD, *words),
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_state_moves_from_sqlite(programs, netns, root, kubectls, store):
+    cism = Cism(programs, netns, f'{root}/1', kubectls)
+    cism.start()
+    try:
+        cism.heartbeat()
+        cism.apply(domain('blue'), namespace('b', 'blue'),
+                   *[{'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {'name': f'c{number}', 'namespace': 'b'},
+                      'data': {'text': 'x' * 20000}} for number in range(70)])
+        assert cism.curl('admin', 'POST', '/api/v1/namespaces/b/pods', pod('b', 'p'))[0] == 201
+        bound = cism.wait_bound('b', 'p')
+        ticket = cism.curl('node-1', 'GET', '/api/v1/namespaces/b/pods/p/ticket')[1]
+        refused = move_store(cism, programs)
+        assert (refused.returncode, refused.stderr) == (
+            8, "bulkhead: store 'state.db' is in use by another process\nhint: stop the other process first\n")
+        cism.stop()
+        # One that was cut off: nobody serves half of it, and the next one begins again.
+        etcdctl = ['ip', 'netns', 'exec', netns, 'etcdctl', '--endpoints', ETCD]
+        for key in ('/bulkhead/k/moving', '/bulkhead/k/left'):
+            subprocess.run([*etcdctl, 'put', key, 'x'], check=True, capture_output=True,
+                           env={'PATH': os.environ['PATH'], 'ETCDCTL_API': '3'})
+        half = cism.replica(f'{root}/2', PORT + 1)
+        settings = json.loads((half.etc / 'cism.json').read_text())
+        (half.etc / 'cism.json').write_text(json.dumps({**settings, 'store': {'etcd': {'endpoints': [ETCD]}}}))
+        assert not half.start(check=False)
+        assert 'a move into this store did not come to its end' in half.log.read_text()
+        half.stop()
+        done = move_store(cism, programs)
+        assert done.returncode == 0 and re.fullmatch(r'moved  \d+ keys, \d+ bytes, sha256 [0-9a-f]{64}\n', done.stdout), \
+            done.stdout + done.stderr
+        assert int(done.stdout.split()[1]) > 75 and int(done.stdout.split()[3]) > 1400000
+        state = cism.root / 'var/lib/bulkhead/cism'
+        assert not (state / 'state.db').exists() and (state / 'state.db.moved').exists()
+        again = move_store(cism, programs)
+        assert again.returncode != 0 and 'names a store already' in again.stderr
+        cism.start()
+        found = cism.pod('b', 'p')
+        for one in (bound, found):
+            del one['metadata']['resourceVersion']
+        assert found == bound
+        assert len(cism.get('/api/v1/namespaces/b/configmaps')['items']) == 70
+        assert cism.holders() == [bound['metadata']['uid']]
+        assert cism.curl('node-1', 'GET', '/api/v1/namespaces/b/pods/p/ticket')[1]['payload'] == ticket['payload']
+        # What is there already is not mixed with anything.
+        (state / 'state.db.moved').rename(state / 'state.db')
+        (cism.etc / 'cism.json').write_text(json.dumps(settings))
+        cism.stop()
+        mixed = move_store(cism, programs)
+        assert mixed.returncode != 0 and re.match(r'bulkhead: the store to move to has \d+ keys already\n', mixed.stderr)
+    finally:
+        cism.stop()
