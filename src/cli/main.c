@@ -20,6 +20,7 @@ static const struct option_command program = {
 		  "  status      show the parts, the instances, the trust domains and their pods\n"
 		  "  why         say in one sentence why a pod is where it is, or not\n"
 		  "  domains     show which trust domains may share an instance or a server\n"
+		  "  move-store  move the CISM's state from its file to etcd\n"
 		  "  completion  print the completion of a shell\n"
 		  "  help        show the help of a command\n"
 		  "  version     show the version and what this machine's kernel offers\n"
