@@ -219,7 +219,7 @@ def test_a_leader_that_stood_still_writes_nothing_any_more(three, netns):
         new, = others[0].wait(lambda: leaders(others), seconds=30, every=0.5)
         for name in names[12:]:
             assert others[0].curl('admin', 'DELETE', f'/api/v1/namespaces/{name}')[0] == 200
-        time.sleep(0.5) # the new one is at it when the old one goes on
+        time.sleep(0.5)  # the new one is at it when the old one goes on
     finally:
         first.process.send_signal(signal.SIGCONT)
     others[0].wait(lambda: not {item['metadata']['name'] for item in others[0].get('/api/v1/namespaces')['items']}
@@ -281,8 +281,8 @@ def test_the_newest_topology_counts_and_nothing_flaps(replicas, netns):
 
 
 def move_store(cism, programs, *words):
-    return subprocess.run(cism.words(programs / 'bulkhead', 'move-store', '--root', cism.root, '--endpoint', ETCD, *words),
-                          capture_output=True, text=True, timeout=60, check=False)
+    command = cism.words(programs / 'bulkhead', 'move-store', '--root', cism.root, '--endpoint', ETCD, *words)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_the_state_moves_from_sqlite(programs, netns, root, kubectls, store):
@@ -312,8 +312,8 @@ def test_the_state_moves_from_sqlite(programs, netns, root, kubectls, store):
         assert 'a move into this store did not come to its end' in half.log.read_text()
         half.stop()
         done = move_store(cism, programs)
-        assert done.returncode == 0 and re.fullmatch(r'moved  \d+ keys, \d+ bytes, sha256 [0-9a-f]{64}\n', done.stdout), \
-            done.stdout + done.stderr
+        assert done.returncode == 0, done.stderr
+        assert re.fullmatch(r'moved  \d+ keys, \d+ bytes, sha256 [0-9a-f]{64}\n', done.stdout)
         assert int(done.stdout.split()[1]) > 75 and int(done.stdout.split()[3]) > 1400000
         state = cism.root / 'var/lib/bulkhead/cism'
         assert not (state / 'state.db').exists() and (state / 'state.db.moved').exists()
@@ -332,6 +332,7 @@ def test_the_state_moves_from_sqlite(programs, netns, root, kubectls, store):
         (cism.etc / 'cism.json').write_text(json.dumps(settings))
         cism.stop()
         mixed = move_store(cism, programs)
-        assert mixed.returncode != 0 and re.match(r'bulkhead: the store to move to has \d+ keys already\n', mixed.stderr)
+        assert mixed.returncode != 0
+        assert re.match(r'bulkhead: the store to move to has \d+ keys already\n', mixed.stderr)
     finally:
         cism.stop()
