@@ -24,7 +24,9 @@ def free_ports(count):
 
 
 class Cluster:
-    def __init__(self, folder, options=()):
+    def __init__(self, folder, options=(), inside=()):
+        """inside: the words that run a command where the cluster is to be, as in a network namespace."""
+        self.inside = list(inside)
         self.folder = pathlib.Path(folder)
         self.options = list(options)
         self.ca = Identity('ca', 'etcd test CA')
@@ -44,7 +46,7 @@ class Cluster:
         everyone = ','.join(f'm{number}={peer}' for number, peer in enumerate(self.peers))
         with open(self.folder / f'm{index}.log', 'ab') as log:
             self.processes[index] = subprocess.Popen(
-                ['etcd', '--name', f'm{index}', '--data-dir', str(self.folder / f'm{index}'), '--log-level', 'error',
+                [*self.inside, 'etcd', '--name', f'm{index}', '--data-dir', str(self.folder / f'm{index}'), '--log-level', 'error',
                  '--listen-client-urls', self.urls[index], '--advertise-client-urls', self.urls[index],
                  '--listen-peer-urls', self.peers[index], '--initial-advertise-peer-urls', self.peers[index],
                  '--initial-cluster', everyone, '--initial-cluster-token', self.folder.name,
@@ -66,7 +68,7 @@ class Cluster:
 
     def ctl(self, *words, timeout=30):
         endpoints, ca, pem, key = self.arguments()
-        return subprocess.run(['etcdctl', '--endpoints', endpoints, '--cacert', ca, '--cert', pem, '--key', key,
+        return subprocess.run([*self.inside, 'etcdctl', '--endpoints', endpoints, '--cacert', ca, '--cert', pem, '--key', key,
                                *words],
                               env={'PATH': os.environ['PATH'], 'ETCDCTL_API': '3'}, capture_output=True, text=True,
                               timeout=timeout, check=False)
