@@ -46,7 +46,8 @@ class Cluster:
         everyone = ','.join(f'm{number}={peer}' for number, peer in enumerate(self.peers))
         with open(self.folder / f'm{index}.log', 'ab') as log:
             self.processes[index] = subprocess.Popen(
-                [*self.inside, 'etcd', '--name', f'm{index}', '--data-dir', str(self.folder / f'm{index}'), '--log-level', 'error',
+                [*self.inside, 'etcd', '--name', f'm{index}', '--data-dir', str(self.folder / f'm{index}'),
+                 '--log-level', 'error',
                  '--listen-client-urls', self.urls[index], '--advertise-client-urls', self.urls[index],
                  '--listen-peer-urls', self.peers[index], '--initial-advertise-peer-urls', self.peers[index],
                  '--initial-cluster', everyone, '--initial-cluster-token', self.folder.name,
@@ -68,8 +69,8 @@ class Cluster:
 
     def ctl(self, *words, timeout=30):
         endpoints, ca, pem, key = self.arguments()
-        return subprocess.run([*self.inside, 'etcdctl', '--endpoints', endpoints, '--cacert', ca, '--cert', pem, '--key', key,
-                               *words],
+        return subprocess.run([*self.inside, 'etcdctl', '--endpoints', endpoints, '--cacert', ca, '--cert', pem,
+                               '--key', key, *words],
                               env={'PATH': os.environ['PATH'], 'ETCDCTL_API': '3'}, capture_output=True, text=True,
                               timeout=timeout, check=False)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches over HTTP that go on with another replica: nothing lost, nothing told twice, while replicas and members die."""
+"""Watches over HTTP that go on with another replica: nothing lost or told twice while replicas and members die."""
 import json
 import os
 import subprocess
@@ -42,7 +42,7 @@ def make_three(programs, netns, root, kubectls, cluster):
 
 
 class Watcher(threading.Thread):
-    """Watches from a revision on; whoever ends it, it goes on with the next replica from the last revision it was told."""
+    """Watches from a revision on; when that ends, it goes on with the next replica from the last one told."""
 
     def __init__(self, replicas, revision):
         super().__init__(daemon=True)
