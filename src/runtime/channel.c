@@ -2,10 +2,9 @@
 #include "runtime/channel.h"
 
 #include <errno.h>
-#include <stdbool.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
+
+#include "base/fdpass.h"
 
 int channel_pair(int ret_ends[2], struct err *err)
 {
@@ -16,12 +15,9 @@ int channel_pair(int ret_ends[2], struct err *err)
 
 static int send_packet(int fd, const struct channel_packet *packet)
 {
-	ssize_t n;
+	ssize_t n = fdpass_send(fd, packet, sizeof(*packet), NULL, 0);
 
-	do
-		n = send(fd, packet, sizeof(*packet), MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return n < 0 ? (int)n : 0;
 }
 
 int channel_send(int fd, enum channel_kind kind, int32_t value)
@@ -38,46 +34,12 @@ int channel_send_error(int fd, const struct err *err)
 	return send_packet(fd, &packet);
 }
 
-/* A packet with up to one descriptor. */
-struct envelope {
-	struct channel_packet packet;
-	struct iovec part;
-	struct msghdr message;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-};
-
-static void envelope_init(struct envelope *envelope)
-{
-	*envelope = (struct envelope){0};
-	envelope->part = (struct iovec){&envelope->packet, sizeof(envelope->packet)};
-	envelope->message = (struct msghdr){
-		.msg_iov = &envelope->part,
-		.msg_iovlen = 1,
-		.msg_control = &envelope->control,
-		.msg_controllen = sizeof(envelope->control),
-	};
-}
-
 int channel_send_fd(int fd, enum channel_kind kind, int passed)
 {
-	struct envelope envelope;
-	struct cmsghdr *header;
-	ssize_t n;
+	struct channel_packet packet = {.kind = kind};
+	ssize_t n = fdpass_send(fd, &packet, sizeof(packet), &passed, 1);
 
-	envelope_init(&envelope);
-	envelope.packet.kind = kind;
-	header = CMSG_FIRSTHDR(&envelope.message);
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &passed, sizeof(passed));
-	do
-		n = sendmsg(fd, &envelope.message, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return n < 0 ? (int)n : 0;
 }
 
 static int check(struct channel_packet *packet, ssize_t n, enum channel_kind kind, struct err *err)
@@ -100,25 +62,23 @@ static int check(struct channel_packet *packet, ssize_t n, enum channel_kind kin
 }
 
 /* A peer that ended before it read all we sent says so once, ahead of the last it had to say. */
-static bool comes_again(ssize_t n, bool *reset)
+static ssize_t hear(int fd, int flags, struct fdpass *message)
 {
-	bool first = n < 0 && errno == ECONNRESET && !*reset;
+	size_t room = message->count;
+	ssize_t n = fdpass_receive(fd, message, flags);
 
-	*reset = *reset || first;
-	return first || (n < 0 && errno == EINTR);
+	if (n != -ECONNRESET)
+		return n;
+	message->count = room;
+	return fdpass_receive(fd, message, flags);
 }
 
 static int receive(int fd, int flags, enum channel_kind kind, int32_t *ret_value, struct err *err)
 {
 	struct channel_packet packet;
-	bool reset = false;
-	ssize_t n;
-	int r;
+	struct fdpass message = {.bytes = &packet, .len = sizeof(packet)};
+	int r = check(&packet, hear(fd, flags, &message), kind, err);
 
-	do
-		n = recv(fd, &packet, sizeof(packet), flags);
-	while (comes_again(n, &reset));
-	r = check(&packet, n < 0 ? -errno : n, kind, err);
 	if (r == 0 && ret_value)
 		*ret_value = packet.value;
 	return r;
@@ -136,23 +96,16 @@ int channel_collect(int fd, enum channel_kind kind, int32_t *ret_value, struct e
 
 int channel_expect_fd(int fd, enum channel_kind kind, int *ret_passed, struct err *err)
 {
-	struct envelope envelope;
-	const struct cmsghdr *header;
-	bool reset = false;
-	ssize_t n;
-	int r;
+	struct channel_packet packet;
+	int passed = -1;
+	struct fdpass message = {.bytes = &packet, .len = sizeof(packet), .fds = &passed, .count = 1};
+	ssize_t n = hear(fd, 0, &message);
+	int r = check(&packet, n, message.count ? CHANNEL_LISTENER : kind, err);
 
-	envelope_init(&envelope);
 	*ret_passed = -1;
-	do
-		n = recvmsg(fd, &envelope.message, MSG_CMSG_CLOEXEC);
-	while (comes_again(n, &reset));
-	header = n > 0 ? CMSG_FIRSTHDR(&envelope.message) : NULL;
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(ret_passed, CMSG_DATA(header), sizeof(int));
-	r = check(&envelope.packet, n < 0 ? -errno : n, *ret_passed < 0 ? kind : CHANNEL_LISTENER, err);
-	if (r < 0 && *ret_passed >= 0)
-		(void)close(take_fd(ret_passed));
+	if (r == 0 && message.count)
+		*ret_passed = passed;
+	else if (message.count)
+		(void)close(passed);
 	return r;
 }

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <termios.h>
 
+#include "base/fdpass.h"
 #include "base/str.h"
 #include "sandbox/inroot.h"
 #include "sandbox/mountfd.h"
@@ -144,38 +145,13 @@ static int bind_console(int slave, int dev)
 	return mountfd_attach(copy, target);
 }
 
-static int send_master(int socket, int master)
-{
-	char name[] = "/dev/ptmx";
-	struct iovec part = {.iov_base = name, .iov_len = sizeof(name) - 1};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	ssize_t n;
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &master, sizeof(master));
-	do
-		n = sendmsg(socket, &message, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
-}
-
 int console_attach(int root, int dev, const struct spec_process *process, int socket, struct err *err)
 {
+	static const char name[] = "/dev/ptmx";
 	CLEANUP_CLOSE int master = -1, slave = -1;
 	struct stat folder;
 	int r = open_master(root, &master, &folder);
+	ssize_t n;
 
 	if (r == 0)
 		r = open_slave(master, &folder, &slave);
@@ -189,9 +165,9 @@ int console_attach(int root, int dev, const struct spec_process *process, int so
 	r = dev >= 0 ? bind_console(slave, dev) : 0;
 	if (r < 0)
 		return err_sys(err, r, "cannot mount the terminal on /dev/console");
-	r = send_master(socket, master);
-	if (r < 0)
-		return err_sys(err, r, "cannot send the terminal to the console socket");
+	n = fdpass_send(socket, name, strlen(name), &master, 1);
+	if (n < 0)
+		return err_sys(err, (int)n, "cannot send the terminal to the console socket");
 	if (ioctl(slave, TIOCSCTTY, 0) < 0)
 		return err_sys(err, -errno, "cannot make the terminal the controlling one");
 	for (int fd = 0; fd <= 2; fd++)
@@ -203,29 +179,14 @@ int console_attach(int root, int dev, const struct spec_process *process, int so
 int console_receive(int own, int *ret_master, struct err *err)
 {
 	char name[64];
-	struct iovec part = {.iov_base = name, .iov_len = sizeof(name)};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header;
-	ssize_t n;
+	int master;
+	struct fdpass message = {.bytes = name, .len = sizeof(name), .fds = &master, .count = 1};
+	ssize_t n = fdpass_receive(own, &message, 0);
 
-	do
-		n = recvmsg(own, &message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return err_sys(err, -errno, "cannot receive the terminal");
-	header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-	    header->cmsg_len != CMSG_LEN(sizeof(int)))
+		return err_sys(err, (int)n, "cannot receive the terminal");
+	if (message.count != 1)
 		return err_set(err, -EPROTO, "cannot receive the terminal: the process sent something else");
-	memcpy(ret_master, CMSG_DATA(header), sizeof(int));
+	*ret_master = master;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/fdpass.h"
 #include "base/json_build.h"
 #include "base/str.h"
 #include "runtime/channel.h"
@@ -112,27 +113,14 @@ static int connect_agent(const char *path, int *ret_fd)
 /* The descriptor comes with the first byte; a state that is longer than what the socket takes at once follows it. */
 static int send_state(int agent, const char *text, int listener)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
 	size_t len = strlen(text), done = 0;
 
 	while (done < len) {
-		struct iovec part = {(char *)text + done, len - done};
-		struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-		ssize_t n;
+		ssize_t n = fdpass_send(agent, text + done, len - done, &listener, done == 0);
 
-		if (done == 0) {
-			message.msg_control = &control;
-			message.msg_controllen = sizeof(control);
-			control.align = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-			memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &listener, sizeof(listener));
-		}
-		n = sendmsg(agent, &message, MSG_NOSIGNAL);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		done += n > 0 ? (size_t)n : 0;
+		if (n < 0)
+			return (int)n;
+		done += (size_t)n;
 	}
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/fdio.h"
+#include "base/fdpass.h"
 #include "runtime/bounds.h"
 #include "runtime/channel.h"
 #include "runtime/launch.h"
@@ -35,41 +35,9 @@ static int send_request(int session, const struct spawn_request *request, const 
 			int console)
 {
 	int fds[SPAWNER_FDS_MAX];
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(fds))];
-	} control = {0};
-	struct iovec part = {bytes->data, bytes->len};
-	size_t count = list_fds(request, channel, console, fds);
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = CMSG_SPACE(count * sizeof(int)),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	ssize_t n = fdpass_send(session, bytes->data, bytes->len, fds, list_fds(request, channel, console, fds));
 
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(count * sizeof(int));
-	memcpy(CMSG_DATA(header), fds, count * sizeof(int));
-	return sendmsg(session, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static void take_control(struct msghdr *message, struct child *child)
-{
-	for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
-		struct ucred sender;
-
-		if (at->cmsg_level != SOL_SOCKET)
-			continue;
-		if (at->cmsg_type == SCM_RIGHTS && at->cmsg_len == CMSG_LEN(sizeof(int)))
-			memcpy(&child->pidfd, CMSG_DATA(at), sizeof(int));
-		if (at->cmsg_type == SCM_CREDENTIALS && at->cmsg_len == CMSG_LEN(sizeof(sender))) {
-			memcpy(&sender, CMSG_DATA(at), sizeof(sender));
-			child->pid = sender.pid;
-		}
-	}
+	return n < 0 ? (int)n : 0;
 }
 
 static bool is_paused(const struct state *state)
@@ -94,22 +62,11 @@ static bool has_spoken(int session, const struct state *state)
 static int meet(int session, const struct state *state, struct child *child, struct err *err)
 {
 	struct channel_packet packet;
-	struct iovec part = {.iov_base = &packet, .iov_len = sizeof(packet)};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
-	} control;
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
+	struct fdpass message = {.bytes = &packet, .len = sizeof(packet), .fds = &child->pidfd, .count = 1};
 
-	if (!has_spoken(session, state) ||
-	    recvmsg(session, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != sizeof(packet))
+	if (!has_spoken(session, state) || fdpass_receive(session, &message, MSG_DONTWAIT) != sizeof(packet))
 		return 1;
-	take_control(&message, child);
+	child->pid = message.sender;
 	if (packet.kind != CHANNEL_PID || child->pid <= 0 || child->pidfd < 0)
 		return err_set(err, -EPROTO, "the container's process sent something else than expected");
 	/* The spawner of another version of this program does not understand the request. */

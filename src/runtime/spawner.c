@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "base/fdpass.h"
 #include "base/str.h"
 #include "runtime/channel.h"
 #include "runtime/console.h"
@@ -100,35 +101,6 @@ int spawner_listen(struct container *container, struct err *err)
 	return 0;
 }
 
-/* Takes the request with its descriptors into memory of its own. */
-static size_t receive(int session, void *bytes, int *fds, size_t *ret_count)
-{
-	struct iovec part = {.iov_base = bytes, .iov_len = SPAWN_REQUEST_MAX};
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(SPAWNER_FDS_MAX * sizeof(int))];
-	} control;
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	const struct cmsghdr *header;
-	ssize_t n;
-
-	do
-		n = recvmsg(session, &message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-	if (!header || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || header->cmsg_level != SOL_SOCKET ||
-	    header->cmsg_type != SCM_RIGHTS)
-		_exit(1);
-	*ret_count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(fds, CMSG_DATA(header), *ret_count * sizeof(int));
-	return (size_t)n;
-}
-
 /* Puts the descriptors where the program expects them. None of them is in another's place meanwhile. */
 static int place(int *fds, size_t count, unsigned int preserve)
 {
@@ -150,28 +122,11 @@ static int place(int *fds, size_t count, unsigned int preserve)
 /* Tells who this is: the number comes from the kernel, the descriptor stands for this very process. */
 static int introduce(int session)
 {
-	struct channel_packet packet = {.kind = CHANNEL_PID, .value = SPAWN_REQUEST_VERSION};
-	struct iovec part = {.iov_base = &packet, .iov_len = sizeof(packet)};
+	const struct channel_packet packet = {.kind = CHANNEL_PID, .value = SPAWN_REQUEST_VERSION};
 	CLEANUP_CLOSE int self = pidfd_open(getpid(), 0);
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	ssize_t n = self < 0 ? -errno : fdpass_send(session, &packet, sizeof(packet), &self, 1);
 
-	if (self < 0)
-		return -errno;
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &self, sizeof(self));
-	return sendmsg(session, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return n < 0 ? (int)n : 0;
 }
 
 static int attach_console(const struct spec_process *process, int console, struct err *err)
@@ -213,20 +168,21 @@ static int take_request(void *bytes, size_t len, int *fds, size_t count, struct 
 static _Noreturn void run_child(int session)
 {
 	void *bytes = mmap(NULL, SPAWN_REQUEST_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fds[SPAWNER_FDS_MAX];
+	struct fdpass message = {.bytes = bytes, .len = SPAWN_REQUEST_MAX, .fds = fds, .count = SPAWNER_FDS_MAX};
 	struct spawn_request request;
 	struct err err = {0};
-	size_t count = 0, len;
-	int fds[SPAWNER_FDS_MAX];
+	ssize_t len;
 
 	(void)setsid();
 	/* Whoever waits no longer must not get the process later. */
 	if (bytes == MAP_FAILED || introduce(session) < 0)
 		_exit(1);
-	len = receive(session, bytes, fds, &count);
-	if (count < 4)
+	len = fdpass_receive(session, &message, 0);
+	if (len <= 0 || message.count < 4)
 		_exit(1);
-	if (take_request(bytes, len, fds, count, &request, &err) == 0)
-		(void)become(&request, fds[0], fds[count - 1], &err);
+	if (take_request(bytes, (size_t)len, fds, message.count, &request, &err) == 0)
+		(void)become(&request, fds[0], fds[message.count - 1], &err);
 	(void)channel_send_error(fds[0], &err);
 	_exit(1);
 }
