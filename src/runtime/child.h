@@ -11,17 +11,22 @@
 struct child {
 	pid_t pid;
 	int pidfd;   /* -1 for a child of this process */
-	int session; /* where the spawner tells of its end, -1 for a child of this process */
+	int session; /* where the spawner tells of its end, -1 for a child of this process, or when the spawner is gone */
+	int first;   /* the container's first process, -1 for a child of this process */
 };
 
 /* No child. */
-#define CHILD_NONE ((struct child){.pid = 0, .pidfd = -1, .session = -1})
+#define CHILD_NONE ((struct child){.pid = 0, .pidfd = -1, .session = -1, .first = -1})
 
 /*
- * Whether it has ended; ret_status is then as of wait(2). Does not block: SIGCHLD, or readiness of the session, is when
- * to ask. -EOWNERDEAD when the spawner died before the child.
+ * Whether it has ended; ret_status is then as of wait(2). SIGCHLD, or readiness of child_event, is when to ask. What ends
+ * with its container was killed. -EOWNERDEAD when the spawner alone died before the child, which has ended now; to find
+ * that out takes a moment.
  */
-int child_ended(const struct child *child, bool *ret_ended, int *ret_status, struct err *err) MUST_CHECK;
+int child_ended(struct child *child, bool *ret_ended, int *ret_status, struct err *err) MUST_CHECK;
+
+/* A descriptor that becomes readable when child_ended has news; -1 for a child of this process. It may change each time. */
+int child_event(const struct child *child);
 
 /* Sends it a signal; one that has ended takes none. */
 void child_signal(const struct child *child, int number);

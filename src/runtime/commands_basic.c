@@ -288,7 +288,7 @@ int commands_hold_signals(int *ret_fd, struct err *err)
 	return *ret_fd < 0 ? err_sys(err, -errno, "cannot wait for signals") : 0;
 }
 
-static int wait_at_console(const struct child *child, int signals, int console, int *ret_exit, struct err *err)
+static int wait_at_console(struct child *child, int signals, int console, int *ret_exit, struct err *err)
 {
 	CLEANUP_CLOSE int master = -1;
 	int r = console_receive(console, &master, err);
@@ -296,9 +296,9 @@ static int wait_at_console(const struct child *child, int signals, int console, 
 	return r == 0 ? console_relay(master, child, signals, ret_exit, err) : r;
 }
 
-int commands_wait(const struct child *child, int signals, int console, int *ret_exit, struct err *err)
+int commands_wait(struct child *child, int signals, int console, int *ret_exit, struct err *err)
 {
-	struct pollfd ready[] = {{.fd = signals, .events = POLLIN}, {.fd = child->session, .events = POLLIN}};
+	struct pollfd ready[] = {{.fd = signals, .events = POLLIN}, {.events = POLLIN}};
 	struct signalfd_siginfo info;
 	bool ended;
 	int status;
@@ -312,6 +312,7 @@ int commands_wait(const struct child *child, int signals, int console, int *ret_
 			return r;
 		if (ended)
 			break;
+		ready[1].fd = child_event(child);
 		if (poll(ready, ARRAY_SIZE(ready), -1) < 0 && errno != EINTR)
 			return err_sys(err, -errno, "cannot wait for signals");
 		if (ready[0].revents && read(signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGCHLD)
@@ -335,6 +336,7 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 {
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};
 	CLEANUP_CLOSE int signals = -1, console = -1;
+	struct child child = CHILD_NONE;
 	struct err ignored;
 	bool detach = false, keep = false;
 	int r = create_from(global, "bulkhead-runtime run", "Creates, starts, waits for and deletes a container.", argc,
@@ -351,8 +353,8 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 		return 0;
 	/* Others must be able to signal and look while it runs. */
 	state_unlock(&state);
-	r = commands_wait(&(struct child){.pid = state.pid, .pidfd = -1, .session = -1}, signals, console, ret_exit,
-			  err);
+	child.pid = state.pid;
+	r = commands_wait(&child, signals, console, ret_exit, err);
 	if (keep)
 		return r;
 	if (r == 0)

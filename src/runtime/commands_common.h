@@ -29,7 +29,7 @@ int commands_hold_signals(int *ret_fd, struct err *err) MUST_CHECK;
  * Passes the signals of that descriptor on to a child until it ends; its exit status becomes ret_exit. console is the
  * caller's end of console_prepare: the child's terminal is then passed on to this process's own; -1 for none.
  */
-int commands_wait(const struct child *child, int signals, int console, int *ret_exit, struct err *err) MUST_CHECK;
+int commands_wait(struct child *child, int signals, int console, int *ret_exit, struct err *err) MUST_CHECK;
 
 /* Writes a process id to a file; nothing when path is NULL. */
 int commands_write_pid(const char *path, pid_t pid, struct err *err) MUST_CHECK;

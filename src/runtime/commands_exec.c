@@ -225,6 +225,7 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 		r = bound_process(global, &bounds, &own.process, err);
 	if (r == 0 && !request->detach)
 		r = commands_hold_signals(&signals, err);
+	options.signals = signals;
 	if (r == 0)
 		r = enter_container(&state, &options, &child, err);
 	if (r == 0)

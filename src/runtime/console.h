@@ -35,6 +35,6 @@ int console_receive(int own, int *ret_master, struct err *err) MUST_CHECK;
  * Passes bytes between the caller's terminal, which is in raw mode meanwhile, and the master end until the child ends;
  * signals of the descriptor go to the child, window sizes to the pty. The child's exit status becomes ret_exit.
  */
-int console_relay(int master, const struct child *child, int signals, int *ret_exit, struct err *err) MUST_CHECK;
+int console_relay(int master, struct child *child, int signals, int *ret_exit, struct err *err) MUST_CHECK;
 
 #endif

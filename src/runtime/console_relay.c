@@ -22,7 +22,7 @@ struct flow {
 struct relay {
 	int master;
 	int signals;
-	const struct child *child;
+	struct child *child;
 	bool raw; /* the caller's terminal was changed */
 	struct termios before;
 	struct flow in, out;
@@ -129,7 +129,7 @@ static int run(struct relay *relay, int *ret_status, struct err *err)
 			break;
 		fds[1] = interest(&relay->in);
 		fds[2] = interest(&relay->out);
-		fds[3] = (struct pollfd){.fd = relay->child->session, .events = POLLIN};
+		fds[3] = (struct pollfd){.fd = child_event(relay->child), .events = POLLIN};
 		if (poll(fds, 4, -1) < 0 && errno != EINTR)
 			return err_sys(err, -errno, "cannot wait for the terminal");
 		if (fds[0].revents)
@@ -141,7 +141,7 @@ static int run(struct relay *relay, int *ret_status, struct err *err)
 	return 0;
 }
 
-int console_relay(int master, const struct child *child, int signals, int *ret_exit, struct err *err)
+int console_relay(int master, struct child *child, int signals, int *ret_exit, struct err *err)
 {
 	struct relay relay = {
 		.master = master,

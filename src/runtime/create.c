@@ -215,7 +215,8 @@ static int write_pid_file(const char *path, pid_t pid, struct err *err)
 /* From a process that was told to start: the end of the connection is the program's execution. */
 static int hear_start(const struct state *state, int fd, struct err *err)
 {
-	int r = notify_wait(state, state->pid, STATE_CREATED, fd, err);
+	const struct attend process = {.pid = state->pid, .pidfd = -1, .signals = -1};
+	int r = notify_wait(state, &process, STATE_CREATED, fd, err);
 
 	return r < 0 ? err_prefix(err, "container '%s'", state->id) : 0;
 }

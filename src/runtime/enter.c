@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "runtime/apparmor.h"
+#include "runtime/attend.h"
 #include "runtime/channel.h"
 #include "runtime/console.h"
 #include "runtime/container.h"
@@ -98,6 +99,8 @@ static _Noreturn void run_child(struct entry *entry)
 		_exit(1);
 	if (become(entry, &err) < 0)
 		fail(entry, &err);
+	if (channel_send(entry->channel, CHANNEL_READY, 0) < 0)
+		_exit(1);
 	launch.apparmor = entry->container.apparmor;
 	(void)!launch_execute(&launch, &err);
 	fail(entry, &err);
@@ -137,6 +140,38 @@ static _Noreturn void run_stage(struct entry *entry)
 	_exit(channel_send(entry->channel, CHANNEL_PID, pid) < 0);
 }
 
+/* In the container's groups it may sleep as long as they are frozen. */
+static int await_stage(const struct entry *entry, pid_t stage, struct err *err)
+{
+	CLEANUP_CLOSE int pidfd = pidfd_open(stage, 0);
+	const struct attend attend = {stage, pidfd, entry->options->signals};
+	int r = pidfd < 0 ? err_sys(err, -errno, "cannot wait for process %d", (int)stage)
+			  : attend_channel(&attend, -1, err);
+
+	while (r == 0 && waitpid(stage, NULL, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+/* From the process's number to its program, or to the error that it tells of. */
+static int await_program(struct entry *entry, int channel, pid_t pid, struct err *err)
+{
+	CLEANUP_CLOSE int pidfd = pidfd_open(pid, 0);
+	const struct attend attend = {pid, pidfd, entry->options->signals};
+	int r = 0;
+
+	if (pidfd < 0)
+		r = err_sys(err, -errno, "cannot wait for process %d", (int)pid);
+	else if (channel_send(channel, CHANNEL_GO, 0) < 0)
+		r = err_set(err, -EPIPE, "the process ended before it was ready");
+	/* It says when it has become all but the program; silence from there to the connection's end is the program. */
+	if (r == 0)
+		r = attend_channel(&attend, channel, err);
+	if (r == 0)
+		r = channel_collect(channel, CHANNEL_READY, NULL, err);
+	return r == 0 ? notify_wait(entry->state, &attend, STATE_RUNNING, channel, err) : r;
+}
+
 static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 {
 	int ends[2], r = channel_pair(ends, err);
@@ -156,22 +191,20 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 		(void)close(ends[0]);
 		return err_sys(err, stage, "cannot make a process");
 	}
-	while (waitpid(stage, NULL, 0) < 0 && errno == EINTR)
-		;
+	r = await_stage(entry, stage, err);
 	state_unlock(entry->state);
-	r = channel_collect(ends[0], CHANNEL_PID, &pid, err);
-	if (r == 0 && channel_send(ends[0], CHANNEL_GO, 0) < 0)
-		r = err_set(err, -EPIPE, "the process ended before it was ready");
-	/* Silence up to the end of the connection means that the program has replaced the process. */
 	if (r == 0)
-		r = notify_wait(entry->state, pid, STATE_RUNNING, ends[0], err);
+		r = channel_collect(ends[0], CHANNEL_PID, &pid, err);
+	if (r == 0)
+		r = await_program(entry, ends[0], pid, err);
 	(void)close(ends[0]);
 	if (r == 0) {
 		*ret_pid = pid;
 		return 0;
 	}
+	/* Given up, it may be of those that no signal ends before they are thawed. */
 	if (pid > 0)
-		(void)waitpid(pid, NULL, 0);
+		(void)waitpid(pid, NULL, r == -EINTR || r == -ETIMEDOUT ? WNOHANG : 0);
 	return r;
 }
 
@@ -261,6 +294,7 @@ static int ask_spawner(const struct entry *entry, struct child *ret_child, struc
 		.preserve_fds = (uint32_t)options->preserve_fds,
 		.prepare = options->prepare,
 		.bounds = options->bounds,
+		.signals = options->signals,
 	};
 
 	/* What asks an agent needs a thread, and memory for it; a profile needs the machine's /proc. */

@@ -143,14 +143,18 @@ static int pass_on(const struct state *state, pid_t pid, enum state_status statu
 		     : 0;
 }
 
-int notify_wait(const struct state *state, pid_t pid, enum state_status status, int channel, struct err *err)
+int notify_wait(const struct state *state, const struct attend *process, enum state_status status, int channel,
+		struct err *err)
 {
 	while (true) {
 		CLEANUP_CLOSE int listener = -1;
-		int r = channel_expect_fd(channel, CHANNEL_READY, &listener, err);
+		int r = process->pidfd < 0 ? 0 : attend_channel(process, channel, err);
 
+		if (r < 0)
+			return r;
+		r = channel_expect_fd(channel, CHANNEL_READY, &listener, err);
 		if (r == 0 && listener >= 0)
-			r = pass_on(state, pid, status, listener, err);
+			r = pass_on(state, process->pid, status, listener, err);
 		if (r < 0 || listener < 0)
 			return r == -ECONNRESET && listener < 0 ? 0 : r;
 		if (channel_send(channel, CHANNEL_GO, 0) < 0)

@@ -7,6 +7,7 @@
 #ifndef RUNTIME_NOTIFY_H
 #define RUNTIME_NOTIFY_H
 
+#include "runtime/attend.h"
 #include "runtime/state.h"
 #include "sandbox/seccomp.h"
 
@@ -20,9 +21,10 @@ int notify_install(const struct seccomp_program *filter, int channel, struct err
 
 /*
  * The other side: waits for the channel's end, which is the program's execution (0), or an error, and passes a listener
- * that comes on to the agent. pid is the process that the filter binds; errors of the agent name config.json's field.
+ * that comes on to the agent. The process is the one that the filter binds; it is attended to unless its pidfd is -1.
+ * Errors of the agent name config.json's field.
  */
-int notify_wait(const struct state *state, pid_t pid, enum state_status status, int channel,
+int notify_wait(const struct state *state, const struct attend *process, enum state_status status, int channel,
 		struct err *err) MUST_CHECK;
 
 #endif

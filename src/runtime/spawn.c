@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 
 #include "base/fdpass.h"
+#include "runtime/attend.h"
 #include "runtime/bounds.h"
 #include "runtime/channel.h"
 #include "runtime/launch.h"
@@ -58,13 +60,17 @@ static bool has_spoken(int session, const struct state *state)
 	return poll(&ready, 1, USUAL_MS) > 0 || (!is_paused(state) && poll(&ready, 1, PATIENCE_MS) > 0);
 }
 
-/* The process tells who it is, and the kernel vouches for it. 1 when none comes in time. */
+/*
+ * The process tells who it is, and the kernel vouches for it. 1 when none comes in time, or when the spawner tells of its
+ * end instead: it had no memory, no number or no descriptor left.
+ */
 static int meet(int session, const struct state *state, struct child *child, struct err *err)
 {
 	struct channel_packet packet;
 	struct fdpass message = {.bytes = &packet, .len = sizeof(packet), .fds = &child->pidfd, .count = 1};
 
-	if (!has_spoken(session, state) || fdpass_receive(session, &message, MSG_DONTWAIT) != sizeof(packet))
+	if (!has_spoken(session, state) || fdpass_receive(session, &message, MSG_DONTWAIT) != sizeof(packet) ||
+	    packet.kind == CHANNEL_END)
 		return 1;
 	child->pid = message.sender;
 	if (packet.kind != CHANNEL_PID || child->pid <= 0 || child->pidfd < 0)
@@ -73,7 +79,30 @@ static int meet(int session, const struct state *state, struct child *child, str
 	return packet.value == SPAWN_REQUEST_VERSION ? 0 : 1;
 }
 
+/* It says when it has become all but the program; silence from there to the connection's end is the program. */
+static int await_program(const struct child *child, int channel, int signals, struct err *err)
+{
+	const struct attend attend = {child->pid, child->pidfd, signals};
+	int r = attend_channel(&attend, channel, err);
+
+	if (r == 0)
+		r = channel_collect(channel, CHANNEL_READY, NULL, err);
+	if (r == 0)
+		r = attend_channel(&attend, channel, err);
+	if (r < 0)
+		return r;
+	r = channel_collect(channel, CHANNEL_READY, NULL, err);
+	return r == -ECONNRESET ? 0 : r;
+}
+
 /* What only the machine's own root may set is set from here, before the process goes on. */
+static int set_limits(const struct spawn_request *request, const struct child *child, struct err *err)
+{
+	int r = bounds_lower_limits(request->bounds, child->pid, err);
+
+	return r == 0 && request->prepare ? launch_prepare(child->pid, &request->process, err) : r;
+}
+
 static int instruct(int session, const struct spawn_request *request, const struct buf *bytes, int console,
 		    const struct child *child, struct err *err)
 {
@@ -84,18 +113,14 @@ static int instruct(int session, const struct spawn_request *request, const stru
 		return r;
 	ours = ends[0];
 	theirs = ends[1];
-	r = bounds_lower_limits(request->bounds, child->pid, err);
-	if (r == 0 && request->prepare)
-		r = launch_prepare(child->pid, &request->process, err);
+	r = set_limits(request, child, err);
 	if (r < 0)
 		return r;
 	r = send_request(session, request, bytes, theirs, console);
 	if (r < 0)
 		return err_sys(err, r, "cannot tell the container's process what to be");
 	(void)close(take_fd(&theirs));
-	/* Silence up to the end of the connection means that the program has replaced the process. */
-	r = channel_expect(ours, CHANNEL_READY, NULL, err);
-	return r == -ECONNRESET ? 0 : r;
+	return await_program(child, ours, request->signals, err);
 }
 
 /* Without waiting: a queue that is full is a spawner that does not serve. */
@@ -121,8 +146,10 @@ int spawn_process(struct state *state, const struct spawn_request *request, int 
 	CLEANUP_BUF struct buf bytes = {0};
 	int r;
 
+	/* Whoever answers lives in the container, and so does then whom this stands for, whatever had its number before. */
+	child.first = pidfd_open(state->pid, 0);
 	/* The request is written while the process comes up. */
-	if (request->preserve_fds + 5 > SPAWNER_FDS_MAX || reach(state, &session) < 0 ||
+	if (child.first < 0 || request->preserve_fds + 5 > SPAWNER_FDS_MAX || reach(state, &session) < 0 ||
 	    spawn_request_format(request, &bytes) < 0)
 		return 1;
 	r = meet(session, state, &child, err);

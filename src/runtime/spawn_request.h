@@ -29,6 +29,7 @@ struct spawn_request {
 	/* Not for the spawner, but for who asks it: */
 	bool prepare; /* launch_prepare is needed: not for what the container's first process has as well */
 	const struct bounds *bounds; /* the ceiling over limits that are inherited; NULL: none */
+	int signals;                 /* as in struct attend */
 };
 
 /* Writes a request. -EFBIG when it is larger than SPAWN_REQUEST_MAX. */

@@ -149,6 +149,8 @@ static int become(const struct spawn_request *request, int channel, int console,
 
 	if (r == 0)
 		r = launch_enter_cwd(&request->process, err);
+	if (r == 0 && channel_send(channel, CHANNEL_READY, 0) < 0)
+		r = err_set(err, -EPIPE, "nobody waits for the program");
 	return r == 0 ? launch_execute(&launch, err) : r;
 }
 
@@ -226,6 +228,9 @@ static void take_session(struct spawner *spawner)
 	}
 	if (session >= 0)
 		(void)close(session);
+	else
+		/* Without room for a descriptor it stays in the queue, and whoever asks goes another way in time. */
+		(void)poll(NULL, 0, AWAKE_MS);
 }
 
 static void tell_end(int session, int status)
@@ -296,9 +301,14 @@ static _Noreturn void serve(struct spawner *spawner)
 			{.fd = LISTENER, .events = POLLIN},
 		};
 
+		int r = poll(ready, ARRAY_SIZE(ready), AWAKE_MS);
+
 		/* Health checks and the like come one after the other; after that it may take long. */
-		if (poll(ready, ARRAY_SIZE(ready), AWAKE_MS) == 0)
+		if (r == 0)
 			rest_until(ready, ARRAY_SIZE(ready));
+		/* Somebody took its limit of descriptors away. */
+		if (r < 0)
+			(void)poll(NULL, 0, AWAKE_MS);
 		if (ready[0].revents)
 			reap(spawner);
 		if (ready[1].revents)
