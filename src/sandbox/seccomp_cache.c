@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -253,9 +254,13 @@ static void make_room(int cache)
 static int publish(int cache, const char *name, const struct buf *bytes)
 {
 	char temporary[NAME_SIZE + 32];
+	uint64_t nonce;
 	int fd, r;
 
-	(void)snprintf(temporary, sizeof(temporary), ".%s.%d", name, (int)getpid());
+	/* Each container's first process has the same number. */
+	if (getrandom(&nonce, sizeof(nonce), GRND_NONBLOCK) != sizeof(nonce))
+		return -EAGAIN;
+	(void)snprintf(temporary, sizeof(temporary), ".%s.%016llx", name, (unsigned long long)nonce);
 	fd = openat(cache, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;

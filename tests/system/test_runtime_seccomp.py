@@ -336,3 +336,13 @@ def test_filters_are_kept_and_never_taken_from_others(runtime):
     assert runtime.call('exec', name, '/bin/true').returncode == 0
     assert len(list(folder.iterdir())) == 1
     assert runtime.call('list', '--quiet').stdout.split() == [name]
+
+
+def test_what_a_killed_start_left_keeps_no_filter_from_being_kept(runtime):
+    """Each container's first process has the number 1, and so would all their temporary files."""
+    filters = runtime.state / '.filters'
+    assert runtime.run('/bin/true').returncode == 0
+    kept, = filters.iterdir()
+    kept.rename(filters / f'.{kept.name}.1')
+    assert runtime.run('/bin/true').returncode == 0
+    assert kept.exists()
