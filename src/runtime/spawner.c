@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -28,6 +29,7 @@
 #include "sandbox/landlock.h"
 #include "sandbox/namespaces.h"
 
+#define SPAWNER_ANNOTATION "dev.bulkhead.exec.spawner"
 #define CHILDREN_MAX 64
 #define PIDS_LEAST 8
 #define MEMORY_LEAST (4 << 20)
@@ -38,7 +40,6 @@
 #define STACK_GUARD (16u << 10)
 #define STACK_MOST (1u << 20)
 #define STACK_BELOW (256u << 10)
-#define WORDS_MAX (128u << 10)
 
 struct spawner {
 	int signals;
@@ -59,10 +60,17 @@ static struct {
 	char *start, *grown;
 } heap;
 
-__attribute__((constructor)) static void note_heap(void)
+/* The words it was called with. */
+static char *words, *words_end;
+
+__attribute__((constructor)) static void note_beginning(int argc, char **argv)
 {
 	heap.start = malloc(1);
 	heap.grown = sbrk(0);
+	if (argc > 0) {
+		words = argv[0];
+		words_end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
+	}
 }
 
 void spawner_address(const struct state *state, struct sockaddr_un *ret_address)
@@ -79,7 +87,10 @@ static bool leaves(const struct spec_number *limit, int64_t least)
 static bool is_wanted(const struct container *container)
 {
 	const struct spec_resources *resources = &container->spec->linux_.resources;
+	const char *asked = spec_annotation(container->spec, SPAWNER_ANNOTATION);
 
+	if (asked && str_eq(asked, "false"))
+		return false;
 	/* Outside of a user namespace it would have the machine's rights, outside of a pid namespace it would stay. */
 	return container->own[SPEC_NS_USER] && container->own[SPEC_NS_PID] && container->join[SPEC_NS_PID] < 0 &&
 	       leaves(&resources->pids_limit, PIDS_LEAST) && leaves(&resources->memory_limit, MEMORY_LEAST) &&
@@ -95,7 +106,9 @@ int spawner_listen(struct container *container, struct err *err)
 		return 0;
 	spawner_address(container->state, &address);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 16) < 0)
+	/* The caller's umask may be anything, and what is bound has the mode of the socket. */
+	if (fd < 0 || fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(fd, 16) < 0)
 		return err_sys(err, -errno, "cannot make the spawner's socket");
 	container->spawner = take_fd(&fd);
 	return 0;
@@ -197,10 +210,11 @@ static bool credentials(int socket, struct ucred *ret_peer)
 }
 
 /*
- * Only the owner of the container's state reaches the socket. This makes sure that nothing of the container did: the
- * peer must be who made the socket, and have no number here, as everything inside has.
+ * Only the owner of the container's state reaches the socket, by its mode and that of its folder. This makes sure that
+ * nothing of the container did: the peer must have no number here, as everything inside has. Who made the socket has no
+ * user inside, and looks like all others that have none.
  */
-static bool is_owner(int session)
+static bool is_from_outside(int session)
 {
 	struct ucred peer, owner;
 
@@ -212,7 +226,7 @@ static void take_session(struct spawner *spawner)
 {
 	int session = accept4(LISTENER, NULL, NULL, SOCK_CLOEXEC);
 
-	for (size_t i = 0; session >= 0 && is_owner(session) && i < CHILDREN_MAX; i++) {
+	for (size_t i = 0; session >= 0 && is_from_outside(session) && i < CHILDREN_MAX; i++) {
 		pid_t pid;
 
 		if (spawner->children[i].pid)
@@ -320,14 +334,21 @@ static _Noreturn void serve(struct spawner *spawner)
 static void forget_words(void)
 {
 	static const char name[] = "bulkhead-exec";
-	char *first = program_invocation_name;
-	size_t len = environ[0] > first ? (size_t)(environ[0] - first) : 0;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)words + page - 1) & ~(page - 1), last = (uintptr_t)words_end & ~(page - 1);
+	size_t len = (size_t)(words_end - words);
 
 	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
-	if (len <= sizeof(name) || len > WORDS_MAX)
+	if (!words)
 		return;
-	memset(first, 0, len);
-	memcpy(first, name, sizeof(name));
+	/* Whole pages of them are given back, which leaves zeros, and takes no memory for as many as there may be. */
+	if (first < last && madvise((void *)first, last - first, MADV_DONTNEED) == 0) {
+		memset(words, 0, first - (uintptr_t)words);
+		memset((void *)last, 0, (uintptr_t)words_end - last);
+	} else {
+		memset(words, 0, len);
+	}
+	memcpy(words, name, len < sizeof(name) ? len : sizeof(name));
 }
 
 /* Its own two descriptors to their places, by way of others that are neither's. */

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -312,3 +313,44 @@ def test_what_the_first_leaves_for_the_next_is_not_trusted_blindly(runtime):
     done = runtime.call('exec', '--cap', 'CAP_CHOWN', name, '/bin/grep', 'CapBnd', '/proc/self/status')
     assert done.stdout.split() == ['CapBnd:', '0000000000000001'], done.stderr
     assert kept.read_bytes() == before
+
+
+def test_socket_is_the_owners_whatever_the_umask(runtime):
+    before = os.umask(0)
+    try:
+        name = runtime.start('/bin/sleep', '1000')
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((runtime.state / name / 'spawner').stat().st_mode) == 0o600
+    assert stat.S_IMODE((runtime.state / name).stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize('count, env', [(0, {}), (0, None), (60, None), (60, {})])
+def test_words_of_the_machine_are_not_to_be_read_inside(runtime, count, env):
+    """What the runtime was called with, however long, and with or without an environment behind it."""
+    bundle = runtime.bundle(runtime.config('/bin/sleep', '1000'))
+    more = ['--log', '/tmp/' + 'x' * 4000] * count
+    subprocess.run([runtime.program, '--root', str(runtime.state), *more, 'create', '--bundle', str(bundle), 'words'],
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env, timeout=30, check=True)
+    assert runtime.call('start', 'words').returncode == 0
+    pids = (runtime.group('memory', f'c{runtime.count - 1}') / 'cgroup.procs').read_text().split()
+    spawner, = [pid for pid in pids if pathlib.Path(f'/proc/{pid}/comm').read_text() == 'bulkhead-exec\n']
+    assert pathlib.Path(f'/proc/{spawner}/cmdline').read_bytes().rstrip(b'\0') == b'bulkhead-exec'
+    assert int(re.search(r'^VmRSS:\s+(\d+)', pathlib.Path(f'/proc/{spawner}/status').read_text(), re.M).group(1)) < 1024
+
+
+def test_an_annotation_does_without(runtime):
+    """For an init that waits for the last process of its container."""
+    key = 'dev.bulkhead.exec.spawner'
+    name = runtime.start('/bin/sleep', '1000', annotations={**runtime.config()['annotations'], key: 'false'})
+    assert not named(runtime, name, 'bulkhead-exec')
+    assert runtime.call('exec', name, '/bin/grep', 'PPid', '/proc/self/status').stdout == 'PPid:\t0\n'
+    name = runtime.start('/bin/sleep', '1000', annotations={**runtime.config()['annotations'], key: 'true'})
+    assert spawner_of(runtime, name)
+
+
+def test_the_first_process_is_not_told_of_the_spawner(runtime):
+    """No wait() yields it."""
+    name = runtime.start('/bin/sh', '-c', 'wait; echo none; exec sleep 1000')
+    wait_until(lambda: (runtime.folder / f'{name}.out').read_text() == 'none\n')
+    assert spawner_of(runtime, name)
