@@ -183,7 +183,7 @@ int container_spawn(struct container *container, struct err *err)
 	if (r == 0)
 		r = give_groups(container, err);
 	if (r == 0)
-		r = launch_prepare(pid, &container->spec->process, err);
+		r = launch_prepare(pid, -1, &container->spec->process, err);
 	if (r == 0)
 		r = container_map_owners(container, err);
 	return r == 0 ? container_fill_dev(container, err) : r;

@@ -122,7 +122,7 @@ static _Noreturn void run_stage(struct entry *entry)
 	/* The lock lives as long as one of its descriptors. */
 	state_done(entry->state);
 	if (cgroup_enter_legacy(&entry->container.cgroup, cgroup_made(&entry->container.cgroup), &err) < 0 ||
-	    launch_prepare(0, entry->options->process, &err) < 0 ||
+	    launch_prepare(0, -1, entry->options->process, &err) < 0 ||
 	    traits_move(0, entry->options->process->affinity_initial, "process.execCPUAffinity.initial", &err) < 0)
 		fail(entry, &err);
 	if ((setgroups(0, NULL) < 0 && !rootless_is()) || join_namespaces(entry) < 0 ||

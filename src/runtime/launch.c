@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -35,6 +36,13 @@ static struct capability_sets sets_of(const struct spec_process *process)
 	return capability_compute(&asked);
 }
 
+static int check_there(int pidfd, struct err *err)
+{
+	if (pidfd >= 0 && pidfd_send_signal(pidfd, 0, NULL, 0) < 0)
+		return err_set(err, -ECONNRESET, "the container's process ended before it was ready");
+	return 0;
+}
+
 /* Only the machine's own root raises a hard limit: done before the user namespace is entered. */
 static int raise_limits(pid_t pid, const struct spec_rlimits *limits, struct err *err)
 {
@@ -54,7 +62,7 @@ static int raise_limits(pid_t pid, const struct spec_rlimits *limits, struct err
 	return 0;
 }
 
-static int set_oom_score(pid_t pid, const struct spec_process *process, struct err *err)
+static int set_oom_score(pid_t pid, int pidfd, const struct spec_process *process, struct err *err)
 {
 	char value[16], path[64];
 	int fd, r;
@@ -66,7 +74,8 @@ static int set_oom_score(pid_t pid, const struct spec_process *process, struct e
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_sys(err, -errno, "config.json: process.oomScoreAdj");
-	r = fdio_write_all(fd, value, strlen(value));
+	/* The file is that of whoever had the number when it was opened. */
+	r = check_there(pidfd, err) < 0 ? -ECONNRESET : fdio_write_all(fd, value, strlen(value));
 	(void)close(fd);
 	/* An ordinary user cannot lower it, and a container that is killed first harms nobody. */
 	if (r == -EACCES && rootless_is())
@@ -78,13 +87,20 @@ static int set_oom_score(pid_t pid, const struct spec_process *process, struct e
 	return 0;
 }
 
-int launch_prepare(pid_t pid, const struct spec_process *process, struct err *err)
+int launch_prepare(pid_t pid, int pidfd, const struct spec_process *process, struct err *err)
 {
-	int r = raise_limits(pid, &process->rlimits, err);
+	int r = check_there(pidfd, err);
 
 	if (r == 0)
+		r = raise_limits(pid, &process->rlimits, err);
+	if (r == 0)
+		r = check_there(pidfd, err);
+	if (r == 0)
 		r = traits_schedule(pid, process, err);
-	return r == 0 ? set_oom_score(pid, process, err) : r;
+	if (r == 0)
+		r = set_oom_score(pid, pidfd, process, err);
+	/* Whatever went wrong with a process that is gone, that is why. */
+	return check_there(pidfd, err) < 0 ? -ECONNRESET : r;
 }
 
 int launch_compile_filter(const struct spec *spec, const struct spec_process *process, int kept,

@@ -25,8 +25,12 @@ struct launch {
 	int wait_for;
 };
 
-/* Host side: refuses what could not be set later, raises hard limits, and sets the OOM score of a process; 0: this one. */
-int launch_prepare(pid_t pid, const struct spec_process *process, struct err *err) MUST_CHECK;
+/*
+ * Host side: refuses what could not be set later, raises hard limits, and sets schedule and OOM score of a process; 0:
+ * this one. Of a process that somebody else waits for, pidfd stands for it (-1: its number is safe): it is looked at
+ * before each thing that the kernel does by number alone. -ECONNRESET when it has ended.
+ */
+int launch_prepare(pid_t pid, int pidfd, const struct spec_process *process, struct err *err) MUST_CHECK;
 
 /*
  * The filter of a spec within the floor under all profiles, or the built-in one, and within the ceiling (NULL: none): from the folder of kept filters, or

@@ -100,7 +100,7 @@ static int set_limits(const struct spawn_request *request, const struct child *c
 {
 	int r = bounds_lower_limits(request->bounds, child->pid, err);
 
-	return r == 0 && request->prepare ? launch_prepare(child->pid, &request->process, err) : r;
+	return r == 0 && request->prepare ? launch_prepare(child->pid, child->pidfd, &request->process, err) : r;
 }
 
 static int instruct(int session, const struct spawn_request *request, const struct buf *bytes, int console,

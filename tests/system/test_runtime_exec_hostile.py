@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`exec` into containers that end, stop or starve what enters them: an answer in time, nothing half (ISO-1)."""
+import json
 import os
 import pathlib
 import re
@@ -196,3 +197,25 @@ def test_without_room_for_a_process_it_says_so(runtime):
     done = runtime.call('exec', name, '/bin/true')
     assert (done.returncode != 0, done.stdout) == (True, '')
     assert done.stderr == 'bulkhead-runtime: cannot make a process: Resource temporarily unavailable\n'
+
+
+def test_limits_of_a_process_that_is_gone_are_nobodys(runtime):
+    """The caller sets them by number, from outside: not once the process has ended."""
+    name = runtime.start('/bin/sleep', '1000')
+    before = inside(runtime, name)
+    process = runtime.folder / 'process.json'
+    process.write_text(json.dumps({'args': ['/bin/true'], 'cwd': '/', 'oomScoreAdj': 300,
+                                   'rlimits': [{'type': 'RLIMIT_NOFILE', 'soft': 99, 'hard': 100}]}))
+    trace = runtime.folder / 'trace'
+    # After the first look at the process; -D: the caller stays ours.
+    words = [runtime.program, '--root', runtime.state, 'exec', '--process', process, name]
+    running = subprocess.Popen(stopping('pidfd_send_signal', trace, '-D', *words), text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: trace.exists() and 'stopped by SIGSTOP' in trace.read_text())
+    added, = inside(runtime, name) - before
+    os.kill(added, signal.SIGKILL)
+    wait_until(lambda: added not in inside(runtime, name))
+    os.kill(running.pid, signal.SIGCONT)
+    status, out, err = answer(running)
+    assert (status != 0, out, err) == (
+        True, '', "bulkhead-runtime: the container's process ended before it was ready\n")
