@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`exec` into containers that end, stop or starve what enters them: an answer in time, nothing half (ISO-1)."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
+import select
+import shutil
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -219,3 +225,54 @@ def test_limits_of_a_process_that_is_gone_are_nobodys(runtime):
     status, out, err = answer(running)
     assert (status != 0, out, err) == (
         True, '', "bulkhead-runtime: the container's process ended before it was ready\n")
+
+
+@pytest.mark.parametrize('capabilities, worked', [
+    ([], []), (['CAP_SYS_PTRACE', 'CAP_SYS_ADMIN', 'CAP_DAC_OVERRIDE'], []), (['CAP_SYS_RESOURCE'], ['prlimit']),
+    (['CAP_KILL'], ['stop', 'stop a thread', 'stop by descriptor', 'kill', 'kill all'])],
+    ids=['none', 'trace', 'resource', 'kill'])
+def test_whatever_a_container_does_to_its_spawner(runtime, build, capabilities, worked):
+    """It takes no hold of it, and slowed down, starved, stopped or killed it is an answer in time all the same."""
+    shutil.copy(build / 'tests' / 'programs' / 'meddle', runtime.folder / 'rootfs' / 'bin')
+    seccomp = {'defaultAction': 'SCMP_ACT_ALLOW'}
+    linux = {**runtime.config()['linux'], 'seccomp': seccomp}
+    sets = {kind: capabilities for kind in ('bounding', 'effective', 'permitted')}
+    name = runtime.start('/bin/sh', '-c', 'meddle 2; while :; do :; done', capabilities=sets, linux=linux)
+    out = runtime.folder / f'{name}.out'
+    wait_until(lambda: 'end' in out.read_text())
+    assert out.read_text().split('\n')[:-2] == worked
+    started = time.monotonic()
+    done = runtime.call('exec', name, '/bin/sh', '-c', 'echo $(readlink /proc/self/ns/pid)')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.strip() == os.readlink(f'/proc/{runtime.status(name)["pid"]}/ns/pid')
+    assert time.monotonic() - started < 10
+
+
+def test_a_terminal_through_the_spawner(runtime):
+    """Its process is the spawner's, leads a session with that terminal, and hears window sizes, keys and the end."""
+    name = runtime.start('/bin/sleep', '1000')
+    spawner = spawner_of(runtime, name)
+    master, slave = pty.openpty()
+    script = 'tty; trap "stty size" WINCH; trap "echo key; exit 5" INT; echo up; while :; do sleep 0.02; done'
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 20, 50, 0, 0))
+    running = subprocess.Popen([runtime.program, '--root', str(runtime.state), 'exec', '-t', name, 'sh', '-c', script],
+                               stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    said = b''
+
+    def hear(word):
+        nonlocal said
+        while word not in said:
+            assert select.select([master], [], [], 10)[0], said
+            said += os.read(master, 4096)
+    hear(b'up')
+    assert said.startswith(b'/dev/pts/0')
+    shell, = {pid for pid in named(runtime, name, 'sh') if field(pid, 'PPid') == str(spawner)}
+    assert os.getsid(shell) == shell
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 33, 44, 0, 0))
+    running.send_signal(signal.SIGWINCH)
+    hear(b'33 44')
+    os.write(master, b'\x03')
+    hear(b'key')
+    assert running.wait(10) == 5
+    os.close(master)
+    os.close(slave)
