@@ -45,7 +45,7 @@ def test_runtime_on_cgroup_v2(vm, programs, build):
     print(done.stdout)
     assert done.returncode == 0
     assert 'FAILED' not in done.stdout
-    assert done.stdout.count('ok: ') == 57
+    assert done.stdout.count('ok: ') == 58
 
 
 @pytest.mark.seconds(600)
