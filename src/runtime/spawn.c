@@ -98,8 +98,11 @@ static int await_program(const struct child *child, int channel, int signals, st
 /* What only the machine's own root may set is set from here, before the process goes on. */
 static int set_limits(const struct spawn_request *request, const struct child *child, struct err *err)
 {
-	int r = bounds_lower_limits(request->bounds, child->pid, err);
+	int r;
 
+	if (pidfd_send_signal(child->pidfd, 0, NULL, 0) < 0)
+		return err_set(err, -ECONNRESET, "the container's process ended before it was ready");
+	r = bounds_lower_limits(request->bounds, child->pid, err);
 	return r == 0 && request->prepare ? launch_prepare(child->pid, child->pidfd, &request->process, err) : r;
 }
 
