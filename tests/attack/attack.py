@@ -30,7 +30,7 @@ HOGS = ('memory_hog', 'file_hog')
 MEMORY = 32 << 20
 SPACES = ('user', 'pid', 'network', 'ipc', 'uts', 'cgroup')
 # Every layer that can be switched off, and what a container goes without then: those up to 'devices' are left out of
-# config.json here, the others by switches.c.
+# config.json here, 'ceiling' by the scene that has one, the others by switches.c.
 LAYERS = {
     'user': 'a user namespace with ids of its own',
     'pid': 'a pid namespace',
@@ -44,6 +44,7 @@ LAYERS = {
     'limits': 'limits of memory and processes',
     'devices': 'the list of devices of the control group',
     'dev': "a /dev of the runtime's own making",
+    'ceiling': 'a ceiling on what of the host is mounted, held against what was opened',
     'capabilities': 'the computed capabilities, bounding set and locked secure bits',
     'cwd': 'the check that the working folder lies inside the root',
     'descriptors': 'close-on-exec on what came from the caller',
@@ -58,6 +59,7 @@ LAYERS = {
     'seccomp': 'the system call filter',
     'session': 'a session of its own',
     'sysctls': 'the list of settings that a container may have',
+    'terminal': 'terminals opened through their devpts and never by a name',
 }
 MASKED = ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/proc/acpi', '/proc/sysrq-trigger', '/sys/firmware']
 READONLY = ['/proc/sys', '/proc/bus', '/proc/irq', '/proc/fs']
@@ -249,8 +251,11 @@ class Attack:
     def is_bare(self):
         return self.off == set(LAYERS)
 
-    def call(self, *words, environment=None, preexec_fn=None, **more):
-        """Runs the runtime from a terminal of its own unless stdin says otherwise; returns the finished process."""
+    def call(self, *words, environment=None, preexec_fn=None, before=(), **more):
+        """
+        Runs the runtime from a terminal of its own unless stdin says otherwise; returns the finished process. before
+        goes before the command.
+        """
         def prepare():
             if more['stdin'] == self.terminal[1]:
                 fcntl.ioctl(self.terminal[1], termios.TIOCSCTTY, 0)
@@ -258,8 +263,9 @@ class Attack:
                 preexec_fn()
         more = {'stdin': self.terminal[1], 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, **more}
         environment = dict(os.environ, BULKHEAD_LAYERS_OFF=','.join(sorted(self.off)), **(environment or {}))
-        return subprocess.run([self.runtime, '--root', str(self.folder / 'state'), *map(str, words)], text=True,
-                              timeout=120, check=False, env=environment, start_new_session=True, preexec_fn=prepare,
+        command = [self.runtime, '--root', self.folder / 'state', *before, *words]
+        return subprocess.run([str(word) for word in command], text=True, timeout=120, check=False,
+                              env=environment, start_new_session=True, preexec_fn=prepare,
                               pass_fds=(self.leaked, self.terminal[1]), **more)
 
     def bundle(self, config):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the whole suite and writes docs/breakout-matrix.md from what came out: in a VM with all layers, with none and
-with each one alone; here and there without each one. The VM takes its time, so the runs are kept in a file, and those
-that it has are not made again."""
+(the program without the scenes) with each one alone; here and there without each one. The VM takes its time, so the
+runs are kept in a file, and those that it has are not made again."""
 import argparse
 import json
 import pathlib
@@ -14,7 +14,7 @@ import virtual
 
 TOP = pathlib.Path(__file__).parent.parent.parent
 PAGE = TOP / 'docs' / 'breakout-matrix.md'
-ROWS_AT_ONCE = 13
+ROWS_AT_ONCE = 6
 
 HEAD = '''# What holds which way out
 
@@ -23,9 +23,11 @@ container. It counts because the same program **gets out when every layer is off
 {vm[kernel]}, control groups of version 2, Landlock ABI {vm[landlock]}), and it is **held when every layer is on**,
 there and on newer kernels (`tests/system/test_attack.py`).
 
-- **each of these alone**: layers any of which holds it while all others are off (in the VM; not tried for the scenes,
-  which are too slow in emulation). Tried so:
+- **each of these alone**: layers any of which holds it while all others are off (in the VM; not tried for the ways
+  that need a hostile image, friend or caller). Tried so:
   {alone}.
+  Of them these hold none of the ways that were tried, for they guard what the runtime does until the program starts,
+  or leave what they guard to another layer: {idle}.
 - **rests on**: the layers whose absence alone lets it out (kernel {here[kernel]}, Landlock ABI {here[landlock]}{also}).
   Where one is named, a fault in that layer is a way out; where none is, at least two layers would have to fail. Not
   tried: what it is about is not on that machine.
@@ -55,6 +57,12 @@ def outcome(results):
 
 def tried_alone(found):
     return [layer for layer in attack.LAYERS if f'all-but:{layer}' in found]
+
+
+def idle(found):
+    """The layers that hold nothing by themselves, of what gets out without any."""
+    return [layer for layer in tried_alone(found) if not any(
+        result == 'held' and found['all'][name] == 'escaped' for name, result in found[f'all-but:{layer}'].items())]
 
 
 def alone(found, name):
@@ -102,8 +110,9 @@ def page(rows, machines, results):
     found = outcome(results)
     lines, rested = table(rows, found)
     layers = '\n'.join(f'| {name} | {text} |' for name, text in attack.LAYERS.items())
-    also = ', and in the VM' if any(row.startswith('vm:') for row in found) else ''
-    text = HEAD.format(**machines, also=also, alone=', '.join(tried_alone(found)) or 'none yet', layers=layers,
+    also = ', and in the VM' if any(row.startswith('vm:') for row in found) else '; not repeated in the VM'
+    text = HEAD.format(**machines, also=also, alone=', '.join(tried_alone(found)) or 'none yet',
+                       idle=', '.join(idle(found)) or 'none', layers=layers,
                        count=len(rested), single=rested.count(1), several=len([n for n in rested if n and n > 1]),
                        none=rested.count(0), untried=rested.count(None))
     left = [row['name'] for row in rows if found['all'][row['name']] != 'escaped']
@@ -149,7 +158,7 @@ def main():
     runs = json.loads(options.keep.read_text()) if options.keep.exists() else {'results': []}
     run_here(runtime, probe, runs, options.keep)
     run_in_vm(runtime, probe, ['', 'all'], runs, options.keep)
-    run_in_vm(runtime, probe, list(attack.LAYERS), runs, options.keep, True, 'vm:')
+    run_in_vm(runtime, probe, list(attack.LAYERS), runs, options.keep, prefix='vm:')
     run_in_vm(runtime, probe, [f'all-but:{layer}' for layer in attack.LAYERS], runs, options.keep, True)
     wrong = unclear(runs['results'])
     if wrong:

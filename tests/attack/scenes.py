@@ -153,20 +153,22 @@ def landing(attack, name):
     return folder
 
 
-def race(name, attack, swapped, config_of):
-    """Starts containers while two names are swapped, until enough swaps were made; with no layer until one gets out."""
-    where = landing(attack, name)
-    folder, link = swapped(where)
-    swapper = Swapper(folder, link)
-    starts = 0
+def race(name, attack, names, config_of, marker=None, before=()):
+    """
+    Starts containers while two names are swapped, until one gets out or enough swaps were made; with no layer at all
+    until one gets out. marker: the file that tells of the escape, else the probe says.
+    """
+    swapper = Swapper(*names)
+    starts, rows = 0, []
     try:
-        most = STARTS_MOST if attack.is_bare() else STARTS
-        while (starts < most or swapper.count() < SWAPS) and not any(where.iterdir()):
-            attack.run(config_of(starts))
+        while starts < STARTS or swapper.count() < SWAPS or (attack.is_bare() and starts < STARTS_MOST):
+            rows = answer(name, attack.run(config_of(starts), before=before), marker)
             starts += 1
+            if rows[0][1] != 'held' and (marker is None or marker()):
+                return rows
     finally:
         swapper.close()
-    return [(name, 'escaped' if any(where.iterdir()) else 'held', '')]
+    return [(name, 'held', rows[0][2])]
 
 
 def mount_target_link(attack):
@@ -181,18 +183,59 @@ def mount_target_link(attack):
 
 def mount_target_race(attack):
     volume = attack.folder / 'volume'
-
-    def swapped(where):
-        (volume / 'target').mkdir()
-        os.chown(volume / 'target', attack.owner, attack.owner)
-        (volume / 'link').symlink_to(where)
-        return volume / 'target', volume / 'link'
+    where = landing(attack, 'mount_target_race')
+    (volume / 'target').mkdir()
+    os.chown(volume / 'target', attack.owner, attack.owner)
+    (volume / 'link').symlink_to(where)
 
     def config_of(number):
         config = attack.config(*attack.words('started'))
         config['mounts'].append({'destination': f'/volume/target/made{number}', 'type': 'tmpfs', 'source': 'tmpfs'})
         return config
-    return race('mount_target_race', attack, swapped, config_of)
+    return race('mount_target_race', attack, (volume / 'target', volume / 'link'), config_of,
+                lambda: any(where.iterdir()))
+
+
+def bind_source_race(attack):
+    """The source of a volume becomes a link to a folder of the host after the ceiling was asked whether it may."""
+    volume = attack.folder / 'volume'
+    (volume / 'source').mkdir()
+    (volume / 'alias').symlink_to(attack.outside.passed)
+    ceiling = attack.folder / 'ceiling'
+    ceiling.mkdir(mode=0o755)
+    allowed = [{'path': str(path)} for path in (volume, '/proc', '/sys')]
+    (ceiling / 'sources.json').write_text(json.dumps({'mounts': {'sources': allowed}}))
+
+    def config_of(_):
+        config = attack.config(*attack.words('bound'))
+        config['mounts'].append({'destination': '/tmp/bound', 'type': 'bind', 'source': str(volume / 'source'),
+                                 'options': ['bind']})
+        return config
+    return race('bind_source_race', attack, (volume / 'source', volume / 'alias'), config_of,
+                before=() if 'ceiling' in attack.off else ('--ceiling', ceiling))
+
+
+def console_race(attack):
+    """
+    /dev is a volume, where a friend moves the terminals aside: what lies at the terminal's name then is a link to a
+    setting of the kernel, which the runtime would open for the program.
+    """
+    dev = attack.folder / 'volume' / 'terminals'
+    for name in ('pts', 'other'):
+        (dev / name).mkdir(parents=True)
+        (dev / name / 'ptmx').symlink_to('/dev/other/ptmx')
+        (dev / name / '0').symlink_to('/proc/sys/kernel/core_pattern')
+    (dev / 'shm').mkdir()
+    (dev / 'null').touch()
+    for path in [dev, *dev.rglob('*')]:
+        os.chown(path, attack.owner, attack.owner, follow_symlinks=False)
+
+    def config_of(_):
+        config = attack.config(*attack.words('console'))
+        config['process']['terminal'] = True
+        config['mounts'][1:1] = [{'destination': '/dev', 'type': 'bind', 'source': str(dev), 'options': ['bind']}]
+        return config
+    return race('console_race', attack, (dev / 'pts', dev / 'other'), config_of)
 
 
 def dev_link(attack):
@@ -207,13 +250,12 @@ def dev_link(attack):
 
 def dev_race(attack):
     root = attack.make_root('devrace')
+    where = landing(attack, 'dev_race')
     shutil.rmtree(root / 'dev')
     (root / 'dev').mkdir()
-
-    def swapped(where):
-        (root / 'link').symlink_to(where)
-        return root / 'dev', root / 'link'
-    return race('dev_race', attack, swapped, lambda _: attack.config(*attack.words('started'), root=root))
+    (root / 'link').symlink_to(where)
+    return race('dev_race', attack, (root / 'dev', root / 'link'),
+                lambda _: attack.config(*attack.words('started'), root=root), lambda: any(where.iterdir()))
 
 
 def left_for_host(attack):
@@ -302,6 +344,8 @@ SCENES = [
     ({'mount_target_race': 'CVE-2021-30465'}, PATHS, mount_target_race),
     ({'dev_link': 'CVE-2026-41579'}, PATHS, dev_link),
     ({'dev_race': 'CVE-2026-47766'}, PATHS, dev_race),
+    ({'bind_source_race': 'CVE-2021-25741'}, PATHS, bind_source_race),
+    ({'console_race': 'CVE-2025-52565'}, PATHS, console_race),
     (JOINED, RUNTIME, joined),
     (WAITING, RUNTIME, waiting),
 ]

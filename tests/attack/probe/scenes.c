@@ -5,10 +5,13 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The working folder is one of the host. */
@@ -74,10 +77,29 @@ static int left(const struct facts *facts)
 	return fd < 0 ? -errno : probe_result(fchmod(fd, 04755));
 }
 
+/* What was bound is a folder of the host. */
+static int bound(const struct facts *facts)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/tmp/bound/%s", facts->open);
+	return probe_read_secret(AT_FDCWD, path);
+}
+
+/* What the runtime gave as a terminal is a setting of the kernel. */
+static int console(const struct facts *facts)
+{
+	struct statfs fs;
+
+	if (fstatfs(STDIN_FILENO, &fs) < 0)
+		return -errno;
+	return fs.f_type == PROC_SUPER_MAGIC && (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_RDWR ? 0 : -ENOTTY;
+}
+
 static const struct probe probes[] = {
 	{"left", "", "", left},     {"folder", "", "", folder},         {"inherited", "", "", inherited},
 	{"raised", "", "", raised}, {"redirected", "", "", redirected}, {"started", "", "", started},
-	{"device", "", "", device},
+	{"device", "", "", device}, {"bound", "", "", bound},           {"console", "", "", console},
 };
 
 const struct probe_list probe_scenes = {probes, sizeof(probes) / sizeof(probes[0])};
