@@ -357,6 +357,28 @@ int cir_access_check(const struct cir_identity *identity, const char *repository
 				  clock_wall_ms(), err);
 }
 
+int cir_access_check_metrics(const struct cir_identity *identity, struct err *err)
+{
+	const struct cir_rules *rules = identity->access->rules;
+	const struct cir_user *user = identity->user;
+
+	switch (identity->kind) {
+	case CIR_IDENTITY_CISM:
+		return 0;
+	case CIR_IDENTITY_USER:
+		if (cir_rules_allow_metrics(rules, user->name, user->domains))
+			return 0;
+		break;
+	case CIR_IDENTITY_ANONYMOUS:
+		return cir_rules_allow_metrics(rules, NULL, NULL)
+			       ? 0
+			       : err_set(err, ERR_UNKNOWN_PEER, "authentication required");
+	case CIR_IDENTITY_TOKEN:
+		break;
+	}
+	return err_set(err, ERR_DENIED, "%s may not read the metrics", cir_access_name(identity));
+}
+
 const char *cir_access_name(const struct cir_identity *identity)
 {
 	switch (identity->kind) {

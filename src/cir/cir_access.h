@@ -57,6 +57,9 @@ int cir_access_identify(struct cir_access *access, const char *authorization, co
 int cir_access_check(const struct cir_identity *identity, const char *repository, enum cir_right right,
 		     const struct http_peer *peer, struct err *err) MUST_CHECK;
 
+/* Whether the identity may read the metrics: whom the policy says, and the CISM. */
+int cir_access_check_metrics(const struct cir_identity *identity, struct err *err) MUST_CHECK;
+
 /* Who, for the log. */
 const char *cir_access_name(const struct cir_identity *identity);
 

@@ -18,7 +18,8 @@
 static int check_members(const json_t *root, struct err *err)
 {
 	static const char *const known[] =
-		{"address", "port", "users", "name", "collectSeconds", "graceSeconds", "scrubBytesPerSecond", "policy"};
+		{"address", "port",     "users", "name", "collectSeconds", "graceSeconds", "scrubBytesPerSecond",
+		 "policy",  "accessLog"};
 	const char *key;
 	json_t *value;
 
@@ -45,6 +46,22 @@ static int read_number(const json_t *root, const char *name, uint64_t least, uin
 			       (unsigned long long)least, (unsigned long long)most);
 	*ret_value = value ? (uint64_t)number : missing;
 	return 0;
+}
+
+static int read_log(const json_t *root, struct cir_config *config, struct err *err)
+{
+	static const char *const words[] = {"none", "changes", "all"};
+	const json_t *value = json_object_get(root, "accessLog");
+
+	config->log = CIR_LOG_CHANGES;
+	if (!value)
+		return 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+		if (json_is_string(value) && str_eq(json_string_value(value), words[i])) {
+			config->log = (enum cir_log)i;
+			return 0;
+		}
+	return err_set(err, ERR_INVALID, "'accessLog' is not 'none', 'changes' or 'all'");
 }
 
 static int read_upkeep(const json_t *root, struct cir_config *config, struct err *err)
@@ -116,6 +133,8 @@ int cir_config_parse(const char *text, size_t len, struct cir_config *ret_config
 		r = read_members(root, &config, err);
 	if (r == 0)
 		r = read_upkeep(root, &config, err);
+	if (r == 0)
+		r = read_log(root, &config, err);
 	json_decref(root);
 	if (r == 0)
 		*ret_config = config;

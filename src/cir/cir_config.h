@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etc/bulkhead/cir.json: {"address","port","users","name","collectSeconds","graceSeconds","scrubBytesPerSecond", "policy"}; the first
+ * etc/bulkhead/cir.json: {"address","port","users","name","collectSeconds","graceSeconds","scrubBytesPerSecond", "policy","accessLog"}; the first
  * three are required.
  */
 #ifndef CIR_CIR_CONFIG_H
@@ -10,11 +10,13 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "cir/cir_metrics.h"
 
 struct cir_config {
-	char address[64];                /* numeric, to serve on */
-	uint16_t port;                   /* not 0, and over 1023: it is bound without privilege */
-	char users[512];                 /* absolute path of users.json */
+	char address[64]; /* numeric, to serve on */
+	uint16_t port;    /* not 0, and over 1023: it is bound without privilege */
+	char users[512];  /* absolute path of users.json */
+	enum cir_log log;
 	char policy[512];                /* absolute path of the policy, or empty */
 	unsigned collect_seconds;        /* between two collections; 0: never */
 	unsigned grace_seconds;          /* what was pushed or asked for is not collected that long */

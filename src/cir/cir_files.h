@@ -131,6 +131,8 @@ int cir_files_each_name(const struct cir_files *files, const char *repository, c
 int cir_files_each_contents(const struct cir_files *files, int (*each)(const struct digest *digest, void *user),
 			    void *user) MUST_CHECK;
 
+/* What lies in quarantine, by digest. */
+int cir_files_list_quarantine(const struct cir_files *files, struct cir_list *list, struct err *err) MUST_CHECK;
 /* Repositories with at least one manifest folder. */
 int cir_files_list_repositories(const struct cir_files *files, struct cir_list *list, struct err *err) MUST_CHECK;
 

@@ -106,6 +106,13 @@ int cir_files_each_name(const struct cir_files *files, const char *repository, c
 	return r == -ENOENT ? 0 : r;
 }
 
+int cir_files_list_quarantine(const struct cir_files *files, struct cir_list *list, struct err *err)
+{
+	int r = list_names(files->quarantine, ".", list);
+
+	return r < 0 ? err_sys(err, r, "cannot list what lies in quarantine") : 0;
+}
+
 struct contents_walk {
 	const struct cir_files *files;
 	const char *algorithm;

@@ -11,11 +11,23 @@
 
 #define PAGE_DEFAULT 1000
 #define PAGE_MAX 10000
+#define METRICS_MAX ((size_t)1 << 20)
 #define REFERRERS_BYTES_MAX ((size_t)4 << 20)
 
 void cir_pull_ping(struct http_request *request)
 {
 	http_answer(request, 200, "application/json", "{}", 2);
+}
+
+void cir_pull_metrics(struct http_request *request)
+{
+	CLEANUP_BUF struct buf text = buf_of(METRICS_MAX);
+	int r = cir_metrics_format(cir_work_of(request)->service, &text);
+
+	if (r < 0 || !text.len)
+		cir_work_fail(request, 503, "UNKNOWN", "the metrics cannot be read");
+	else
+		http_answer(request, 200, "text/plain; version=0.0.4; charset=utf-8", text.data, text.len);
 }
 
 /* --- manifests --- */

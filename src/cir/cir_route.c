@@ -88,6 +88,10 @@ int cir_route_parse(const char *path, struct cir_route *ret_route, const char **
 	char name[1024], *reference, *kind;
 	int r;
 
+	if (str_eq(path, "/metrics")) {
+		*ret_route = (struct cir_route){.kind = CIR_ROUTE_METRICS};
+		return 0;
+	}
 	if (!str_eq(path, "/v2") && !str_starts(path, "/v2/"))
 		return no_endpoint(ret_code, err);
 	route.kind = str_eq(path, "/v2/_catalog") ? CIR_ROUTE_CATALOG : CIR_ROUTE_PING;

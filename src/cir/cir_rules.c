@@ -17,6 +17,7 @@ struct cir_rules {
 	size_t domain_count;
 	struct cir_rule *rows;
 	size_t row_count;
+	char **metrics;
 };
 
 static const char *const right_names[CIR_RIGHT_COUNT] = {"pull", "push", "delete", "sign"};
@@ -190,9 +191,18 @@ static int read_rows(struct cir_rules *rules, const json_t *list, struct err *er
 	return r;
 }
 
+static int read_metrics(struct cir_rules *rules, const json_t *list, struct err *err)
+{
+	int r = cir_json_strings(list, "policy", "metrics", &rules->metrics, err);
+
+	for (char **at = rules->metrics; r == 0 && *at; at++)
+		r = check_who(rules, *at, CIR_RIGHT_PULL, "metrics", err);
+	return r;
+}
+
 int cir_rules_parse(const char *text, size_t len, struct cir_rules **ret_rules, struct err *err)
 {
-	static const char *const known[] = {"domains", "repositories", NULL};
+	static const char *const known[] = {"domains", "repositories", "metrics", NULL};
 	struct cir_rules *rules;
 	json_t *root;
 	int r = cir_json_load(text, len, &root, err);
@@ -205,6 +215,8 @@ int cir_rules_parse(const char *text, size_t len, struct cir_rules **ret_rules, 
 		r = read_domains(rules, json_object_get(root, "domains"), err);
 	if (r == 0)
 		r = read_rows(rules, json_object_get(root, "repositories"), err);
+	if (r == 0)
+		r = read_metrics(rules, json_object_get(root, "metrics"), err);
 	json_decref(root);
 	if (r < 0)
 		cir_rules_free(rules);
@@ -229,6 +241,7 @@ void cir_rules_free(struct cir_rules *rules)
 		cir_json_strings_free(row->keys);
 		cir_json_strings_free(row->immutable);
 	}
+	cir_json_strings_free(rules->metrics);
 	free(rules->domains);
 	free(rules->rows);
 	free(rules);
@@ -274,7 +287,7 @@ bool cir_rules_have_anonymous(const struct cir_rules *rules)
 	for (size_t i = 0; rules && i < rules->row_count; i++)
 		if (lists(rules->rows[i].allow[CIR_RIGHT_PULL], "anonymous"))
 			return true;
-	return false;
+	return rules && lists(rules->metrics, "anonymous");
 }
 
 static bool is_meant(const char *who, const char *user, char *const *domains)
@@ -306,6 +319,11 @@ bool cir_rule_allows(const struct cir_rule *rule, enum cir_right right, const ch
 	for (size_t other = 0; right == CIR_RIGHT_PULL && !may && other < CIR_RIGHT_COUNT; other++)
 		may = means_any(rule->allow[other], user, domains);
 	return may;
+}
+
+bool cir_rules_allow_metrics(const struct cir_rules *rules, const char *user, char *const *domains)
+{
+	return rules && means_any(rules->metrics, user, domains);
 }
 
 bool cir_rule_is_immutable(const struct cir_rule *rule, const char *tag)

@@ -5,7 +5,8 @@
  *
  *	{"domains": [{"name", "bytes", "objects"}],
  *	 "repositories": [{"match": pattern, "domain": name, "pull"|"push"|"delete"|"sign": [who],
- *	                   "signed": [public key, PEM], "encrypted": bool, "immutableTags": [pattern]}]}
+ *	                   "signed": [public key, PEM], "encrypted": bool, "immutableTags": [pattern]}],
+ *	 "metrics": [who]}
  *
  * who is "user:PATTERN", "domain:NAME" (users who belong to the trust domain), "users" (all who have a name) or, to pull,
  * "anonymous". Each right carries the one to pull. The first row whose pattern matches a repository is the only
@@ -54,6 +55,9 @@ const struct cir_domain *cir_rules_domain(const struct cir_rules *rules, size_t 
 long cir_rules_domain_of(const struct cir_rules *rules, const char *repository);
 /* Whether anybody without a name may do anything anywhere. */
 bool cir_rules_have_anonymous(const struct cir_rules *rules);
+
+/* Whether "metrics" lists that user. */
+bool cir_rules_allow_metrics(const struct cir_rules *rules, const char *user, char *const *domains);
 
 /* Whether one of the who in the row is that user (NULL: anonymous), who belongs to the domains (NULL-terminated). */
 bool cir_rule_allows(const struct cir_rule *rule, enum cir_right right, const char *user, char *const *domains);

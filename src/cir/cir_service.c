@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "cir/cir_work.h"
@@ -17,7 +18,9 @@ int cir_service_open(struct cir_service *service, int state, const struct cir_co
 	const struct cir_upkeep_config upkeep = {config->collect_seconds, config->scrub_bytes_per_second};
 	int r;
 
-	*service = (struct cir_service){.files = CIR_FILES_NONE, .access_lock = PTHREAD_MUTEX_INITIALIZER};
+	*service = (struct cir_service){.files = CIR_FILES_NONE,
+					.access_lock = PTHREAD_MUTEX_INITIALIZER,
+					.log = config->log};
 	r = cir_files_open(state, config->grace_seconds, &service->files, err);
 	if (r < 0)
 		cir_access_unref(access);
@@ -208,6 +211,7 @@ static const struct operation {
 	enum cir_right right;
 	void (*run)(struct http_request *request);
 } operations[] = {
+	{CIR_ROUTE_METRICS, "GET", PULL, cir_pull_metrics},
 	{CIR_ROUTE_PING, "GET", PULL, cir_pull_ping},
 	{CIR_ROUTE_CATALOG, "GET", PULL, cir_pull_catalog},
 	{CIR_ROUTE_TAGS, "GET", PULL, cir_pull_tags},
@@ -239,6 +243,8 @@ static int authorize(const struct cir_work *work, const struct operation *operat
 {
 	int r;
 
+	if (work->route.kind == CIR_ROUTE_METRICS)
+		return cir_access_check_metrics(&work->identity, err);
 	if (!work->route.repository[0]) {
 		/* Clients find out here whether they need a name. */
 		if (work->identity.kind == CIR_IDENTITY_ANONYMOUS)
@@ -272,10 +278,51 @@ static int identify(struct http_request *request, struct cir_work *work, struct 
 	return r;
 }
 
+/* Whether the request has a line in the access log. */
+static bool is_logged(const struct cir_work *work, int status)
+{
+	const char *method = http_method(work->request);
+
+	switch (work->service->log) {
+	case CIR_LOG_NONE:
+		return false;
+	case CIR_LOG_CHANGES:
+		return status >= 400 || status == 0 || !(str_eq(method, "GET") || str_eq(method, "HEAD"));
+	case CIR_LOG_ALL:
+		return true;
+	}
+	return true;
+}
+
+static void log_request(const struct cir_work *work, int status, uint64_t bytes, uint64_t duration_ns)
+{
+	char code[16], size[24], time[24];
+
+	(void)snprintf(code, sizeof(code), "%d", status);
+	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)bytes);
+	(void)snprintf(time, sizeof(time), "%llu", (unsigned long long)(duration_ns / 1000));
+	log_info("request", "method", http_method(work->request), "path", http_path(work->request), "status", code,
+		 "bytes", size, "microseconds", time, "by", cir_access_name(&work->identity), "address",
+		 http_peer_of(work->request)->address);
+}
+
+static void account(const struct cir_work *work)
+{
+	uint64_t duration = clock_monotonic_ns() - work->began_ns;
+	int status = http_status(work->request);
+	uint64_t bytes = str_eq(http_method(work->request), "HEAD") ? 0 : http_answer_size(work->request);
+
+	cir_metrics_count(&work->service->metrics, work->routed ? work->route.kind : CIR_ROUTE_COUNT, status, bytes,
+			  duration);
+	if (is_logged(work, status))
+		log_request(work, status, bytes, duration);
+}
+
 static void work_free(void *data)
 {
 	struct cir_work *work = data;
 
+	account(work);
 	cir_work_release(work);
 	cir_identity_done(&work->identity);
 	free(work);
@@ -294,6 +341,8 @@ void cir_service_handle(struct http_request *request, void *user)
 		return;
 	}
 	work->service = user;
+	work->request = request;
+	work->began_ns = clock_monotonic_ns();
 	http_set_data(request, work, work_free);
 	cir_work_header(request, "Docker-Distribution-Api-Version", "registry/2.0");
 	if (identify(request, work, &err) < 0) {
@@ -304,6 +353,7 @@ void cir_service_handle(struct http_request *request, void *user)
 		cir_work_fail_err(request, code, &err);
 		return;
 	}
+	work->routed = true;
 	operation = find_operation(work->route.kind, http_method(request));
 	if (!operation)
 		cir_work_fail(request, 405, "UNSUPPORTED", "this endpoint has no such method");

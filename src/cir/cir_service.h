@@ -10,6 +10,7 @@
 
 #include "cir/cir_access.h"
 #include "cir/cir_config.h"
+#include "cir/cir_metrics.h"
 #include "cir/cir_upkeep.h"
 #include "cir/cir_uploads.h"
 
@@ -19,6 +20,8 @@ struct cir_service {
 	pthread_mutex_t access_lock;
 	struct cir_access *access; /* in force; under access_lock */
 	struct cir_upkeep *upkeep;
+	struct cir_metrics metrics;
+	enum cir_log log;
 };
 
 /* Opens the state folder and takes access over. The caller calls cir_service_close, also after a failure. */

@@ -161,6 +161,16 @@ void cir_uploads_drop(struct cir_uploads *uploads, struct cir_upload *upload)
 	upload_free(uploads, upload);
 }
 
+size_t cir_uploads_count(struct cir_uploads *uploads)
+{
+	size_t count;
+
+	(void)pthread_mutex_lock(&uploads->lock);
+	count = uploads->count;
+	(void)pthread_mutex_unlock(&uploads->lock);
+	return count;
+}
+
 void cir_uploads_expire(struct cir_uploads *uploads)
 {
 	uint64_t now = clock_monotonic_ns();

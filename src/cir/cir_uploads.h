@@ -40,6 +40,8 @@ int cir_uploads_take(struct cir_uploads *uploads, const char *repository, const 
 void cir_uploads_release(struct cir_uploads *uploads, struct cir_upload *upload);
 /* Drops it and its file. */
 void cir_uploads_drop(struct cir_uploads *uploads, struct cir_upload *upload);
+/* How many are on their way. */
+size_t cir_uploads_count(struct cir_uploads *uploads);
 /* Drops those that rest too long. */
 void cir_uploads_expire(struct cir_uploads *uploads);
 

@@ -6,6 +6,9 @@
 #include "cir/cir_service.h"
 
 struct cir_work {
+	struct http_request *request;
+	uint64_t began_ns;
+	bool routed;
 	struct cir_service *service;
 	struct cir_route route;
 	struct cir_identity identity;
@@ -32,6 +35,7 @@ int cir_work_manifest(const struct cir_work *work, const struct digest *digest, 
 		      char type[static CIR_MEDIA_TYPE_SIZE], struct err *err) MUST_CHECK;
 
 /* cir_pull.c */
+void cir_pull_metrics(struct http_request *request);
 void cir_pull_ping(struct http_request *request);
 void cir_pull_catalog(struct http_request *request);
 void cir_pull_tags(struct http_request *request);

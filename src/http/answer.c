@@ -67,6 +67,16 @@ void request_set_response(struct http_request *request, int status, const char *
 	request->status = status;
 }
 
+int http_status(const struct http_request *request)
+{
+	return request->status;
+}
+
+uint64_t http_answer_size(const struct http_request *request)
+{
+	return request->answer_size;
+}
+
 void answer_refusal(struct http_request *request, int status, const char *text)
 {
 	struct MHD_Response *response;
@@ -88,6 +98,7 @@ void http_answer(struct http_request *request, int status, const char *type, con
 		void *to;
 	} body = {.from = len ? bytes : ""};
 
+	request->answer_size = len;
 	request_set_response(request, status, type,
 			     MHD_create_response_from_buffer(len, body.to, MHD_RESPMEM_MUST_COPY));
 }
@@ -98,6 +109,7 @@ void http_answer_file(struct http_request *request, int status, const char *type
 
 	if (!response)
 		(void)close(fd);
+	request->answer_size = len;
 	if (len)
 		request_set_response(request, status, type, response);
 	else
@@ -128,6 +140,7 @@ void http_answer_static(struct http_request *request, int status, const char *ty
 	} body = {.from = bytes};
 	struct MHD_Response *response = NULL;
 
+	request->answer_size = len;
 	if (kept) {
 		*kept = (struct kept){release, data};
 		response = MHD_create_response_from_buffer_with_free_callback_cls(len, body.to, release_kept, kept);

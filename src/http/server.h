@@ -99,6 +99,10 @@ void http_resume(struct http_request *request);
  * what http_set_data was given is released; until then the pointer is valid, so the caller and release share a lock. */
 void http_cut(struct http_request *request);
 
+/* For a release function of http_set_data: the status that was answered, 0 for none, and the length of the body, 0 for streams. */
+int http_status(const struct http_request *request);
+uint64_t http_answer_size(const struct http_request *request);
+
 /* --- the answer: exactly one of these --- */
 /* Adds a header to the coming answer. Name and value are copied; an empty value or one with control bytes is refused (-EINVAL). */
 int http_add_header(struct http_request *request, const char *name, const char *value) MUST_CHECK;

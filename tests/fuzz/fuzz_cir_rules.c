@@ -29,6 +29,7 @@ static void ask_rules(const char *text, size_t size)
 				assert(right == CIR_RIGHT_PULL && cir_rules_have_anonymous(rules));
 		}
 		(void)cir_rule_is_immutable(rule, "v1");
+		(void)cir_rules_allow_metrics(rules, "user", domains);
 	}
 	cir_rules_free(rules);
 }

@@ -53,6 +53,10 @@ def test_help_and_version(build):
     ({'port': '5000'}, "'port' is not a number from 1024 to 65535"),
     ({'address': 'localhost'}, "'address' is not a numeric address"),
     ({'users': 'users.json'}, "'users' is not an absolute path"),
+    ({'policy': 'policy.json'}, "'policy' is not an absolute path"),
+    ({'graceSeconds': 0}, "'graceSeconds' is not a number from 1 to 31536000"),
+    ({'collectSeconds': -1}, "'collectSeconds' is not a number from 0 to 31536000"),
+    ({'accessLog': 'some'}, "'accessLog' is not 'none', 'changes' or 'all'"),
 ])
 def test_bad_configuration(build, root, change, message):
     made = registries.Registry(build / 'src/cir/bulkhead-cir', root)

@@ -45,6 +45,7 @@ POLICY = {
         {'match': 'fixed/*', 'push': ALL, 'delete': ALL, 'immutableTags': ['v*']},
         {'match': 'closed/*'},
     ],
+    'metrics': ['user:own'],
 }
 
 
@@ -154,6 +155,7 @@ def test_certificates_of_users(shared):
     ({'repositories': [{'match': 'a', 'push': ['anonymous']}]}, "repositories 'a': 'anonymous' may only pull"),
     ({'repositories': [{'match': 'a', 'pull': ['all']}]},
      "repositories 'a': 'all' is not 'user:', 'domain:', 'users' or 'anonymous'"),
+    ({'metrics': ['all']}, "metrics: 'all' is not 'user:', 'domain:', 'users' or 'anonymous'"),
     ({'repositories': [{'match': 'a', 'signed': ['x']}]}, "repositories 'a': 'signed': cannot read the public key"),
 ])
 def test_bad_policy(build, root, change, message):
@@ -412,5 +414,63 @@ def test_users_and_policy_are_read_again(build, root):
         assert kept.sock.getsockname() == first
         data = b'began before'
         assert made.call('PUT', f'{at}?digest={digest(data)}', data, user=as_user('ims-dev')).status == 201
+    finally:
+        made.kill()
+
+
+# --- what it says of itself ---
+
+def metrics(registry, who):
+    """Names with their labels, and numbers."""
+    answer = registry.call('GET', '/metrics', user=who)
+    assert answer.status == 200 and answer.headers['Content-Type'].startswith('text/plain; version=0.0.4')
+    lines = [line for line in answer.body.decode().splitlines() if not line.startswith('#')]
+    return {name: float(number) for name, number in (line.rsplit(' ', 1) for line in lines)}
+
+
+def test_metrics(build, root):
+    made = new(build, root, scrubBytesPerSecond=0).start()
+    try:
+        for who, status in [(None, 401), ('pusher:geheim', 403), (as_user('ims-dev'), 403), (as_user('own'), 200)]:
+            assert made.call('GET', '/metrics', user=who).status == status
+        assert made.call('GET', '/metrics', user=None, identity=made.cism).status == 200
+        before = metrics(made, as_user('own'))
+        assert push(made, 'ims/a', 'v1', as_user('ims-dev'), [b'x' * 1000]).status == 201
+        for _ in range(3):
+            assert made.call('GET', f"/v2/ims/a/blobs/{digest(b'x' * 1000)}", user=as_user('ims-dev')).status == 200
+        path = made.root / 'var/lib/bulkhead/cir/blobs/sha256' / digest(b'x' * 1000)[7:9] / digest(b'x' * 1000)[7:]
+        path.write_bytes(b'y' * 1000)
+        assert made.call('GET', f"/v2/ims/a/blobs/{digest(b'x' * 1000)}", user=as_user('ims-dev')).status == 500
+        after = metrics(made, as_user('own'))
+        gets = 'bulkhead_cir_requests_total{endpoint="blob",code="%s"}'
+        assert after[gets % '2xx'] - before.get(gets % '2xx', 0) == 3 and after[gets % '5xx'] == 1
+        assert after['bulkhead_cir_corrupt_total'] == 1
+        assert after['bulkhead_cir_quarantined{digest="%s"}' % digest(b'x' * 1000)] == 1
+        assert after['bulkhead_cir_sent_bytes_total'] >= before['bulkhead_cir_sent_bytes_total'] + 3000
+        assert after['bulkhead_cir_request_seconds_bucket{le="+Inf"}'] == after['bulkhead_cir_request_seconds_count']
+        # A config, a layer, a manifest and a tag.
+        assert after['bulkhead_cir_domain_objects{domain="ims"}'] == 4
+        assert after['bulkhead_cir_domain_bytes{domain="ims"}'] > 1000
+        assert after['bulkhead_cir_domain_bytes_limit{domain="ims"}'] == 1000000
+        assert 'bulkhead_cir_domain_bytes_limit{domain="core"}' not in after
+    finally:
+        made.kill()
+
+
+@pytest.mark.parametrize('log, logged', [('none', []), (None, ['POST 202', 'GET 404']),
+                                         ('all', ['GET 200', 'POST 202', 'GET 404'])])
+def test_access_log(build, root, log, logged):
+    made = new(build, root, **({'accessLog': log} if log else {})).start()
+    try:
+        made.call('GET', '/v2/')
+        made.call('POST', '/v2/own/a/blobs/uploads/')
+        made.call('GET', '/v2/own/a/manifests/none')
+        made.stop()
+        lines = [json.loads(line) for line in made.log.read_text().splitlines()]
+        lines = [line for line in lines if line['msg'] == 'request']
+        assert [f"{line['method']} {line['status']}" for line in lines] == logged
+        for line in lines:
+            assert (line['by'], line['address']) == ('pusher', '127.0.0.1') and line['path'].startswith('/v2/')
+            assert int(line['bytes']) >= 0 and int(line['microseconds']) > 0
     finally:
         made.kill()
