@@ -26,6 +26,7 @@ struct cir_access {
 	struct cir_rules *rules; /* or NULL */
 	char *decoy;             /* a hash of no password: an unknown user takes as long as a known one */
 	uint8_t secret[32];
+	uint8_t bearer_secret[CIR_BEARER_SECRET_SIZE];
 	pthread_mutex_t lock; /* what follows */
 	pthread_mutex_t
 		hash_lock; /* one password is hashed at a time: 16 MiB and a core are what strangers may have of us */
@@ -59,6 +60,7 @@ static int fill(struct cir_access *access, const struct cir_access_config *confi
 {
 	int r;
 
+	memcpy(access->bearer_secret, config->secret, sizeof(access->bearer_secret));
 	access->registry = strdup(config->registry);
 	access->ca = strdup(config->ca);
 	if (!access->registry || !access->ca)
@@ -268,6 +270,41 @@ static int identify_token(struct cir_access *access, const char *text, struct ci
 	return 0;
 }
 
+/* A token of the registry's own. */
+static int identify_bearer(struct cir_access *access, const char *text, struct cir_identity *ret_identity,
+			   struct err *err)
+{
+	struct cir_bearer *bearer = calloc(1, sizeof(*bearer));
+	const struct cir_user *user;
+	int r = bearer ? cir_bearer_parse(text, access->bearer_secret, clock_wall_ms(), bearer, err)
+		       : err_set(err, -ENOMEM, "no memory for a token");
+
+	user = r == 0 ? cir_users_find(&access->users, bearer->user) : NULL;
+	if (r == 0 && bearer->user[0] && !user)
+		r = err_set(err, ERR_UNKNOWN_PEER, "the token's user is gone");
+	if (r < 0) {
+		free(bearer);
+		return r;
+	}
+	*ret_identity = (struct cir_identity){.kind = user ? CIR_IDENTITY_USER : CIR_IDENTITY_ANONYMOUS,
+					      .user = user,
+					      .bearer = bearer};
+	return 0;
+}
+
+int cir_access_mint(const struct cir_identity *identity, struct cir_bearer *bearer, struct buf *to, struct err *err)
+{
+	bool named = identity->kind == CIR_IDENTITY_USER;
+	int r;
+
+	if (identity->bearer || (!named && identity->kind != CIR_IDENTITY_ANONYMOUS))
+		return err_set(err, ERR_DENIED, "a token is given for a password or a user's certificate");
+	r = str_copy(bearer->user, sizeof(bearer->user), named ? identity->user->name : "");
+	if (r == 0)
+		r = cir_bearer_format(bearer, identity->access->bearer_secret, to);
+	return r < 0 ? err_sys(err, r, "cannot make a token") : 0;
+}
+
 static bool is_cism(const struct http_peer *peer)
 {
 	return str_eq(peer->common_name, CISM_NAME) && peer->organization_count == 1 &&
@@ -300,6 +337,8 @@ int cir_access_identify(struct cir_access *access, const char *authorization, co
 		r = identify_silent(access, peer, &identity, err);
 	else if (strncasecmp(authorization, "Basic ", 6) == 0)
 		r = identify_user(access, authorization + 6, peer, &identity, err);
+	else if (strncasecmp(authorization, "Bearer " CIR_BEARER_PREFIX, 7 + strlen(CIR_BEARER_PREFIX)) == 0)
+		r = identify_bearer(access, authorization + 7, &identity, err);
 	else if (strncasecmp(authorization, "Bearer ", 7) == 0)
 		r = identify_token(access, authorization + 7, &identity, err);
 	else
@@ -340,6 +379,9 @@ int cir_access_check(const struct cir_identity *identity, const char *repository
 {
 	char hex[2 * CRYPTO_SHA256_SIZE + 1];
 
+	/* With another token the same peer may get further. */
+	if (identity->bearer && !cir_bearer_covers(identity->bearer, repository, right))
+		return err_set(err, ERR_UNKNOWN_PEER, "the token is not for this");
 	switch (identity->kind) {
 	case CIR_IDENTITY_USER:
 		return check_user(identity, repository, right, err);
@@ -366,7 +408,7 @@ int cir_access_check_metrics(const struct cir_identity *identity, struct err *er
 	case CIR_IDENTITY_CISM:
 		return 0;
 	case CIR_IDENTITY_USER:
-		if (cir_rules_allow_metrics(rules, user->name, user->domains))
+		if (!identity->bearer && cir_rules_allow_metrics(rules, user->name, user->domains))
 			return 0;
 		break;
 	case CIR_IDENTITY_ANONYMOUS:
@@ -398,6 +440,7 @@ void cir_identity_done(struct cir_identity *identity)
 {
 	if (identity->kind == CIR_IDENTITY_TOKEN)
 		policy_token_done(&identity->token);
+	free(identity->bearer);
 	cir_access_unref(identity->access);
 	*identity = (struct cir_identity){0};
 }

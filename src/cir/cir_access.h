@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who asks, and what they may do. Users show a password (Basic) or their certificate, instances a pull token bound to their
+ * Who asks, and what they may do. Users show a password (Basic), their certificate or a token that they got for one of these (Bearer), instances a pull token bound to their
  * certificate (Bearer), the CISM its certificate alone. Without one of these a peer may pull where the policy says so. One
  * access is what the users' file and the policy said at one moment; requests that began under it end under it.
  */
 #ifndef CIR_CIR_ACCESS_H
 #define CIR_CIR_ACCESS_H
 
+#include "cir/cir_bearer.h"
 #include "cir/cir_users.h"
 #include "policy/ticket.h"
 
@@ -24,6 +25,7 @@ struct cir_identity {
 	struct cir_access *access; /* owned: under which it was found */
 	const struct cir_user *user;
 	struct policy_token token; /* owned */
+	struct cir_bearer *bearer; /* owned: what the identity is restricted to; NULL: nothing */
 };
 void cir_identity_done(struct cir_identity *identity);
 
@@ -32,8 +34,9 @@ struct cir_access_config {
 	size_t users_len;
 	const char *policy, *policy_path; /* likewise; NULL: none */
 	size_t policy_len;
-	const char *registry; /* how tokens name this registry */
-	const char *ca;       /* what tokens are verified against */
+	const char *registry;  /* how tokens name this registry */
+	const char *ca;        /* what tokens are verified against */
+	const uint8_t *secret; /* CIR_BEARER_SECRET_SIZE bytes, for the registry's own tokens */
 };
 
 /* Reads users (cir_users.h) and policy (cir_rules.h); everything is copied. */
@@ -59,6 +62,10 @@ int cir_access_check(const struct cir_identity *identity, const char *repository
 
 /* Whether the identity may read the metrics: whom the policy says, and the CISM. */
 int cir_access_check_metrics(const struct cir_identity *identity, struct err *err) MUST_CHECK;
+
+/* Appends a token for the identity, who showed more than a token: ERR_DENIED otherwise. Fills in bearer->user. */
+int cir_access_mint(const struct cir_identity *identity, struct cir_bearer *bearer, struct buf *to,
+		    struct err *err) MUST_CHECK;
 
 /* Who, for the log. */
 const char *cir_access_name(const struct cir_identity *identity);

@@ -18,8 +18,8 @@
 static int check_members(const json_t *root, struct err *err)
 {
 	static const char *const known[] =
-		{"address", "port",     "users", "name", "collectSeconds", "graceSeconds", "scrubBytesPerSecond",
-		 "policy",  "accessLog"};
+		{"address", "port",      "users", "name", "collectSeconds", "graceSeconds", "scrubBytesPerSecond",
+		 "policy",  "accessLog", "tls"};
 	const char *key;
 	json_t *value;
 
@@ -45,6 +45,23 @@ static int read_number(const json_t *root, const char *name, uint64_t least, uin
 		return err_set(err, ERR_INVALID, "'%s' is not a number from %llu to %llu", name,
 			       (unsigned long long)least, (unsigned long long)most);
 	*ret_value = value ? (uint64_t)number : missing;
+	return 0;
+}
+
+static bool is_loopback(const char *address)
+{
+	return str_starts(address, "127.") || str_eq(address, "::1");
+}
+
+static int read_tls(const json_t *root, struct cir_config *config, struct err *err)
+{
+	const json_t *value = json_object_get(root, "tls");
+
+	if (value && !json_is_boolean(value))
+		return err_set(err, ERR_INVALID, "'tls' is not true or false");
+	config->plain = json_is_false(value);
+	if (config->plain && !is_loopback(config->address))
+		return err_set(err, ERR_INVALID, "'tls' may be false on a loopback address alone");
 	return 0;
 }
 
@@ -135,6 +152,8 @@ int cir_config_parse(const char *text, size_t len, struct cir_config *ret_config
 		r = read_upkeep(root, &config, err);
 	if (r == 0)
 		r = read_log(root, &config, err);
+	if (r == 0)
+		r = read_tls(root, &config, err);
 	json_decref(root);
 	if (r == 0)
 		*ret_config = config;

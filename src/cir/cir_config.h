@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etc/bulkhead/cir.json: {"address","port","users","name","collectSeconds","graceSeconds","scrubBytesPerSecond", "policy","accessLog"}; the first
+ * etc/bulkhead/cir.json: {"address","port","users","name","collectSeconds","graceSeconds","scrubBytesPerSecond", "policy","accessLog","tls"}; the first
  * three are required.
  */
 #ifndef CIR_CIR_CONFIG_H
 #define CIR_CIR_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct cir_config {
 	char address[64]; /* numeric, to serve on */
 	uint16_t port;    /* not 0, and over 1023: it is bound without privilege */
 	char users[512];  /* absolute path of users.json */
+	bool plain;       /* without TLS: on a loopback address alone */
 	enum cir_log log;
 	char policy[512];                /* absolute path of the policy, or empty */
 	unsigned collect_seconds;        /* between two collections; 0: never */

@@ -57,6 +57,8 @@ int cir_files_open(int state, unsigned grace_seconds, struct cir_files *ret_file
 	if (r == 0)
 		r = cir_quota_new(&files.quota, err);
 	if (r == 0)
+		r = cir_cache_new(&files.cache, err);
+	if (r == 0)
 		r = cir_files_charge_all(&files, err);
 	if (r < 0) {
 		cir_files_close(&files);
@@ -82,6 +84,7 @@ void cir_files_close(struct cir_files *files)
 	cir_guard_free(take_ptr(files->guard));
 	cir_verified_free(take_ptr(files->verified));
 	cir_quota_free(take_ptr(files->quota));
+	cir_cache_free(take_ptr(files->cache));
 }
 
 void cir_files_path(char to[static CIR_PATH_SIZE], const char *repository, const char *folder, const char *first,
@@ -443,6 +446,9 @@ int cir_files_manifest_write(const struct cir_files *files, const char *reposito
 	cir_guard_touch(files->guard, digest);
 	r = put_manifest(files, path, digest, bytes, len, type);
 	crashpoint("cir-manifest-linked");
+	/* Its tags may stand there with another media type. */
+	if (known)
+		cir_cache_forget_all(files->cache);
 	if (!known && r != 1)
 		cir_quota_give(files->quota, repository, len, 1);
 	/* Deleted in between by another: what is there was not charged. */
@@ -471,7 +477,7 @@ static int remove_tags_of(const struct cir_files *files, const char *repository,
 int cir_files_manifest_remove(const struct cir_files *files, const char *repository, const struct digest *digest,
 			      struct err *err)
 {
-	char path[CIR_PATH_SIZE];
+	char path[CIR_PATH_SIZE], text[DIGEST_TEXT_SIZE];
 	int r;
 
 	if (!cir_files_manifest_exists(files, repository, digest))
@@ -481,5 +487,7 @@ int cir_files_manifest_remove(const struct cir_files *files, const char *reposit
 		return r;
 	cir_files_mark_path(path, repository, "_manifests", digest);
 	r = remove_mark(files, repository, path);
+	digest_format(digest, text);
+	cir_cache_forget(files->cache, repository, text);
 	return r < 0 ? cir_files_failed(err, r, "manifest", repository, digest) : 0;
 }

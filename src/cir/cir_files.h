@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cir/cir_cache.h"
 #include "cir/cir_guard.h"
 #include "cir/cir_quota.h"
 #include "cir/cir_verified.h"
@@ -34,8 +35,9 @@ struct cir_files {
 	struct cir_guard *guard;
 	struct cir_verified *verified;
 	struct cir_quota *quota;
+	struct cir_cache *cache;
 };
-#define CIR_FILES_NONE ((struct cir_files){-1, -1, -1, -1, NULL, NULL, NULL})
+#define CIR_FILES_NONE ((struct cir_files){-1, -1, -1, -1, NULL, NULL, NULL, NULL})
 
 /*
  * Opens the folders below state, making what is missing, and drops unfinished uploads. ERR_BUSY while another process has

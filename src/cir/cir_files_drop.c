@@ -46,6 +46,7 @@ int cir_files_quarantine(const struct cir_files *files, const struct digest *dig
 	else if (same_file(&now, seen))
 		r = renameat(files->blobs, path, files->quarantine, name) < 0 ? -errno : 1;
 	cir_guard_open(files->guard);
+	cir_cache_forget_all(files->cache);
 	if (r == 1 && (cir_files_sync_parent(files->blobs, path) < 0 || fsync(files->quarantine) < 0))
 		r = -errno;
 	return r < 0 ? contents_failed(err, r, digest) : r;

@@ -75,6 +75,7 @@ int cir_files_tag_write(const struct cir_files *files, const char *repository, c
 		return r < 0 && r != ERR_CORRUPT ? r : no_move(err, repository, tag);
 	cir_files_path(path, repository, "_tags", tag, NULL);
 	r = cir_files_put_file(files, files->repositories, path, text, strlen(text));
+	cir_cache_forget(files->cache, repository, tag);
 	return r < 0 ? tag_failed(err, r, repository, tag) : 0;
 }
 
@@ -85,6 +86,7 @@ int cir_files_tag_remove(const struct cir_files *files, const char *repository, 
 
 	cir_files_path(path, repository, "_tags", tag, NULL);
 	r = cir_files_remove_file(files->repositories, path);
+	cir_cache_forget(files->cache, repository, tag);
 	if (r == 0)
 		cir_quota_give(files->quota, repository, 0, 1);
 	return r < 0 ? tag_failed(err, r, repository, tag) : 0;

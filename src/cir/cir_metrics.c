@@ -10,7 +10,7 @@ static const char *const kind_names[CIR_ROUTE_COUNT + 1] = {
 	[CIR_ROUTE_PING] = "ping",         [CIR_ROUTE_CATALOG] = "catalog",     [CIR_ROUTE_TAGS] = "tags",
 	[CIR_ROUTE_MANIFEST] = "manifest", [CIR_ROUTE_BLOB] = "blob",           [CIR_ROUTE_UPLOADS] = "uploads",
 	[CIR_ROUTE_UPLOAD] = "upload",     [CIR_ROUTE_REFERRERS] = "referrers", [CIR_ROUTE_METRICS] = "metrics",
-	[CIR_ROUTE_COUNT] = "none",
+	[CIR_ROUTE_TOKEN] = "token",       [CIR_ROUTE_COUNT] = "none",
 };
 
 static const struct {

@@ -41,25 +41,51 @@ static int find_digest(const struct cir_work *work, struct digest *ret_digest, s
 	return 0;
 }
 
+/* From the disk, and into the cache. */
+static int read_manifest(const struct cir_work *work, const char *reference, uint64_t version,
+			 struct cir_cached **ret_manifest, struct err *err)
+{
+	CLEANUP_BUF struct buf bytes = buf_of(MANIFEST_BYTES_MAX);
+	char type[CIR_MEDIA_TYPE_SIZE];
+	struct cir_cached manifest = {.type = type};
+	int r = find_digest(work, &manifest.digest, err);
+
+	if (r == 0)
+		r = cir_work_manifest(work, &manifest.digest, &bytes, type, err);
+	if (r < 0)
+		return r;
+	manifest.bytes = bytes.data ? bytes.data : "";
+	manifest.len = bytes.len;
+	*ret_manifest = cir_cache_put(work->service->files.cache, work->route.repository, reference, version,
+				      &manifest);
+	return *ret_manifest ? 0 : err_set(err, -ENOMEM, "no memory for a manifest");
+}
+
+static void release_manifest(void *manifest)
+{
+	cir_cached_unref(manifest);
+}
+
 void cir_pull_manifest(struct http_request *request)
 {
 	const struct cir_work *work = cir_work_of(request);
-	struct buf bytes = buf_of(MANIFEST_BYTES_MAX);
-	char type[CIR_MEDIA_TYPE_SIZE];
-	struct digest digest;
+	struct cir_cached *manifest;
+	char text[DIGEST_TEXT_SIZE];
+	const char *reference = work->route.tag;
 	struct err err = {0};
-	char *body;
-	size_t len;
+	uint64_t version;
 
-	if (find_digest(work, &digest, &err) < 0 || cir_work_manifest(work, &digest, &bytes, type, &err) < 0) {
-		buf_done(&bytes);
+	if (work->route.has_digest) {
+		digest_format(&work->route.digest, text);
+		reference = text;
+	}
+	manifest = cir_cache_get(work->service->files.cache, work->route.repository, reference, &version);
+	if (!manifest && read_manifest(work, reference, version, &manifest, &err) < 0) {
 		cir_work_fail_err(request, "MANIFEST_UNKNOWN", &err);
 		return;
 	}
-	cir_work_digest_header(request, &digest);
-	len = bytes.len;
-	body = buf_steal(&bytes);
-	http_answer_static(request, 200, type, body ? body : "", body ? len : 0, free, body);
+	cir_work_digest_header(request, &manifest->digest);
+	http_answer_static(request, 200, manifest->type, manifest->bytes, manifest->len, release_manifest, manifest);
 }
 
 /* --- blobs --- */

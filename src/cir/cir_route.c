@@ -88,8 +88,9 @@ int cir_route_parse(const char *path, struct cir_route *ret_route, const char **
 	char name[1024], *reference, *kind;
 	int r;
 
-	if (str_eq(path, "/metrics")) {
-		*ret_route = (struct cir_route){.kind = CIR_ROUTE_METRICS};
+	if (str_eq(path, "/metrics") || str_eq(path, "/token")) {
+		route.kind = path[1] == 'm' ? CIR_ROUTE_METRICS : CIR_ROUTE_TOKEN;
+		*ret_route = route;
 		return 0;
 	}
 	if (!str_eq(path, "/v2") && !str_starts(path, "/v2/"))

@@ -16,8 +16,9 @@ enum cir_route_kind {
 	CIR_ROUTE_UPLOAD,    /* /v2/NAME/blobs/uploads/ID */
 	CIR_ROUTE_REFERRERS, /* /v2/NAME/referrers/DIGEST */
 	CIR_ROUTE_METRICS,   /* /metrics: not of the specification */
+	CIR_ROUTE_TOKEN,     /* /token: likewise */
 };
-#define CIR_ROUTE_COUNT 9
+#define CIR_ROUTE_COUNT 10
 
 #define CIR_UPLOAD_ID_SIZE 33
 

@@ -20,7 +20,8 @@ int cir_service_open(struct cir_service *service, int state, const struct cir_co
 
 	*service = (struct cir_service){.files = CIR_FILES_NONE,
 					.access_lock = PTHREAD_MUTEX_INITIALIZER,
-					.log = config->log};
+					.log = config->log,
+					.plain = config->plain};
 	r = cir_files_open(state, config->grace_seconds, &service->files, err);
 	if (r < 0)
 		cir_access_unref(access);
@@ -94,7 +95,7 @@ void cir_work_fail(struct http_request *request, int status, const char *code, c
 	char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
 
 	if (status == 401)
-		cir_work_header(request, "WWW-Authenticate", "Basic realm=\"bulkhead-cir\"");
+		cir_login_challenge(request);
 	http_answer(request, status, "application/json", text, text ? strlen(text) : 0);
 	free(text);
 	json_decref(document);
@@ -212,6 +213,7 @@ static const struct operation {
 	void (*run)(struct http_request *request);
 } operations[] = {
 	{CIR_ROUTE_METRICS, "GET", PULL, cir_pull_metrics},
+	{CIR_ROUTE_TOKEN, "GET", PULL, cir_login_token},
 	{CIR_ROUTE_PING, "GET", PULL, cir_pull_ping},
 	{CIR_ROUTE_CATALOG, "GET", PULL, cir_pull_catalog},
 	{CIR_ROUTE_TAGS, "GET", PULL, cir_pull_tags},
@@ -245,6 +247,8 @@ static int authorize(const struct cir_work *work, const struct operation *operat
 
 	if (work->route.kind == CIR_ROUTE_METRICS)
 		return cir_access_check_metrics(&work->identity, err);
+	if (work->route.kind == CIR_ROUTE_TOKEN)
+		return 0;
 	if (!work->route.repository[0]) {
 		/* Clients find out here whether they need a name. */
 		if (work->identity.kind == CIR_IDENTITY_ANONYMOUS)
@@ -334,7 +338,7 @@ void cir_service_handle(struct http_request *request, void *user)
 	const struct http_peer *peer = http_peer_of(request);
 	const struct operation *operation;
 	const char *code = "UNSUPPORTED";
-	struct err err = {0};
+	struct err err = {0}, bad_path = {0};
 
 	if (!work) {
 		cir_work_fail(request, 503, "UNKNOWN", "no memory for a request");
@@ -345,15 +349,15 @@ void cir_service_handle(struct http_request *request, void *user)
 	work->began_ns = clock_monotonic_ns();
 	http_set_data(request, work, work_free);
 	cir_work_header(request, "Docker-Distribution-Api-Version", "registry/2.0");
+	work->routed = cir_route_parse(http_path(request), &work->route, &code, &bad_path) == 0;
 	if (identify(request, work, &err) < 0) {
 		cir_work_fail_err(request, NULL, &err);
 		return;
 	}
-	if (cir_route_parse(http_path(request), &work->route, &code, &err) < 0) {
-		cir_work_fail_err(request, code, &err);
+	if (!work->routed) {
+		cir_work_fail_err(request, code, &bad_path);
 		return;
 	}
-	work->routed = true;
 	operation = find_operation(work->route.kind, http_method(request));
 	if (!operation)
 		cir_work_fail(request, 405, "UNSUPPORTED", "this endpoint has no such method");

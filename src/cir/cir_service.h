@@ -22,6 +22,7 @@ struct cir_service {
 	struct cir_upkeep *upkeep;
 	struct cir_metrics metrics;
 	enum cir_log log;
+	bool plain; /* served without TLS */
 };
 
 /* Opens the state folder and takes access over. The caller calls cir_service_close, also after a failure. */

@@ -34,6 +34,11 @@ void cir_work_release(struct cir_work *work);
 int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes,
 		      char type[static CIR_MEDIA_TYPE_SIZE], struct err *err) MUST_CHECK;
 
+/* cir_login.c */
+/* Adds the headers of an answer 401: how to show who one is. */
+void cir_login_challenge(struct http_request *request);
+void cir_login_token(struct http_request *request);
+
 /* cir_pull.c */
 void cir_pull_metrics(struct http_request *request);
 void cir_pull_ping(struct http_request *request);

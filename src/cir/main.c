@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "cir/cir_config.h"
 #include "cir/cir_service.h"
+#include "crypto/key.h"
 #include "oci/manifest.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
@@ -30,6 +31,7 @@ struct boot {
 	struct cir_config config;
 	struct buf ca, certificate, key, users, policy;
 	int state;
+	uint8_t bearer_secret[CIR_BEARER_SECRET_SIZE];
 };
 
 static int read_text(const char *etc, const char *path, struct buf *to, struct err *err)
@@ -86,6 +88,7 @@ static int boot_read(struct boot *boot, const char *root, struct err *err)
 		r = read_text(paths.etc, boot->config.users, &boot->users, err);
 	if (r == 0 && boot->config.policy[0])
 		r = read_text(paths.etc, boot->config.policy, &boot->policy, err);
+	crypto_random(boot->bearer_secret, sizeof(boot->bearer_secret));
 	if (r == 0)
 		r = open_state(paths.state, &boot->state, err);
 	return r;
@@ -136,6 +139,7 @@ static int make_access(const struct boot *boot, struct cir_access **ret_access, 
 		.policy_path = boot->config.policy,
 		.registry = boot->config.registry,
 		.ca = boot->ca.data,
+		.secret = boot->bearer_secret,
 	};
 
 	return cir_access_new(&config, ret_access, err);
@@ -245,11 +249,12 @@ static int start_server(struct serving *serving, const struct boot *boot, struct
 	const struct http_server_config config = {
 		.address = boot->config.address,
 		.port = boot->config.port,
-		.certificate = boot->certificate.data,
-		.key = boot->key.data,
-		.client_ca = boot->ca.data,
+		.certificate = boot->config.plain ? NULL : boot->certificate.data,
+		.key = boot->config.plain ? NULL : boot->key.data,
+		.client_ca = boot->config.plain ? NULL : boot->ca.data,
 		.threads = SERVER_THREADS,
 		.body_max = MANIFEST_BYTES_MAX,
+		.repeatable = "scope",
 		.handle = cir_service_handle,
 		.user = &serving->service,
 	};

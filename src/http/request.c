@@ -36,7 +36,8 @@ struct http_request *request_new(struct connection *connection, struct MHD_Conne
 		return NULL;
 	}
 	memcpy(request->target_text, target, size);
-	if (target_parse(request->target_text, &request->target, &request->target_error) == 0)
+	if (target_parse_repeated(request->target_text, connection->server->config.repeatable, &request->target,
+				  &request->target_error) == 0)
 		request->target_error.code = 0;
 	return request;
 }
@@ -87,6 +88,11 @@ const char *http_path(const struct http_request *request)
 const char *http_query(const struct http_request *request, const char *name)
 {
 	return target_parameter(&request->target, name);
+}
+
+const char *http_query_repeated(const struct http_request *request, const char *name, size_t index)
+{
+	return target_repeated(&request->target, name, index);
 }
 
 const char *http_header(const struct http_request *request, const char *name)

@@ -42,6 +42,8 @@ struct http_server_config {
 	unsigned idle_seconds;    /* 0: 60 */
 	unsigned header_seconds;  /* for handshake and header; 0: 15 */
 	unsigned rate_seconds;    /* window in which a peer must move 1 KiB a second; 0: 20 */
+	const char *
+		repeatable; /* the one query parameter that may be given more than once, kept by reference; NULL: none */
 	size_t body_max; /* bytes of a body collected in memory; 0: 3 MiB. Streamed bodies are the handler's to bound */
 	/* Called for each request when its header is complete. It must end by answering (http_answer…, http_stream_begin),
 	 * by asking for the body (http_want_body, http_stream_body), or the request gets 500. */
@@ -62,6 +64,8 @@ const char *http_method(const struct http_request *request);
 const char *http_path(const struct http_request *request);
 /* A decoded query parameter, NULL when absent; a parameter given twice is answered with 400 before any handler. */
 const char *http_query(const struct http_request *request, const char *name);
+/* The same for config.repeatable, given for the index-th time from 0. */
+const char *http_query_repeated(const struct http_request *request, const char *name, size_t index);
 /* A header by case-insensitive name, NULL when absent. */
 const char *http_header(const struct http_request *request, const char *name);
 const struct http_peer *http_peer_of(const struct http_request *request);

@@ -67,7 +67,7 @@ static bool path_is_plain(const char *path)
 	return true;
 }
 
-static int add_parameter(struct target *target, char *text, struct err *err)
+static int add_parameter(struct target *target, char *text, const char *repeatable, struct err *err)
 {
 	char *value = strchr(text, '=');
 
@@ -77,7 +77,7 @@ static int add_parameter(struct target *target, char *text, struct err *err)
 		value = text + strlen(text);
 	if (!*text || !decode(text, true) || !decode(value, true))
 		return err_set(err, ERR_SYNTAX, "the query has a malformed parameter");
-	if (target_parameter(target, text))
+	if (target_parameter(target, text) && (!repeatable || strcmp(text, repeatable) != 0))
 		return err_set(err, ERR_SYNTAX, "the query has '%s' twice", text);
 	if (target->parameter_count == TARGET_PARAMETERS_MAX)
 		return err_set(err, ERR_TOO_LARGE, "the query has over %d parameters", TARGET_PARAMETERS_MAX);
@@ -85,7 +85,7 @@ static int add_parameter(struct target *target, char *text, struct err *err)
 	return 0;
 }
 
-static int add_parameters(struct target *target, char *query, struct err *err)
+static int add_parameters(struct target *target, char *query, const char *repeatable, struct err *err)
 {
 	int r = 0;
 
@@ -95,13 +95,18 @@ static int add_parameters(struct target *target, char *query, struct err *err)
 		if (next)
 			*next++ = '\0';
 		if (*query)
-			r = add_parameter(target, query, err);
+			r = add_parameter(target, query, repeatable, err);
 		query = next;
 	}
 	return r;
 }
 
 int target_parse(char *text, struct target *ret_target, struct err *err)
+{
+	return target_parse_repeated(text, NULL, ret_target, err);
+}
+
+int target_parse_repeated(char *text, const char *repeatable, struct target *ret_target, struct err *err)
 {
 	char *query;
 
@@ -114,13 +119,18 @@ int target_parse(char *text, struct target *ret_target, struct err *err)
 		*query++ = '\0';
 	if (!decode(text, false) || !path_is_plain(text))
 		return err_set(err, ERR_SYNTAX, "the path is not absolute and plain");
-	return add_parameters(ret_target, query, err);
+	return add_parameters(ret_target, query, repeatable, err);
+}
+
+const char *target_repeated(const struct target *target, const char *name, size_t index)
+{
+	for (size_t i = 0; i < target->parameter_count; i++)
+		if (strcmp(target->parameters[i].name, name) == 0 && index-- == 0)
+			return target->parameters[i].value;
+	return NULL;
 }
 
 const char *target_parameter(const struct target *target, const char *name)
 {
-	for (size_t i = 0; i < target->parameter_count; i++)
-		if (strcmp(target->parameters[i].name, name) == 0)
-			return target->parameters[i].value;
-	return NULL;
+	return target_repeated(target, name, 0);
 }

@@ -25,6 +25,12 @@ struct target {
  */
 int target_parse(char *text, struct target *ret_target, struct err *err) MUST_CHECK;
 
+/* The same, where one parameter may be given more than once; repeatable NULL: none. */
+int target_parse_repeated(char *text, const char *repeatable, struct target *ret_target, struct err *err) MUST_CHECK;
+
+/* The value of a parameter given for the index-th time, from 0; NULL when it was not. */
+const char *target_repeated(const struct target *target, const char *name, size_t index);
+
 /* The value of a parameter, NULL when absent. */
 const char *target_parameter(const struct target *target, const char *name);
 

@@ -2,6 +2,7 @@
 """The registry through its program, by requests of the OCI distribution specification and by skopeo (CIR-1, CIR-2)."""
 import contextlib
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -85,7 +86,9 @@ def test_nobody_without_credentials(shared):
                          ('POST', '/v2/a/blobs/uploads/'), ('GET', '/nowhere'), ('DELETE', '/v2/a/manifests/x')]:
         answer = shared.call(method, path, user=None)
         assert (answer.status, answer.code()) == (401, 'UNAUTHORIZED')
-        assert answer.headers['WWW-Authenticate'] == 'Basic realm="bulkhead-cir"'
+        challenges = answer.headers.get_all('WWW-Authenticate')
+        assert challenges[0].startswith(f'Bearer realm="https://{shared.host}/token",service="bulkhead-cir"')
+        assert challenges[1:] == ['Basic realm="bulkhead-cir"']
     # A certificate of the cluster alone is no credential, but the CISM's.
     assert shared.call('GET', '/v2/', user=None, identity=shared.node).status == 401
 
@@ -355,6 +358,48 @@ def test_manifest_bytes_and_type_are_kept(shared):
     assert shared.call('GET', '/v2/man/b/manifests/docker').headers['Content-Type'] == docker
     head = shared.call('HEAD', f'/v2/man/b/manifests/{digest(data)}')
     assert (head.status, head.headers['Content-Length'], head.body) == (200, str(len(data)), b'')
+
+
+def test_what_changes_is_seen_at_once(shared):
+    """Manifests are kept in memory: a tag that moved, a type that changed and what was deleted are not."""
+    def get(reference):
+        return shared.call('GET', f'/v2/man/c/manifests/{reference}')
+
+    for turn in range(3):
+        opened = shared.push_image('man/c', 'moving', layers=(b'turn %d' % turn,))
+        for _ in range(2):
+            assert get('moving').headers['Docker-Content-Digest'] == opened
+            assert digest(get(opened).body) == opened
+    assert shared.call('DELETE', '/v2/man/c/manifests/moving').status == 202
+    assert get('moving').status == 404 and get(opened).status == 200
+    assert shared.call('DELETE', f'/v2/man/c/manifests/{opened}').status == 202
+    assert get(opened).status == 404
+    plain = {key: value for key, value in image_manifest(b'{}', []).items() if key != 'mediaType'}
+    shared.push_blob('man/c', b'{}')
+    for media_type in [MANIFEST, 'application/vnd.docker.distribution.manifest.v2+json', MANIFEST]:
+        named = shared.push_manifest('man/c', 'typed', plain, media_type)
+        for reference in ['typed', named, 'typed', named]:
+            assert get(reference).headers['Content-Type'] == media_type
+
+
+def test_plain_on_loopback_alone(build, root):
+    made = registries.Registry(build / 'src/cir/bulkhead-cir', root, tls=False).start()
+    try:
+        with contextlib.closing(http.client.HTTPConnection('127.0.0.1', made.port, timeout=30)) as connection:
+            for headers, status in [({}, 401), ({'Authorization': 'Basic cHVzaGVyOmdlaGVpbQ=='}, 200),
+                                    ({'Authorization': f"Bearer {made.token('a', digest(b''))}"}, 403)]:
+                connection.request('GET', f"/v2/a/manifests/{digest(b'')}" if 'Bearer' in str(headers) else '/v2/',
+                                   headers=headers)
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == status, headers
+    finally:
+        made.kill()
+    path = root / 'etc/bulkhead/cir.json'
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'address': '0.0.0.0'}))
+    ended = subprocess.run([made.program, '--root', root], capture_output=True, text=True, check=False)
+    assert json.loads(ended.stderr.splitlines()[-1])['error'] == (
+        f"{path}: 'tls' may be false on a loopback address alone")
 
 
 def test_tags_in_pages(shared):

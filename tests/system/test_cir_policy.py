@@ -135,6 +135,54 @@ def test_anonymous_where_policy_says_so(shared):
     assert shared.call('GET', '/v2/ims/open/a/manifests/v1', user='unknown:wrong').status == 401
 
 
+def token(registry, *scopes, user=None, identity=None):
+    query = '&'.join(['service=bulkhead-cir', *(f'scope={scope}' for scope in scopes)])
+    return registry.call('GET', f'/token?{query}', user=user, identity=identity)
+
+
+def test_token_flow(shared):
+    who = as_user('ims-dev')
+    assert push(shared, 'ims/t', 'v1', who).status == 201
+    answer = shared.call('GET', '/v2/ims/t/manifests/v1', user=None)
+    assert answer.headers.get_all('WWW-Authenticate') == [
+        f'Bearer realm="https://{shared.host}/token",service="bulkhead-cir",scope="repository:ims/t:pull"',
+        'Basic realm="bulkhead-cir"']
+    assert token(shared, 'repository:ims/t:pull', user='ims-dev:wrong').status == 401
+    given = token(shared, 'repository:ims/t:pull', user=who).json()
+    assert given['expires_in'] == 300 and given['token'] == given['access_token']
+
+    def get(path, bearer, method='GET', body=None):
+        return shared.call(method, path, body, user=None, bearer=bearer)
+    pull = given['token']
+    for path, status in [('/v2/', 200), ('/v2/ims/t/manifests/v1', 200), ('/v2/ims/s/manifests/v1', 401),
+                         ('/v2/own/a/tags/list', 401), ('/metrics', 403), ('/token', 403)]:
+        assert get(path, pull).status == status, path
+    assert get('/v2/ims/t/blobs/uploads/', pull, 'POST').status == 401
+    assert get('/v2/_catalog', pull).json() == {'repositories': ['ims/t']}
+    # Several scopes, in both spellings.
+    both = token(shared, 'repository:ims/t:pull,push', 'repository:ims/u:pull%20repository:ims/w:push',
+                 user=who).json()['token']
+    for repository, status in [('ims/t', 202), ('ims/u', 401), ('ims/w', 202)]:
+        assert get(f'/v2/{repository}/blobs/uploads/', both, 'POST').status == status
+    # A token gives nothing that its user has not.
+    for user, status in [('own', 403), ('core-dev', 200)]:
+        bearer = token(shared, 'repository:ims/t:*', user=as_user(user)).json()['token']
+        assert get('/v2/ims/t/manifests/v1', bearer).status == status
+        assert get('/v2/ims/t/blobs/uploads/', bearer, 'POST').status == 403
+    robot = registries.Identity('client', 'robot', 'vendor', shared.ca)
+    bearer = token(shared, 'repository:own/r:push', identity=robot).json()['token']
+    assert get('/v2/own/r/blobs/uploads/', bearer, 'POST').status == 202
+    # Nobody by name gets one for what is open.
+    assert push(shared, 'ims/open/t', 'v1', as_user('ims-dev')).status == 201
+    bearer = token(shared, 'repository:ims/open/t:pull', 'repository:ims/t:pull').json()['token']
+    assert get('/v2/ims/open/t/manifests/v1', bearer).status == 200
+    assert get('/v2/ims/t/manifests/v1', bearer).status == 401
+    # Changed, cut or foreign.
+    for bad in [pull[:-1], pull[:-1] + ('A' if pull[-1] != 'A' else 'B'), pull.replace('.', '.x', 1), 'cir1.', 'cir1..',
+                pull.split('.')[0] + '.' + both.split('.')[1] + '.' + pull.split('.')[2]]:
+        assert get('/v2/', bad).status == 401, bad
+
+
 def test_certificates_of_users(shared):
     robot = registries.Identity('client', 'robot', 'vendor', shared.ca)
     for identity, status in [(robot, 202), (registries.Identity('client', 'robot', 'other', shared.ca), 401),
