@@ -114,8 +114,8 @@ static int read_members(const json_t *root, struct cir_config *config, struct er
 
 	if (!address || !is_address(address) || str_copy(config->address, sizeof(config->address), address) < 0)
 		return err_set(err, ERR_INVALID, "'address' is not a numeric address");
-	if (!json_is_integer(port) || json_integer_value(port) < 1024 || json_integer_value(port) > 65535)
-		return err_set(err, ERR_INVALID, "'port' is not a number from 1024 to 65535");
+	if (!json_is_integer(port) || json_integer_value(port) < 1 || json_integer_value(port) > 65535)
+		return err_set(err, ERR_INVALID, "'port' is not a number from 1 to 65535");
 	config->port = (uint16_t)json_integer_value(port);
 	if (!users || users[0] != '/' || str_copy(config->users, sizeof(config->users), users) < 0)
 		return err_set(err, ERR_INVALID, "'users' is not an absolute path");

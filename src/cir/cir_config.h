@@ -15,7 +15,7 @@
 
 struct cir_config {
 	char address[64]; /* numeric, to serve on */
-	uint16_t port;    /* not 0, and over 1023: it is bound without privilege */
+	uint16_t port;    /* not 0; bound before privilege is dropped */
 	char users[512];  /* absolute path of users.json */
 	bool plain;       /* without TLS: on a loopback address alone */
 	enum cir_log log;

@@ -30,7 +30,7 @@
 struct boot {
 	struct cir_config config;
 	struct buf ca, certificate, key, users, policy;
-	int state;
+	int state, socket;
 	uint8_t bearer_secret[CIR_BEARER_SECRET_SIZE];
 };
 
@@ -91,6 +91,8 @@ static int boot_read(struct boot *boot, const char *root, struct err *err)
 	crypto_random(boot->bearer_secret, sizeof(boot->bearer_secret));
 	if (r == 0)
 		r = open_state(paths.state, &boot->state, err);
+	if (r == 0)
+		r = http_listen(boot->config.address, boot->config.port, &boot->socket, err);
 	return r;
 }
 
@@ -249,6 +251,7 @@ static int start_server(struct serving *serving, const struct boot *boot, struct
 	const struct http_server_config config = {
 		.address = boot->config.address,
 		.port = boot->config.port,
+		.socket = boot->socket,
 		.certificate = boot->config.plain ? NULL : boot->certificate.data,
 		.key = boot->config.plain ? NULL : boot->key.data,
 		.client_ca = boot->config.plain ? NULL : boot->ca.data,

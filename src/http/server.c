@@ -16,6 +16,7 @@
 #define HEADER_SECONDS_DEFAULT 15
 #define RATE_SECONDS_DEFAULT 20
 #define CONNECTION_MEMORY ((size_t)64 << 10)
+#define LISTEN_BACKLOG 1024
 #define STOP_NS 5000000000ULL
 
 /* --- MHD's callbacks: they run in the connection's thread --- */
@@ -174,26 +175,55 @@ static size_t on_unescape(void *user, struct MHD_Connection *mhd, char *text)
 
 /* --- start and stop --- */
 
-static int bind_address(const struct http_server_config *config, struct sockaddr_storage *to, bool *ret_v6,
-			struct err *err)
+static int bind_address(const char *text, uint16_t port, struct sockaddr_storage *to, bool *ret_v6, struct err *err)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
 
 	*to = (struct sockaddr_storage){0};
-	if (inet_pton(AF_INET, config->address, &v4->sin_addr) == 1) {
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
-		v4->sin_port = htons(config->port);
+		v4->sin_port = htons(port);
 		*ret_v6 = false;
 		return 0;
 	}
-	if (inet_pton(AF_INET6, config->address, &v6->sin6_addr) == 1) {
+	if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
 		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(config->port);
+		v6->sin6_port = htons(port);
 		*ret_v6 = true;
 		return 0;
 	}
-	return err_set(err, ERR_INVALID, "'%s' is not a numeric address", config->address);
+	return err_set(err, ERR_INVALID, "'%s' is not a numeric address", text);
+}
+
+static int listen_on(int fd, const struct sockaddr_storage *address, bool v6)
+{
+	const int on = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
+	    bind(fd, (const struct sockaddr *)address, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)) <
+		    0 ||
+	    listen(fd, LISTEN_BACKLOG) < 0)
+		return -errno;
+	return 0;
+}
+
+int http_listen(const char *text, uint16_t port, int *ret_socket, struct err *err)
+{
+	struct sockaddr_storage address;
+	CLEANUP_CLOSE int fd = -1;
+	bool v6 = false;
+	int r = bind_address(text, port, &address, &v6, err);
+
+	if (r < 0)
+		return r;
+	fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	r = fd < 0 ? -errno : listen_on(fd, &address, v6);
+	if (r < 0)
+		return err_sys(err, r, "cannot serve on %s port %u", text, port);
+	*ret_socket = take_fd(&fd);
+	return 0;
 }
 
 static struct MHD_Daemon *start_daemon(struct http_server *server, const struct http_server_config *config,
@@ -220,6 +250,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, const struct 
 	if (config->per_address_max)
 		options[count++] = (struct MHD_OptionItem){MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->per_address_max,
 							   NULL};
+	if (config->socket)
+		options[count++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, config->socket, NULL};
 	options[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 	if (v6)
 		flags |= MHD_USE_IPv6;
@@ -230,7 +262,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, const struct 
 				MHD_OPTION_CONNECTION_LIMIT, server->config.connections_max,
 				MHD_OPTION_CONNECTION_TIMEOUT, server->config.idle_seconds,
 				MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-				MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024,
+				MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, LISTEN_BACKLOG,
 				MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
@@ -300,7 +332,7 @@ int http_server_start(const struct http_server_config *config, struct http_serve
 
 	r = check_config(config, err);
 	if (r == 0)
-		r = bind_address(config, &address, &v6, err);
+		r = bind_address(config->address, config->port, &address, &v6, err);
 	if (r < 0)
 		return r;
 	server = server_new(config);

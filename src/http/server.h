@@ -30,8 +30,9 @@ struct http_peer {
 };
 
 struct http_server_config {
-	const char *address;     /* numeric address to bind: "127.0.0.1", "::" */
-	uint16_t port;           /* 0: any free one, see http_server_port */
+	const char *address; /* numeric address to bind: "127.0.0.1", "::" */
+	uint16_t port;       /* 0: any free one, see http_server_port */
+	int socket; /* from http_listen, taken over by a server that started; 0: the server binds address and port itself */
 	const char *certificate; /* PEM chain; NULL: plain HTTP */
 	const char *key;         /* PEM */
 	const char *client_ca;   /* PEM of the CA client certificates must verify against; NULL: none asked for */
@@ -51,6 +52,8 @@ struct http_server_config {
 	void *user;
 };
 
+/* A listening socket, for who binds a port below 1024 before giving privilege up. */
+int http_listen(const char *address, uint16_t port, int *ret_socket, struct err *err) MUST_CHECK;
 int http_server_start(const struct http_server_config *config, struct http_server **ret_server,
 		      struct err *err) MUST_CHECK;
 uint16_t http_server_port(const struct http_server *server);

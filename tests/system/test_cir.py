@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import pathlib
 import re
 import secrets
 import socket
@@ -51,7 +52,7 @@ def test_help_and_version(build):
 
 @pytest.mark.parametrize('change, message', [
     ({'more': 1}, "unknown member 'more'"),
-    ({'port': '5000'}, "'port' is not a number from 1024 to 65535"),
+    ({'port': '5000'}, "'port' is not a number from 1 to 65535"),
     ({'address': 'localhost'}, "'address' is not a numeric address"),
     ({'users': 'users.json'}, "'users' is not an absolute path"),
     ({'policy': 'policy.json'}, "'policy' is not an absolute path"),
@@ -66,6 +67,29 @@ def test_bad_configuration(build, root, change, message):
     ended = subprocess.run([made.program, '--root', root], capture_output=True, text=True, check=False)
     assert ended.returncode == 3
     assert json.loads(ended.stderr.splitlines()[-1])['error'] == f'{path}: {message}'
+
+
+def test_port_below_1024(build, root):
+    """Bound before privilege is dropped; a second registry on the port says so."""
+    made = registries.Registry(build / 'src/cir/bulkhead-cir', root)
+    path = root / 'etc/bulkhead/cir.json'
+    made.port = next(port for port in range(700, 1000) if is_free(port))
+    made.host = f'127.0.0.1:{made.port}'
+    path.write_text(json.dumps({**json.loads(path.read_text()), 'port': made.port}))
+    made.start()
+    try:
+        assert made.call('GET', '/v2/').status == 200
+        ended = subprocess.run([made.program, '--root', root], capture_output=True, text=True, check=False)
+        assert json.loads(ended.stderr.splitlines()[-1])['error'] == (
+            f'cannot serve on 127.0.0.1 port {made.port}: Address already in use')
+        made.stop()
+    finally:
+        made.kill()
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(('127.0.0.1', port)) != 0
 
 
 def test_runs_without_privilege(registry):
@@ -547,6 +571,54 @@ def test_podman_pulls_and_pushes(shared, root, tmp_path):
     podman('push', '-q', *access, f'{shared.host}/pod/app:v1', f'docker://{shared.host}/pod/copy:v2')
     assert shared.call('GET', '/v2/pod/copy/tags/list').json()['tags'] == ['v2']
     podman('rmi', '-f', f'{shared.host}/pod/app:v1')
+
+
+def test_umoci_through_the_registry(shared, tmp_path):
+    """An image made by umoci, pushed and pulled by skopeo, is what umoci unpacks."""
+    trust = tmp_path / 'trust'
+    trust.mkdir()
+    (trust / 'ca.crt').write_text(shared.ca.pem)
+    image = f'docker://{shared.host}/umo/app:v1'
+
+    def umoci(*words):
+        subprocess.run(['umoci', *words], capture_output=True, check=True, timeout=180)
+    umoci('init', '--layout', tmp_path / 'made')
+    umoci('new', '--image', f'{tmp_path}/made:v1')
+    umoci('unpack', '--image', f'{tmp_path}/made:v1', tmp_path / 'bundle')
+    data = secrets.token_bytes(100000)
+    (tmp_path / 'bundle/rootfs/data').write_bytes(data)
+    umoci('repack', '--image', f'{tmp_path}/made:v1', tmp_path / 'bundle')
+    skopeo(shared, 'copy', '--insecure-policy', '--dest-creds', 'pusher:geheim', '--dest-cert-dir', str(trust),
+           f'oci:{tmp_path}/made:v1', image)
+    skopeo(shared, 'copy', '--insecure-policy', '--src-creds', 'pusher:geheim', '--src-cert-dir', str(trust), image,
+           f'oci:{tmp_path}/pulled:v1')
+    umoci('unpack', '--image', f'{tmp_path}/pulled:v1', tmp_path / 'again')
+    assert (tmp_path / 'again/rootfs/data').read_bytes() == data
+
+
+def test_buildah_commits_into_the_registry(shared, root, tmp_path):
+    trust = tmp_path / 'trust'
+    trust.mkdir()
+    (trust / 'ca.crt').write_text(shared.ca.pem)
+    (tmp_path / 'policy.json').write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
+    (tmp_path / 'data').write_bytes(secrets.token_bytes(5000))
+    access = ['--creds', 'pusher:geheim', '--cert-dir', str(trust)]
+    policy = ['--signature-policy', tmp_path / 'policy.json']
+
+    def buildah(*words):
+        store = ['--root', root / 'store', '--runroot', root / 'run', '--storage-driver', 'vfs']
+        ended = subprocess.run(['buildah', *store, *words], capture_output=True, text=True, check=False, timeout=180)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.strip()
+    container = buildah('from', *policy, 'scratch')
+    buildah('copy', container, tmp_path / 'data', '/data')
+    buildah('commit', *policy, '-q', container, 'made')
+    buildah('push', '-q', *policy, *access, 'made', f'docker://{shared.host}/bui/app:v1')
+    buildah('rm', container)
+    again = buildah('from', *policy, *access, '--pull-always', f'{shared.host}/bui/app:v1')
+    assert (pathlib.Path(buildah('mount', again)) / 'data').read_bytes() == (tmp_path / 'data').read_bytes()
+    buildah('umount', again)
+    buildah('rm', again)
 
 
 # --- what must not be lost ---
