@@ -70,9 +70,9 @@ struct http_request {
 	struct MHD_Response *response; /* the answer, until it is queued */
 	int status;
 	uint64_t answer_size; /* of its body, when it is known */
-	bool streaming; /* the answer is a stream */
-	bool pauses;    /* body or answer may rest: no minimum rate */
-	bool close;     /* the connection ends behind the answer */
+	bool streaming;       /* the answer is a stream */
+	bool pauses;          /* body or answer may rest: no minimum rate */
+	bool close;           /* the connection ends behind the answer */
 	uint64_t swallowed;
 	/* the body */
 	bool has_body;
