@@ -84,6 +84,41 @@ static int receive(int fd, int flags, enum channel_kind kind, int32_t *ret_value
 	return r;
 }
 
+int channel_send_bytes(int fd, enum channel_kind kind, int32_t value, const void *bytes, size_t len)
+{
+	struct channel_packet packet = {.kind = kind, .value = value};
+	struct iovec parts[] = {{&packet, sizeof(packet)}, {(void *)(uintptr_t)bytes, len}};
+	const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+	ssize_t n;
+
+	do
+		n = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+int channel_expect_bytes(int fd, enum channel_kind kind, int32_t *ret_value, void *bytes, size_t size, size_t *ret_len,
+			 struct err *err)
+{
+	struct channel_packet packet;
+	struct iovec parts[] = {{&packet, sizeof(packet)}, {bytes, size}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+	bool reset = false;
+	ssize_t n;
+	int r;
+
+	do
+		n = recvmsg(fd, &message, 0);
+	while (comes_again(n, &reset));
+	*ret_len = n > (ssize_t)sizeof(packet) ? (size_t)n - sizeof(packet) : 0;
+	if (n >= 0 && (message.msg_flags & MSG_TRUNC))
+		return err_set(err, -EPROTO, "the container's process sent something else than expected");
+	r = check(&packet, n < 0 ? -errno : n - (ssize_t)*ret_len, kind, err);
+	if (r == 0)
+		*ret_value = packet.value;
+	return r;
+}
+
 int channel_expect(int fd, enum channel_kind kind, int32_t *ret_value, struct err *err)
 {
 	return receive(fd, 0, kind, ret_value, err);

@@ -3,6 +3,7 @@
 #ifndef RUNTIME_CHANNEL_H
 #define RUNTIME_CHANNEL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -16,6 +17,7 @@ enum channel_kind {
 	CHANNEL_LISTENER,   /* child to whoever starts it: a descriptor comes along, see notify.h */
 	CHANNEL_END,        /* spawner to `exec`: the process ended with the status `value` */
 	CHANNEL_ERROR,      /* child to parent, or to `start`: err */
+	CHANNEL_FILTER,     /* parent to child: the filter's instructions come along, its flags are `value` */
 };
 
 struct channel_packet {
@@ -30,6 +32,11 @@ int channel_pair(int ret_ends[2], struct err *err) MUST_CHECK;
 /* Sends; errors are negative errno. */
 int channel_send(int fd, enum channel_kind kind, int32_t value);
 int channel_send_error(int fd, const struct err *err);
+
+/* Sends a packet with bytes behind it; receives one, with at most `size` of them. */
+int channel_send_bytes(int fd, enum channel_kind kind, int32_t value, const void *bytes, size_t len) MUST_CHECK;
+int channel_expect_bytes(int fd, enum channel_kind kind, int32_t *ret_value, void *bytes, size_t size, size_t *ret_len,
+			 struct err *err) MUST_CHECK;
 
 /* Sends a packet with a descriptor. */
 int channel_send_fd(int fd, enum channel_kind kind, int passed) MUST_CHECK;

@@ -275,6 +275,7 @@ int commands_delete(const struct commands_global *global, int argc, char **argv,
 	if (!force && status != STATE_STOPPED && status != STATE_CREATING)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be deleted: it is %s", state.id,
 			       state_status_name(status));
+	state.ended = status == STATE_STOPPED;
 	return create_destroy(&state, err);
 }
 
@@ -357,6 +358,7 @@ int commands_run(const struct commands_global *global, int argc, char **argv, in
 	r = commands_wait(&child, signals, console, ret_exit, err);
 	if (keep)
 		return r;
+	state.ended = r == 0;
 	if (r == 0)
 		r = state_lock(&state, err);
 	if (r == ERR_NOT_FOUND)

@@ -34,6 +34,8 @@ static void close_parents(struct container *container)
 	(void)close(take_fd(&container->state->dir));
 	(void)close(take_fd(&container->state->root));
 	(void)close(take_fd(&container->bundle));
+	if (container->filters >= 0)
+		(void)close(take_fd(&container->filters));
 	/* Open here, the parent's own end would hide that the parent has ended. */
 	(void)close(container->channel);
 	container->channel = take_fd(&container->far_end);
@@ -196,19 +198,12 @@ static _Noreturn void await_end(const struct container *container, const struct 
 }
 
 /* Up to where the parent has done its part. */
-static void await_parent(struct container *container, struct seccomp_program *filter)
+static void await_parent(struct container *container)
 {
 	struct err err = {0};
-	int r;
 
 	close_parents(container);
-	/* A profile's error is one of `create`. */
-	r = launch_compile_filter(container->spec, &container->spec->process, container->filters,
-				  bounds_calls(container->bounds), filter, &err);
-	(void)close(take_fd(&container->filters));
-	if (r == 0)
-		r = enter(container, &err);
-	if (r < 0)
+	if (enter(container, &err) < 0)
 		await_end(container, &err);
 	if (channel_send(container->channel, CHANNEL_NAMESPACES, 0) < 0)
 		_exit(1);
@@ -216,12 +211,29 @@ static void await_parent(struct container *container, struct seccomp_program *fi
 		_exit(1);
 }
 
+/* The parent, which has more time, has compiled it. */
+static void take_filter(const struct container *container, struct seccomp_program *filter)
+{
+	static struct sock_filter code[SECCOMP_PROGRAM_MAX];
+	struct err ignored;
+	int32_t value;
+	size_t len;
+
+	if (channel_expect_bytes(container->channel, CHANNEL_FILTER, &value, code, sizeof(code), &len, &ignored) < 0)
+		_exit(1);
+	*filter = (struct seccomp_program){.code = code,
+					   .len = len / sizeof(*code),
+					   .flags = (unsigned int)value >> 1,
+					   .notifies = (value & 1) != 0};
+}
+
 /* Where an error of the start goes. */
-static int await_start(struct container *container)
+static int await_start(struct container *container, struct seccomp_program *filter)
 {
 	struct err ignored;
 	int peer;
 
+	take_filter(container, filter);
 	/* The parent's end before this word means that `create` did not come to its end: nothing may stay. */
 	if (channel_expect(container->channel, CHANNEL_GO, NULL, &ignored) < 0)
 		_exit(1);
@@ -239,12 +251,12 @@ _Noreturn void container_child(struct container *container)
 	struct err err = {0};
 	int peer;
 
-	await_parent(container, &filter);
+	await_parent(container);
 	if (build(container, &err) < 0)
 		fail(container, &err);
 	if (channel_send(container->channel, CHANNEL_READY, 0) < 0)
 		_exit(1);
-	peer = await_start(container);
+	peer = await_start(container, &filter);
 	(void)start(container, &filter, peer, &err);
 	(void)channel_send_error(peer, &err);
 	_exit(1);

@@ -23,6 +23,7 @@
 #include "runtime/executable.h"
 #include "runtime/hook.h"
 #include "runtime/idrange.h"
+#include "runtime/launch.h"
 #include "runtime/listen.h"
 #include "runtime/notify.h"
 #include "runtime/rootless.h"
@@ -283,6 +284,23 @@ static int note_process(const struct container *container, struct err *err)
 	return r == 0 ? state_save(state, err) : r;
 }
 
+/* Compiled here while the process makes its namespaces and its root; a profile's error is one of `create`. */
+static int compile_filter(const struct container *container, struct seccomp_program *filter, struct err *err)
+{
+	return launch_compile_filter(container->spec, &container->spec->process, container->filters,
+				     bounds_calls(container->bounds), filter, err);
+}
+
+static int give_filter(const struct container *container, const struct seccomp_program *filter, struct err *err)
+{
+	int32_t value = (int32_t)(filter->flags << 1 | filter->notifies);
+	int r = channel_send_bytes(container->channel, CHANNEL_FILTER, value, filter->code,
+				   filter->len * sizeof(*filter->code));
+
+	/* A process that has ended says why when it is asked. */
+	return r == -EPIPE || r == -ECONNRESET || r == 0 ? 0 : err_sys(err, r, "cannot pass the filter on");
+}
+
 /* The error of noting a process: when that has ended meanwhile, what it said of that. */
 static int hear_end(const struct container *container, int noted, struct err *err)
 {
@@ -298,7 +316,7 @@ static int hear_end(const struct container *container, int noted, struct err *er
 }
 
 /* Its hooks find the process noted and in its namespaces; without any it builds its root while it is being noted. */
-static int let_build(struct container *container, struct err *err)
+static int let_build(struct container *container, struct seccomp_program *filter, struct err *err)
 {
 	const struct spec_hook_list *hooks = container->spec->hooks;
 	bool hooked = hooks[SPEC_PRESTART].count || hooks[SPEC_CREATE_RUNTIME].count;
@@ -309,6 +327,8 @@ static int let_build(struct container *container, struct err *err)
 		if (r == 0)
 			r = channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err);
 		if (r == 0)
+			r = compile_filter(container, filter, err);
+		if (r == 0)
 			r = run_host_hooks(container, err);
 		return r == 0 ? let_go(container, err) : r;
 	}
@@ -316,11 +336,13 @@ static int let_build(struct container *container, struct err *err)
 	if (r < 0)
 		return r;
 	r = note_process(container, err);
-	return r == 0 ? channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err) : hear_end(container, r, err);
+	r = r == 0 ? channel_expect(container->channel, CHANNEL_NAMESPACES, NULL, err) : hear_end(container, r, err);
+	return r == 0 ? compile_filter(container, filter, err) : r;
 }
 
 static int bring_up(struct container *container, const struct create_options *options, struct err *err)
 {
+	CLEANUP(seccomp_program_done) struct seccomp_program filter = {0};
 	int r;
 
 	/* Without the folder it compiles. */
@@ -330,7 +352,9 @@ static int bring_up(struct container *container, const struct create_options *op
 	if (r == 0)
 		r = give_pipes(container, err);
 	if (r == 0)
-		r = let_build(container, err);
+		r = let_build(container, &filter, err);
+	if (r == 0)
+		r = give_filter(container, &filter, err);
 	if (r < 0)
 		return r;
 	return container->at_once ? finish_run(container, options, err) : finish_create(container, options, err);
@@ -518,7 +542,7 @@ static int find_groups(struct state *state, struct err *err)
 
 static int destroy_processes(struct state *state, struct err *err)
 {
-	enum state_status status = state_status_of(state);
+	enum state_status status = state->ended ? STATE_STOPPED : state_status_of(state);
 	bool lives = status == STATE_CREATED || status == STATE_RUNNING;
 	int r;
 

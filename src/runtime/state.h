@@ -34,6 +34,7 @@ struct state {
 	unsigned int hooks;    /* bit SPEC_POSTSTART and the like: that phase has some; all bits when it is not known */
 	json_t *annotations;   /* object or NULL; owned */
 	struct cgroup *groups; /* the control groups as the making command holds them open; owned; NULL: to be found */
+	bool ended;            /* whoever has it removed has seen that its process ended */
 };
 
 /* The word of the specification ("running"). */

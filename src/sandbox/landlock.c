@@ -42,6 +42,7 @@ struct domain {
 	int root;
 	uint64_t handled;
 	struct landlock_mount *mounts; /* copies, their paths without links */
+	int *folders;                  /* those of them that are folders, open; else -1 */
 	size_t count;
 	struct err *err;
 };
@@ -180,9 +181,12 @@ static int grant_mounts(struct domain *domain)
 			rights |= LANDLOCK_ACCESS_FS_EXECUTE;
 		if (mount->devices)
 			rights |= FS_IOCTL_DEV;
-		r = grant_path(domain, mount->path, rights);
+		if (domain->folders[i] < 0)
+			r = grant_path(domain, mount->path, rights);
+		else
+			r = grant_fd(domain, domain->folders[i], rights);
 		if (r < 0)
-			return r;
+			return domain->folders[i] < 0 ? r : err_sys(domain->err, r, "landlock: '%s'", mount->path);
 	}
 	return 0;
 }
@@ -200,22 +204,26 @@ static int fill(struct domain *domain, bool root_writable)
 	return r == 0 ? grant_mounts(domain) : r;
 }
 
-/* The path of a folder as the kernel sees it. Changes the working folder. */
-static char *real_path(int root, const char *path)
+/* The path of a folder as the kernel sees it, and the folder open. Changes the working folder. */
+static char *real_path(int root, const char *path, int *ret_folder)
 {
 	CLEANUP_CLOSE int fd = -1;
-	char where[4096];
+	char where[4096], *copy;
 
 	if (inroot_open(root, path, O_PATH | O_DIRECTORY, &fd) < 0 || fchdir(fd) < 0 || !getcwd(where, sizeof(where)))
 		return NULL;
-	return strdup(where);
+	copy = strdup(where);
+	if (copy)
+		*ret_folder = take_fd(&fd);
+	return copy;
 }
 
 /* A mount's path may lead over links of the image, whereas rules go by where things are. */
-static char *real_target(int root, const char *path)
+static char *real_target(int root, const char *path, int *ret_folder)
 {
 	CLEANUP_FREE char *copy = NULL, *folder = NULL;
-	char *slash, *whole = real_path(root, path);
+	CLEANUP_CLOSE int above = -1;
+	char *slash, *whole = real_path(root, path, ret_folder);
 
 	if (whole)
 		return whole;
@@ -224,7 +232,7 @@ static char *real_target(int root, const char *path)
 	if (!slash)
 		return NULL;
 	*slash = '\0';
-	folder = real_path(root, copy[0] ? copy : "/");
+	folder = real_path(root, copy[0] ? copy : "/", &above);
 	return folder ? str_format("%s/%s", folder[1] ? folder : "", slash + 1) : NULL;
 }
 
@@ -233,13 +241,15 @@ static int resolve(struct domain *domain, const struct landlock_mount *mounts, s
 	CLEANUP_CLOSE int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	domain->mounts = calloc(count + 1, sizeof(*domain->mounts));
-	if (!domain->mounts || back < 0)
+	domain->folders = calloc(count + 1, sizeof(*domain->folders));
+	if (!domain->mounts || !domain->folders || back < 0)
 		return err_sys(domain->err, -ENOMEM, "landlock");
 	for (; domain->count < count; domain->count++) {
 		struct landlock_mount *at = &domain->mounts[domain->count];
 
 		*at = mounts[domain->count];
-		at->path = real_target(domain->root, at->path);
+		domain->folders[domain->count] = -1;
+		at->path = real_target(domain->root, at->path, &domain->folders[domain->count]);
 		if (!at->path)
 			return err_set(domain->err, -ENOENT, "landlock: '%s' cannot be resolved",
 				       mounts[domain->count].path);
@@ -249,9 +259,13 @@ static int resolve(struct domain *domain, const struct landlock_mount *mounts, s
 
 static void free_mounts(struct domain *domain)
 {
-	for (size_t i = 0; i < domain->count; i++)
+	for (size_t i = 0; i < domain->count; i++) {
 		free((char *)domain->mounts[i].path);
+		if (domain->folders[i] >= 0)
+			(void)close(domain->folders[i]);
+	}
 	free(domain->mounts);
+	free(domain->folders);
 }
 
 int landlock_confine(int root, bool root_writable, const struct landlock_mount *mounts, size_t count, struct err *err)
