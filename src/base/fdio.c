@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -114,7 +115,8 @@ static int sync_parent(int dir, const char *path)
 	return 0;
 }
 
-int fdio_replace_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode, struct err *err)
+static int replace_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode, bool sync,
+			struct err *err)
 {
 	/* A name of its own for each call: two threads may replace the same file at once, and the last rename wins whole. */
 	static atomic_uint calls;
@@ -132,17 +134,27 @@ int fdio_replace_file(int dir, const char *path, const void *bytes, size_t len, 
 	/* The mode given counts, whatever the umask. */
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = -errno;
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && sync && fsync(fd) < 0)
 		r = -errno;
 	if (r == 0 && renameat(dir, temporary, dir, path) < 0)
 		r = -errno;
-	if (r == 0)
-		r = sync_parent(dir, path);
-	else
+	if (r < 0)
 		(void)unlinkat(dir, temporary, 0);
+	else if (sync)
+		r = sync_parent(dir, path);
 	if (r < 0)
 		return err_sys(err, r, "cannot write '%s'", path);
 	return 0;
+}
+
+int fdio_replace_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode, struct err *err)
+{
+	return replace_file(dir, path, bytes, len, mode, true, err);
+}
+
+int fdio_publish_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode, struct err *err)
+{
+	return replace_file(dir, path, bytes, len, mode, false, err);
 }
 
 int fdio_mkdir_all(int dir, const char *path, mode_t mode, struct err *err)

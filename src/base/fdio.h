@@ -28,6 +28,10 @@ int fdio_read_file(int dir, const char *path, struct buf *buf, struct err *err) 
 int fdio_replace_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode,
 		      struct err *err) MUST_CHECK;
 
+/* The same for what no crash of the machine need spare: readers see the old or the new contents, nothing is synced. */
+int fdio_publish_file(int dir, const char *path, const void *bytes, size_t len, mode_t mode,
+		      struct err *err) MUST_CHECK;
+
 /* Makes a folder and those above it that are missing, each with mode. Existing ones are left alone. */
 int fdio_mkdir_all(int dir, const char *path, mode_t mode, struct err *err) MUST_CHECK;
 

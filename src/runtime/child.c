@@ -2,12 +2,16 @@
 #include "runtime/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/fdio.h"
 #include "runtime/channel.h"
 
 /* All of a container's processes are killed at once; they need processor time to end. */
@@ -98,4 +102,14 @@ void child_done(struct child *child)
 		(void)close(take_fd(&child->session));
 	if (child->first >= 0)
 		(void)close(take_fd(&child->first));
+}
+
+int child_write_pid(const char *path, pid_t pid, struct err *err)
+{
+	char text[16];
+
+	if (!path)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%d", (int)pid);
+	return fdio_publish_file(AT_FDCWD, path, text, strlen(text), 0644, err);
 }

@@ -34,6 +34,12 @@ void child_signal(const struct child *child, int number);
 /* The exit status a command reports for a status of wait(2). */
 int child_exit_status(int status);
 
+/*
+ * Writes a process's number to a file that callers wait for; nothing when path is NULL. After a crash of the machine it is
+ * nobody's number any more, so nothing waits for the disk.
+ */
+int child_write_pid(const char *path, pid_t pid, struct err *err) MUST_CHECK;
+
 /* Closes the descriptors. */
 void child_done(struct child *child);
 #define CLEANUP_CHILD __attribute__((cleanup(child_done)))

@@ -323,16 +323,6 @@ int commands_wait(struct child *child, int signals, int console, int *ret_exit, 
 	return 0;
 }
 
-int commands_write_pid(const char *path, pid_t pid, struct err *err)
-{
-	char text[16];
-
-	if (!path)
-		return 0;
-	(void)snprintf(text, sizeof(text), "%d", (int)pid);
-	return fdio_replace_file(AT_FDCWD, path, text, strlen(text), 0644, err);
-}
-
 int commands_run(const struct commands_global *global, int argc, char **argv, int *ret_exit, struct err *err)
 {
 	CLEANUP(commands_state_done) struct state state = {.root = -1, .dir = -1};

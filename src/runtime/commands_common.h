@@ -31,9 +31,6 @@ int commands_hold_signals(int *ret_fd, struct err *err) MUST_CHECK;
  */
 int commands_wait(struct child *child, int signals, int console, int *ret_exit, struct err *err) MUST_CHECK;
 
-/* Writes a process id to a file; nothing when path is NULL. */
-int commands_write_pid(const char *path, pid_t pid, struct err *err) MUST_CHECK;
-
 /* Appends a message to the log file, as the global options say; nothing without one. Callers read errors from there. */
 void commands_log(const struct commands_global *global, const char *level, const char *message);
 

@@ -229,7 +229,7 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	if (r == 0)
 		r = enter_container(&state, &options, &child, err);
 	if (r == 0)
-		r = commands_write_pid(request->pid_file, child.pid, err);
+		r = child_write_pid(request->pid_file, child.pid, err);
 	if (r < 0 || request->detach)
 		return r;
 	return commands_wait(&child, signals, console, ret_exit, err);

@@ -18,6 +18,7 @@
 #include "base/fdio.h"
 #include "base/str.h"
 #include "runtime/channel.h"
+#include "runtime/child.h"
 #include "runtime/console.h"
 #include "runtime/container.h"
 #include "runtime/executable.h"
@@ -203,16 +204,6 @@ static int run_host_hooks(struct container *container, struct err *err)
 		      : r;
 }
 
-static int write_pid_file(const char *path, pid_t pid, struct err *err)
-{
-	char text[16];
-
-	if (!path)
-		return 0;
-	(void)snprintf(text, sizeof(text), "%d", (int)pid);
-	return fdio_replace_file(AT_FDCWD, path, text, strlen(text), 0644, err);
-}
-
 /* From a process that was told to start: the end of the connection is the program's execution. */
 static int hear_start(const struct state *state, int fd, struct err *err)
 {
@@ -248,7 +239,7 @@ static int finish_create(const struct container *container, const struct create_
 
 	crashpoint("runtime-root-ready");
 	if (r == 0)
-		r = write_pid_file(options->pid_file, container->pid, err);
+		r = child_write_pid(options->pid_file, container->pid, err);
 	return r == 0 ? let_go(container, err) : r;
 }
 
@@ -256,7 +247,7 @@ static int finish_create(const struct container *container, const struct create_
 static int finish_run(const struct container *container, const struct create_options *options, struct err *err)
 {
 	struct pollfd end = {.fd = container->channel};
-	int r = write_pid_file(options->pid_file, container->pid, err);
+	int r = child_write_pid(options->pid_file, container->pid, err);
 
 	if (r == 0 && options->hold_signals)
 		options->hold_signals();

@@ -55,6 +55,13 @@ static void test_replace_and_read(void **state)
 	assert_int_equal(fdio_read_file(dir, "none", &buf, &err), -ENOENT);
 	assert_string_equal(err.msg, "cannot open 'none': No such file or directory");
 	assert_int_equal(fdio_replace_file(dir, "none/a", "", 0, 0600, &err), -ENOENT);
+	assert_int_equal(fdio_publish_file(dir, "a", "54321", 5, 0604, &err), 0);
+	buf_clear(&buf);
+	assert_int_equal(fdio_read_file(dir, "a", &buf, &err), 0);
+	assert_string_equal(buf.data, "54321");
+	assert_int_equal(fstatat(dir, "a", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0604);
+	assert_int_equal(fdio_publish_file(dir, "none/a", "", 0, 0600, &err), -ENOENT);
 }
 
 #define WRITERS 4
