@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json_build.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,73 +30,60 @@ static json_t *perhaps(struct builder *builder, const void *given, json_t *value
 
 static json_t *build(struct builder *builder);
 
-static json_t *build_object(struct builder *builder)
+/* What lies between the braces of an object or the brackets of a list. */
+static json_t *fill(struct builder *builder, json_t *whole, char end)
 {
-	json_t *object = json_object();
-
-	while (next(builder) != '}') {
-		const char *name = va_arg(builder->arguments, const char *);
+	while (next(builder) != end) {
+		const char *name = NULL;
 		json_t *value;
 
-		assert(*builder->at == 's');
-		builder->at++;
+		if (end == '}') {
+			builder->at++;
+			name = va_arg(builder->arguments, const char *);
+		}
 		value = build(builder);
-		if (value && json_object_set_new(object, name, value) < 0)
+		if (value && (name ? json_object_set_new(whole, name, value) : json_array_append_new(whole, value)) < 0)
 			builder->failed = true;
 	}
 	builder->at++;
-	return perhaps(builder, NULL, object);
-}
-
-static json_t *build_list(struct builder *builder)
-{
-	json_t *list = json_array();
-
-	while (next(builder) != ']') {
-		json_t *value = build(builder);
-
-		if (value && json_array_append_new(list, value) < 0)
-			builder->failed = true;
-	}
-	builder->at++;
-	return perhaps(builder, NULL, list);
+	return whole;
 }
 
 static json_t *build(struct builder *builder)
 {
-	const char *text;
-	json_t *value;
+	char kind = next(builder);
+	const void *given = NULL;
+	json_t *value = NULL;
 
-	switch (next(builder)) {
+	builder->at++;
+	switch (kind) {
 	case '{':
-		builder->at++;
-		return build_object(builder);
+		value = fill(builder, json_object(), '}');
+		break;
 	case '[':
-		builder->at++;
-		return build_list(builder);
+		value = fill(builder, json_array(), ']');
+		break;
 	case 's':
-		builder->at++;
-		text = va_arg(builder->arguments, const char *);
-		return perhaps(builder, text, text ? json_string(text) : NULL);
+		given = va_arg(builder->arguments, const char *);
+		value = given ? json_string(given) : NULL;
+		break;
 	case 'i':
-		builder->at++;
-		return perhaps(builder, NULL, json_integer(va_arg(builder->arguments, int)));
+		value = json_integer(va_arg(builder->arguments, int));
+		break;
 	case 'I':
-		builder->at++;
-		return perhaps(builder, NULL, json_integer(va_arg(builder->arguments, json_int_t)));
+		value = json_integer(va_arg(builder->arguments, json_int_t));
+		break;
 	case 'b':
-		builder->at++;
-		return json_boolean(va_arg(builder->arguments, int));
+		value = json_boolean(va_arg(builder->arguments, int));
+		break;
 	case 'o':
-		builder->at++;
-		return perhaps(builder, NULL, va_arg(builder->arguments, json_t *));
-	case 'O':
-		builder->at++;
 		value = va_arg(builder->arguments, json_t *);
-		return perhaps(builder, value, json_incref(value));
+		break;
+	case 'O':
+		value = json_incref(va_arg(builder->arguments, json_t *));
+		break;
 	}
-	assert(!"a pattern");
-	return NULL;
+	return perhaps(builder, given, value);
 }
 
 json_t *json_build(const char *pattern, ...)
@@ -108,7 +94,6 @@ json_t *json_build(const char *pattern, ...)
 	va_start(builder.arguments, pattern);
 	value = build(&builder);
 	va_end(builder.arguments);
-	assert(*builder.at == '\0');
 	if (!builder.failed)
 		return value;
 	json_decref(value);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/fdpass.h"
+#include "base/str.h"
 
 int channel_pair(int ret_ends[2], struct err *err)
 {
@@ -13,25 +14,35 @@ int channel_pair(int ret_ends[2], struct err *err)
 		       : 0;
 }
 
-static int send_packet(int fd, const struct channel_packet *packet)
+static int send_packet(int fd, const struct channel_packet *packet, const void *bytes, size_t len)
 {
-	ssize_t n = fdpass_send(fd, packet, sizeof(*packet), NULL, 0);
+	struct iovec parts[] = {{(void *)(uintptr_t)packet, sizeof(*packet)}, {(void *)(uintptr_t)bytes, len}};
+	const struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
+	ssize_t n;
 
-	return n < 0 ? (int)n : 0;
+	do
+		n = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+int channel_send_bytes(int fd, enum channel_kind kind, int32_t value, const void *bytes, size_t len)
+{
+	struct channel_packet packet = {.kind = kind, .value = value};
+
+	return send_packet(fd, &packet, bytes, len);
 }
 
 int channel_send(int fd, enum channel_kind kind, int32_t value)
 {
-	struct channel_packet packet = {.kind = kind, .value = value};
-
-	return send_packet(fd, &packet);
+	return channel_send_bytes(fd, kind, value, NULL, 0);
 }
 
 int channel_send_error(int fd, const struct err *err)
 {
 	struct channel_packet packet = {.kind = CHANNEL_ERROR, .err = *err};
 
-	return send_packet(fd, &packet);
+	return send_packet(fd, &packet, NULL, 0);
 }
 
 int channel_send_fd(int fd, enum channel_kind kind, int passed)
@@ -84,25 +95,12 @@ static int receive(int fd, int flags, enum channel_kind kind, int32_t *ret_value
 	return r;
 }
 
-int channel_send_bytes(int fd, enum channel_kind kind, int32_t value, const void *bytes, size_t len)
-{
-	struct channel_packet packet = {.kind = kind, .value = value};
-	struct iovec parts[] = {{&packet, sizeof(packet)}, {(void *)(uintptr_t)bytes, len}};
-	const struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-	ssize_t n;
-
-	do
-		n = sendmsg(fd, &message, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
-}
-
 int channel_expect_bytes(int fd, enum channel_kind kind, int32_t *ret_value, void *bytes, size_t size, size_t *ret_len,
 			 struct err *err)
 {
 	struct channel_packet packet;
 	struct iovec parts[] = {{&packet, sizeof(packet)}, {bytes, size}};
-	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
 	bool reset = false;
 	ssize_t n;
 	int r;
