@@ -104,6 +104,19 @@ static int grant_path(struct domain *domain, const char *path, uint64_t rights)
 	return r < 0 ? err_sys(domain->err, r, "landlock: '%s'", path) : 0;
 }
 
+/* What the walk found by its name: a link, or what became one since, would lead to what the mounts were not asked for. */
+static int grant_plain(struct domain *domain, const char *path, uint64_t rights)
+{
+	CLEANUP_CLOSE int fd = -1;
+	int r = inroot_open_plain(domain->root, path, O_PATH, false, &fd);
+
+	if (r == -ELOOP || r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r == 0)
+		r = grant_fd(domain, fd, rights);
+	return r < 0 ? err_sys(domain->err, r, "landlock: '%s'", path) : 0;
+}
+
 /* Whether path is the mount's own, or lies above it. */
 static bool leads_to(const char *path, const char *mount)
 {
@@ -138,7 +151,7 @@ static int grant_execute(struct domain *domain, const char *path, int depth)
 	if (is_unexecutable(domain, path))
 		return 0;
 	if (!holds_unexecutable(domain, path))
-		return grant_path(domain, path, LANDLOCK_ACCESS_FS_EXECUTE);
+		return grant_plain(domain, path, LANDLOCK_ACCESS_FS_EXECUTE);
 	return grant_execute_below(domain, path, depth);
 }
 
@@ -147,7 +160,7 @@ static int grant_execute_below(struct domain *domain, const char *path, int dept
 	CLEANUP_CLOSE int fd = -1;
 	struct dirent *entry;
 	DIR *entries;
-	int r = inroot_open(domain->root, path, O_RDONLY | O_DIRECTORY, &fd);
+	int r = inroot_open_plain(domain->root, path, O_RDONLY | O_DIRECTORY, false, &fd);
 
 	/* What the container's root user may not list, its programs will not be executed from. */
 	if (r < 0 || depth > 32)

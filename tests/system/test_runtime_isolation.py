@@ -252,3 +252,21 @@ def test_sysctls_of_the_hosts_namespaces_are_refused(runtime):
     assert done.stderr == ("bulkhead-runtime: config.json: linux.sysctl: 'net.ipv4.ip_forward' would change the host: "
                            'the container has no network namespace of its own\n')
     assert not runtime.leftovers()
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/loop-control'), reason='no loop devices')
+def test_link_of_the_image_gives_no_execution(runtime):
+    """On a file system whose folders do not tell links from others, one to where writing is granted grants nothing."""
+    image, root = runtime.folder / 'image', runtime.folder / 'disk'
+    root.mkdir()
+    subprocess.run(['truncate', '-s', '16M', image], check=True)
+    subprocess.run(['mkfs.ext4', '-q', '-O', '^filetype', '-d', runtime.folder / 'rootfs', image], check=True)
+    subprocess.run(['mount', '-o', 'loop', image, root], check=True)
+    try:
+        (root / 'link').symlink_to('tmp')
+        config = runtime.config('/bin/sh', '-c', 'cp /bin/busybox /tmp/true; /tmp/true && echo executed; /bin/echo end',
+                                root={'path': str(root), 'readonly': True})
+        done = runtime.run(config=config)
+    finally:
+        subprocess.run(['umount', root], check=True)
+    assert (done.stdout, done.stderr) == ('end\n', '/bin/sh: /tmp/true: Permission denied\n')
