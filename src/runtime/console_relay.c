@@ -11,6 +11,9 @@
 
 #include "runtime/console.h"
 
+/* More than a pty holds. */
+#define LAST_OUTPUT 65536
+
 /* Bytes on their way in one direction; nothing more is read before they are written. */
 struct flow {
 	int from; /* -1 once it has ended */
@@ -89,30 +92,53 @@ static void move(struct flow *flow, short events)
 		fill(flow);
 }
 
-static void pass_signal(struct relay *relay)
+/* The signal that came; 0 when none did. */
+static int take_signal(const struct relay *relay)
 {
 	struct signalfd_siginfo info;
 
-	if (read(relay->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo == SIGCHLD)
-		return;
-	if (info.ssi_signo == SIGWINCH)
-		copy_size(relay->master);
-	else
-		child_signal(relay->child, (int)info.ssi_signo);
+	return read(relay->signals, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
 }
 
-/* What the child wrote before its end is still in the pty. */
+static void pass_signal(struct relay *relay)
+{
+	int number = take_signal(relay);
+
+	if (number == SIGWINCH)
+		copy_size(relay->master);
+	else if (number && number != SIGCHLD)
+		child_signal(relay->child, number);
+}
+
+static bool is_to_end(const struct relay *relay)
+{
+	int number = take_signal(relay);
+
+	return number && number != SIGCHLD && number != SIGWINCH;
+}
+
+/*
+ * What the child wrote before its end is still in the pty: that much is passed on. Others in the container may write for
+ * ever, and who reads may be slow or not read at all, until a signal says that it has been long enough.
+ */
 static void finish_output(struct relay *relay)
 {
-	while (relay->out.from >= 0) {
-		struct pollfd ready = interest(&relay->out);
+	struct flow *out = &relay->out;
+	size_t left = LAST_OUTPUT;
 
-		if (relay->out.start == relay->out.end && poll(&ready, 1, 0) <= 0)
+	while (out->from >= 0) {
+		bool full = out->start < out->end;
+		struct pollfd fds[] = {interest(out), {.fd = relay->signals, .events = POLLIN}};
+
+		if ((!full && left == 0) || (poll(fds, 2, full ? -1 : 0) <= 0 && errno != EINTR))
 			break;
-		if (relay->out.start < relay->out.end)
-			drain(&relay->out);
-		else
-			fill(&relay->out);
+		if (fds[1].revents && is_to_end(relay))
+			break;
+		if (!full && !fds[0].revents)
+			break;
+		move(out, fds[0].revents);
+		if (!full && out->start < out->end)
+			left -= out->end < left ? out->end : left;
 	}
 }
 

@@ -239,3 +239,25 @@ def test_exec_with_a_console_socket(runtime):
     os.close(master)
     done = runtime.call('exec', '--tty', '--detach', name, '/bin/sh')
     assert done.stderr == 'bulkhead-runtime: config.json: process.terminal: needs --console-socket\n'
+
+
+# Somebody else in the container, who does not end, and writes on to the terminal of a process that has ended.
+BABBLE = 'trap "" HUP; yes & yes & yes & sleep 0.5; exit 3'
+
+
+def test_exec_ends_with_its_process_whoever_writes_on(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    done = runtime.call('exec', '-t', name, '/bin/sh', '-c', BABBLE)
+    assert (done.returncode, done.stderr) == (3, '')
+    assert done.stdout.startswith('y\ny\n')
+
+
+def test_signal_ends_a_run_that_nobody_reads(runtime):
+    name = runtime.start('/bin/sleep', '1000')
+    words = [runtime.program, '--root', runtime.state, 'exec', '-t', name, '/bin/sh', '-c', BABBLE]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        process.terminate()
+        assert process.wait(20) == 3
