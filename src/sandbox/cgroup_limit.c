@@ -75,10 +75,13 @@ static bool wants_cpu(const struct spec_resources *res)
 	       res->cpu_idle.present || res->cpu_rt_runtime.present || res->cpu_rt_period.present;
 }
 
-/* Memory that is limited is not had again as swap, unless the caller says how much of it. */
+/*
+ * Memory that is limited is not had again as swap, unless the caller says how much of it. Memory without a limit is one
+ * of swap without a limit: version 1 takes no other.
+ */
 static struct spec_number swap_limit(const struct spec_resources *res)
 {
-	return res->memory_swap.present || res->memory_limit.value <= 0 ? res->memory_swap : res->memory_limit;
+	return res->memory_swap.present || res->memory_limit.value == 0 ? res->memory_swap : res->memory_limit;
 }
 
 static int limit_legacy_memory(struct cgroup_limit_target *to, const struct spec_resources *res)

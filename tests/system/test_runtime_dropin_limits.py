@@ -64,6 +64,21 @@ def test_update_checks_before_when_told_to(runtime):
     assert runtime.status(name)['status'] == 'running'
 
 
+@pytest.mark.skipif(not (CGROUPS / 'memory/memory.memsw.limit_in_bytes').exists(), reason='swap is not accounted for')
+def test_memory_without_a_limit_any_more(runtime):
+    """Memory and swap together are never less than memory alone: both limits go."""
+    name = runtime.start('/bin/sleep', '1000')
+    assert value(runtime, 'memory', 'memory.memsw.limit_in_bytes') == str(64 * MIB)
+    done = runtime.call('update', '--memory', '-1', name)
+    assert (done.returncode, done.stderr) == (0, '')
+    unlimited = (CGROUPS / 'memory/memory.limit_in_bytes').read_text().strip()
+    for file in ('memory.limit_in_bytes', 'memory.memsw.limit_in_bytes'):
+        assert value(runtime, 'memory', file) == unlimited
+    done = runtime.call('update', '--memory', '32m', name)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert value(runtime, 'memory', 'memory.memsw.limit_in_bytes') == str(32 * MIB)
+
+
 def test_processors(runtime):
     runtime.start('/bin/sleep', '1000', resources={'cpu': {
         'shares': 300, 'quota': 20000, 'period': 50000, 'burst': 10000, 'cpus': '0-1', 'mems': '0', 'idle': 0}})
