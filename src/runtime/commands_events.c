@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 
 #include "base/clock.h"
 #include "base/json_build.h"
@@ -83,8 +82,8 @@ static int open_watch(struct watch *watch, struct err *err)
 		r = cgroup_open(watch->cgroup, err);
 	if (r < 0)
 		return r;
-	watch->pidfd = pidfd_open(watch->state->pid, 0);
-	return watch->pidfd < 0 ? err_sys(err, -errno, "container '%s' has ended", watch->state->id) : 0;
+	r = state_open_process(watch->state, &watch->pidfd);
+	return r < 0 ? err_sys(err, r, "container '%s' has ended", watch->state->id) : 0;
 }
 
 /* Go's notation, as far as callers use it: "5s", "500ms", "1m", and a plain number of seconds. */

@@ -61,6 +61,20 @@ static int open_group(struct container *container, size_t index, int *ret_fd, st
 	return make_legacy(hierarchy->controllers, ret_fd, err);
 }
 
+/* Programs look for a controller by its own name: links to where it is together with others. */
+static int link_controllers(const char *controllers, int dir, struct err *err)
+{
+	char words[64], *save = NULL;
+
+	if (!strchr(controllers, ',') || str_starts(controllers, "name="))
+		return 0;
+	(void)snprintf(words, sizeof(words), "%s", controllers);
+	for (char *word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save))
+		if (symlinkat(controllers, dir, word) < 0)
+			return err_sys(err, -errno, "control group link '%s'", word);
+	return 0;
+}
+
 /* One hierarchy inside of the tmpfs at dir. */
 static int attach_group(struct container *container, size_t index, int dir, struct err *err)
 {
@@ -78,7 +92,7 @@ static int attach_group(struct container *container, size_t index, int dir, stru
 	r = inroot_open_plain(dir, name, O_PATH | O_DIRECTORY, true, &target);
 	if (r == 0)
 		r = mountfd_attach(fd, target);
-	return r < 0 ? err_sys(err, r, "control group folder '%s'", name) : 0;
+	return r < 0 ? err_sys(err, r, "control group folder '%s'", name) : link_controllers(controllers, dir, err);
 }
 
 static int attach_unified(struct container *container, int target, struct err *err)

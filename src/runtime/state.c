@@ -310,15 +310,27 @@ int state_process_start(pid_t pid, uint64_t *ret_start)
 	return at && str_parse_u64(at, INT64_MAX, ret_start) == 0 ? 0 : -ESRCH;
 }
 
-int state_signal(const struct state *state, int number)
+int state_open_process(const struct state *state, int *ret_pidfd)
 {
 	CLEANUP_CLOSE int pidfd = pidfd_open(state->pid, 0);
 	uint64_t start;
 
 	if (pidfd < 0)
 		return -errno;
+	/* Asked after the number was resolved: who has it now had it then. */
 	if (state_process_start(state->pid, &start) < 0 || start != state->start_time)
 		return -ESRCH;
+	*ret_pidfd = take_fd(&pidfd);
+	return 0;
+}
+
+int state_signal(const struct state *state, int number)
+{
+	CLEANUP_CLOSE int pidfd = -1;
+	int r = state_open_process(state, &pidfd);
+
+	if (r < 0)
+		return r;
 	return pidfd_send_signal(pidfd, number, NULL, 0) < 0 ? -errno : 0;
 }
 

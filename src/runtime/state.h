@@ -89,6 +89,9 @@ enum state_status state_status_of(const struct state *state);
 /* The start time of a process in clock ticks; -ESRCH when it is gone or a zombie. */
 int state_process_start(pid_t pid, uint64_t *ret_start) MUST_CHECK;
 
+/* A descriptor of the container's first process, and of no other that got its number. -ESRCH when it has ended. */
+int state_open_process(const struct state *state, int *ret_pidfd) MUST_CHECK;
+
 /* Signals the container's first process, and no other that got its number. -ESRCH when it has ended. */
 int state_signal(const struct state *state, int number) MUST_CHECK;
 
