@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <sys/socket.h>
 
 #include "base/str.h"
 #include "sandbox/seccomp_rows.h"
@@ -392,14 +391,6 @@ static const struct seccomp_row conditional[] = {
 	{"clone", EPERM, -1, 0, {{0}}},
 	/* Its flags lie in memory where no filter can see them; the C library falls back to clone. */
 	{"clone3", ENOSYS, -1, 0, {{0}}},
-	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
-	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET)}},
-	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET6)}},
-	{"socket", 0, -1, 2, {SECCOMP_LOW(0, AF_NETLINK), SECCOMP_LOW(2, 0)}},
-	{"socket", 0, CAP_NET_RAW, 1, {SECCOMP_LOW(0, AF_PACKET)}},
-	{"socket", EAFNOSUPPORT, -1, 0, {{0}}},
-	{"socketpair", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
-	{"socketpair", EAFNOSUPPORT, -1, 0, {{0}}},
 	/* Typing into a terminal for others: TIOCSTI, TIOCLINUX. */
 	{"ioctl", EPERM, -1, 1, {SECCOMP_LOW(1, 0x5412)}},
 	{"ioctl", EPERM, -1, 1, {SECCOMP_LOW(1, 0x541c)}},
@@ -418,7 +409,7 @@ static const struct seccomp_row conditional[] = {
 
 /* No name is shorter than three letters. */
 #define NAMES_MAX ((sizeof(allowed) + sizeof(denied)) / 4)
-#define RULES_MAX (2 + ARRAY_SIZE(opened) + ARRAY_SIZE(conditional))
+#define RULES_MAX (2 + ARRAY_SIZE(opened) + SECCOMP_SOCKET_ROWS + ARRAY_SIZE(conditional))
 
 static bool is_opened(const char *name, uint64_t capabilities)
 {
@@ -449,6 +440,7 @@ static size_t add_rules(struct spec_seccomp_rule *rules, const char **names, uin
 						    .action = SECCOMP_RET_ERRNO,
 						    .errno_ret = {true, EPERM}};
 	count += seccomp_rows_add(rules + count, opened, ARRAY_SIZE(opened), capabilities);
+	count += seccomp_rows_add(rules + count, seccomp_rows_sockets, SECCOMP_SOCKET_ROWS, capabilities);
 	return count + seccomp_rows_add(rules + count, conditional, ARRAY_SIZE(conditional), capabilities);
 }
 

@@ -2,21 +2,9 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <sys/socket.h>
 
 #include "sandbox/seccomp_rows.h"
 #include "sandbox/seccomp_rules.h"
-
-static const struct seccomp_row socket_rows[] = {
-	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
-	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET)}},
-	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET6)}},
-	{"socket", 0, -1, 2, {SECCOMP_LOW(0, AF_NETLINK), SECCOMP_LOW(2, 0)}},
-	{"socket", 0, CAP_NET_RAW, 1, {SECCOMP_LOW(0, AF_PACKET)}},
-	{"socket", EAFNOSUPPORT, -1, 0, {{0}}},
-	{"socketpair", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
-	{"socketpair", EAFNOSUPPORT, -1, 0, {{0}}},
-};
 
 static const struct seccomp_row ring_rows[] = {
 	{"io_uring_setup", EPERM, -1, 0, {{0}}},
@@ -56,7 +44,7 @@ static const struct {
 	const struct seccomp_row *rows;
 	size_t count;
 } groups[] = {
-	{SECCOMP_GRANT_SOCKETS, -1, socket_rows, ARRAY_SIZE(socket_rows)},
+	{SECCOMP_GRANT_SOCKETS, -1, seccomp_rows_sockets, SECCOMP_SOCKET_ROWS},
 	{SECCOMP_GRANT_IO_URING, -1, ring_rows, ARRAY_SIZE(ring_rows)},
 	{SECCOMP_GRANT_KEYRINGS, -1, key_rows, ARRAY_SIZE(key_rows)},
 	{SECCOMP_GRANT_BPF, CAP_BPF, bpf_rows, ARRAY_SIZE(bpf_rows)},
@@ -64,8 +52,8 @@ static const struct {
 	{SECCOMP_GRANT_USER_NAMESPACES, -1, namespace_rows, ARRAY_SIZE(namespace_rows)},
 };
 
-#define RULES_MAX                                                                                        \
-	(ARRAY_SIZE(socket_rows) + ARRAY_SIZE(ring_rows) + ARRAY_SIZE(key_rows) + ARRAY_SIZE(bpf_rows) + \
+#define RULES_MAX                                                                                    \
+	(SECCOMP_SOCKET_ROWS + ARRAY_SIZE(ring_rows) + ARRAY_SIZE(key_rows) + ARRAY_SIZE(bpf_rows) + \
 	 ARRAY_SIZE(ptrace_rows) + ARRAY_SIZE(namespace_rows))
 
 static size_t add_rules(struct spec_seccomp_rule *rules, const struct seccomp_floor *floor)

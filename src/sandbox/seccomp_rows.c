@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/seccomp_rows.h"
 
+#include <errno.h>
+#include <linux/capability.h>
+#include <sys/socket.h>
+
+const struct seccomp_row seccomp_rows_sockets[SECCOMP_SOCKET_ROWS] = {
+	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
+	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET)}},
+	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET6)}},
+	{"socket", 0, -1, 2, {SECCOMP_LOW(0, AF_NETLINK), SECCOMP_LOW(2, 0)}},
+	{"socket", 0, CAP_NET_RAW, 1, {SECCOMP_LOW(0, AF_PACKET)}},
+	{"socket", EAFNOSUPPORT, -1, 0, {{0}}},
+	{"socketpair", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
+	{"socketpair", EAFNOSUPPORT, -1, 0, {{0}}},
+};
+
 size_t seccomp_rows_add(struct spec_seccomp_rule *rules, const struct seccomp_row *rows, size_t count,
 			uint64_t capabilities)
 {

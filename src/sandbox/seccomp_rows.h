@@ -23,6 +23,10 @@ struct seccomp_row {
 	struct spec_seccomp_arg conditions[2];
 };
 
+/* The families of sockets that may be made, for every profile. */
+#define SECCOMP_SOCKET_ROWS 8
+extern const struct seccomp_row seccomp_rows_sockets[SECCOMP_SOCKET_ROWS];
+
 /* Whether a set has a capability; every set has -1. */
 static inline bool seccomp_rows_holds(uint64_t capabilities, int capability)
 {
