@@ -10,8 +10,6 @@
 #include "sandbox/mountfd.h"
 #include "sandbox/namespaces.h"
 
-#define CONTAINER_TMPFS_WORDS 16
-
 struct container_mount {
 	const struct spec_mount *spec;
 	struct mountfd_options options;
@@ -117,11 +115,18 @@ int container_attach_dev(struct container *container, bool renew, struct err *er
 int container_spawn(struct container *container, struct err *err) MUST_CHECK;
 
 /*
- * A detached tmpfs. What data leaves unbounded, size and files, is bounded by half of the container's memory, so that
- * filling it is an error of the one who writes before it is the end of the container.
+ * A detached tmpfs. What its options leave unbounded, size and files, is bounded by half of the container's memory, so that
+ * filling it is an error of the one who writes before it is the end of the container. With copy_up it begins with what
+ * target, the folder it will lie over, holds.
  */
-int container_make_tmpfs(const struct container *container, const char *source, const char *const *data, size_t count,
-			 uint64_t attributes, int *ret_fd, struct err *err) MUST_CHECK;
+int container_make_tmpfs(const struct container *container, const char *source, const struct mountfd_options *options,
+			 uint64_t attributes, int target, int *ret_fd, struct err *err) MUST_CHECK;
+
+/*
+ * Copies files, folders and links with their owners and modes, by descriptor, and makes the tmpfs read-only where its
+ * options say so. Bounded in bytes, files and depth; the error names the file.
+ */
+int container_copy_up(const struct mountfd_options *options, int target, int tmpfs, struct err *err) MUST_CHECK;
 
 /*
  * What a mount of control groups shows, always read-only: in a cgroup namespace the hierarchies from there on, else views

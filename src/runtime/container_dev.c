@@ -231,16 +231,16 @@ static int attach_nodes(struct container *container)
 int container_make_dev(struct container *container, struct err *err)
 {
 	int r = rootless_is() ? open_nodes(container, err) : 0;
-	const char *data[] = {"mode=0755", "size=65536k"};
+	struct mountfd_options options = {.data = {"mode=0755", "size=65536k"}, .data_count = 2};
 	const struct container_mount *asked = dev_mount(container);
 
 	for (size_t i = 0; asked && i < asked->options.data_count; i++)
 		if (str_starts(asked->options.data[i], "size="))
-			data[1] = asked->options.data[i];
+			options.data[1] = asked->options.data[i];
 	if (r < 0)
 		return r;
-	return container_make_tmpfs(container, asked ? asked->spec->source : NULL, data, ARRAY_SIZE(data),
-				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &container->dev, err);
+	return container_make_tmpfs(container, asked ? asked->spec->source : NULL, &options,
+				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, -1, &container->dev, err);
 }
 
 /*

@@ -287,8 +287,9 @@ static int open_target(struct container *container, const struct container_mount
 		     : 0;
 }
 
+/* target: what it will lie over */
 static int new_filesystem(const struct container *container, const struct container_mount *mount, uint64_t attributes,
-			  int *ret_fd, struct err *err)
+			  int target, int *ret_fd, struct err *err)
 {
 	const struct mountfd_options *options = &mount->options;
 	const char *type = type_of(mount), *source = mount->spec->source;
@@ -296,7 +297,7 @@ static int new_filesystem(const struct container *container, const struct contai
 	int r;
 
 	if (str_eq(type, "tmpfs"))
-		r = container_make_tmpfs(container, source, options->data, options->data_count, set, ret_fd, err);
+		r = container_make_tmpfs(container, source, options, set, target, ret_fd, err);
 	else
 		r = mountfd_new(type, source, options->data, options->data_count, set, ret_fd, err);
 	if (r == 0 && options->propagation) {
@@ -307,8 +308,8 @@ static int new_filesystem(const struct container *container, const struct contai
 	return r;
 }
 
-static int make_filesystem(const struct container *container, const struct container_mount *mount, int *ret_fd,
-			   struct err *err)
+static int make_filesystem(const struct container *container, const struct container_mount *mount, int target,
+			   int *ret_fd, struct err *err)
 {
 	static const struct {
 		const char *type;
@@ -324,7 +325,7 @@ static int make_filesystem(const struct container *container, const struct conta
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (str_eq(rows[i].type, type))
-			return new_filesystem(container, mount, rows[i].attributes, ret_fd, err);
+			return new_filesystem(container, mount, rows[i].attributes, target, ret_fd, err);
 	return err_set(err, ERR_INVALID, "file system type '%.64s' is not supported", type);
 }
 
@@ -337,11 +338,10 @@ static int attach_mount(struct container *container, struct container_mount *mou
 		return r;
 	if (is_cgroup(mount))
 		return container_attach_groups(container, target, err);
-	if (mount->fd < 0) {
-		r = make_filesystem(container, mount, &made, err);
-		if (r < 0)
-			return r;
-	}
+	if (mount->fd < 0)
+		r = make_filesystem(container, mount, target, &made, err);
+	if (r < 0)
+		return r;
 	r = mountfd_attach(mount->fd < 0 ? made : mount->fd, target);
 	return r < 0 ? err_sys(err, r, "cannot mount on '%s'", mount->spec->destination) : 0;
 }
@@ -376,9 +376,8 @@ static bool lacks_target(const struct container *container)
 /* The layer that takes the writes: a tmpfs of the container's own, counted against its memory. */
 static int make_upper(const struct container *container, int *ret_fd, int *ret_upper, int *ret_work, struct err *err)
 {
-	static const char *const data[] = {"mode=0700"};
-	int r = container_make_tmpfs(container, NULL, data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
-				     ret_fd, err);
+	static const struct mountfd_options options = {.data = {"mode=0700"}, .data_count = 1};
+	int r = container_make_tmpfs(container, NULL, &options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, -1, ret_fd, err);
 
 	if (r < 0)
 		return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/mount.h>
 
 #include "base/str.h"
 #include "runtime/container.h"
@@ -24,23 +25,28 @@ static int64_t most_bytes(const struct container *container)
 	return limit->present && limit->value > 0 ? limit->value / 2 : 0;
 }
 
-int container_make_tmpfs(const struct container *container, const char *source, const char *const *data, size_t count,
-			 uint64_t attributes, int *ret_fd, struct err *err)
+int container_make_tmpfs(const struct container *container, const char *source, const struct mountfd_options *options,
+			 uint64_t attributes, int target, int *ret_fd, struct err *err)
 {
-	const char *words[CONTAINER_TMPFS_WORDS + 2];
+	const char *const *data = options->data;
+	const char *words[ARRAY_SIZE(options->data) + 2];
+	size_t count = options->data_count;
 	int64_t bytes = most_bytes(container);
 	int64_t inodes = bytes / PAGE > LEAST_INODES ? bytes / PAGE : LEAST_INODES;
 	char size[40], number[40];
+	int r;
 
-	if (count > CONTAINER_TMPFS_WORDS)
-		return err_set(err, ERR_INVALID, "more than %d options for the file system", CONTAINER_TMPFS_WORDS);
 	for (size_t i = 0; i < count; i++)
 		words[i] = data[i];
 	(void)snprintf(size, sizeof(size), "size=%" PRId64, bytes > PAGE ? bytes : PAGE);
 	(void)snprintf(number, sizeof(number), "nr_inodes=%" PRId64, inodes);
-	if (bytes && !has_word(words, count, "size=") && !has_word(data, count, "nr_blocks="))
+	if (bytes && !has_word(data, options->data_count, "size=") &&
+	    !has_word(data, options->data_count, "nr_blocks="))
 		words[count++] = size;
-	if (bytes && !has_word(words, count, "nr_inodes="))
+	if (bytes && !has_word(data, options->data_count, "nr_inodes="))
 		words[count++] = number;
-	return mountfd_new("tmpfs", source, words, count, attributes, ret_fd, err);
+	if (options->copy_up)
+		attributes &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+	r = mountfd_new("tmpfs", source, words, count, attributes, ret_fd, err);
+	return r == 0 && options->copy_up ? container_copy_up(options, target, *ret_fd, err) : r;
 }

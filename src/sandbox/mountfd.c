@@ -21,7 +21,7 @@ enum word_kind {
 	WORD_NOTHING,     /* what is so anyway, or has no meaning for a container */
 	WORD_BIND,
 	WORD_IDMAP,
-	WORD_WITHOUT_EFFECT, /* taken, for leaving it out weakens nothing */
+	WORD_COPY_UP,
 	WORD_REFUSED,
 };
 
@@ -53,7 +53,7 @@ static const struct option_word words[] = {
 	{"nostrictatime", WORD_NOTHING, 0, false},
 	{"nosuid", WORD_SET, MOUNT_ATTR_NOSUID, false},
 	{"nosymfollow", WORD_SET, MOUNT_ATTR_NOSYMFOLLOW, false},
-	{"notmpcopyup", WORD_NOTHING, 0, false},
+	{"notmpcopyup", WORD_COPY_UP, 0, false},
 	{"private", WORD_PROPAGATION, MS_PRIVATE, false},
 	{"ratime", WORD_CLEAR, MOUNT_ATTR_NOATIME, true},
 	{"rbind", WORD_BIND, 0, true},
@@ -88,9 +88,8 @@ static const struct option_word words[] = {
 	{"strictatime", WORD_SET, MOUNT_ATTR_STRICTATIME, false},
 	{"suid", WORD_CLEAR, MOUNT_ATTR_NOSUID, false},
 	{"symfollow", WORD_CLEAR, MOUNT_ATTR_NOSYMFOLLOW, false},
+	{"tmpcopyup", WORD_COPY_UP, 1, false},
 	{"unbindable", WORD_PROPAGATION, MS_UNBINDABLE, false},
-	/* A tmpfs begins empty. */
-	{"tmpcopyup", WORD_WITHOUT_EFFECT, 0, false},
 	/* A fresh mount is all a container gets; the kernel has dropped mandatory locks. */
 	{"iversion", WORD_REFUSED, 0, false},
 	{"mand", WORD_REFUSED, 0, false},
@@ -99,10 +98,7 @@ static const struct option_word words[] = {
 
 const char *mountfd_option_name(size_t index)
 {
-	bool listed = index < ARRAY_SIZE(words) && words[index].kind != WORD_REFUSED &&
-		      words[index].kind != WORD_WITHOUT_EFFECT;
-
-	return listed ? words[index].word : NULL;
+	return index < ARRAY_SIZE(words) && words[index].kind != WORD_REFUSED ? words[index].word : NULL;
 }
 
 static const struct option_word *find_word(const char *word)
@@ -158,8 +154,10 @@ static int read_known(struct mountfd_options *to, const struct option_word *know
 		to->idmap = true;
 		to->idmap_below = to->idmap_below || known->recursive;
 		return 0;
+	case WORD_COPY_UP:
+		to->copy_up = known->value;
+		return 0;
 	case WORD_NOTHING:
-	case WORD_WITHOUT_EFFECT:
 		return 0;
 	case WORD_REFUSED:
 		break;

@@ -19,6 +19,7 @@ struct mountfd_options {
 	bool recursive;
 	bool idmap;
 	bool idmap_below;     /* on the mounts below too */
+	bool copy_up;         /* "tmpcopyup": a tmpfs begins with what it lies over */
 	bool exec_asked;      /* "exec" stands among the options */
 	const char *data[16]; /* further words, for the file system itself; kept by reference */
 	size_t data_count;

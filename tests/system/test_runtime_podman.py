@@ -56,6 +56,14 @@ def shell(podman, script, *words, **options):
     return done.stdout
 
 
+def test_tmpfs_begins_with_what_the_image_has(podman):
+    script = 'cd /etc; ls passwd group; echo x > passwd && cat passwd; stat -f -c %T .'
+    with_image = shell(podman, script, '--mount', 'type=tmpfs,destination=/etc,tmpcopyup', '--read-only')
+    assert with_image.split() == ['group', 'passwd', 'x', 'tmpfs']
+    assert shell(podman, 'ls /etc/passwd 2>&1 | wc -l; ls /etc', '--mount',
+                 'type=tmpfs,destination=/etc,notmpcopyup').split()[0] == '1'
+
+
 LIMITS = {
     'memory.limit_in_bytes memory.max': '67108864',
     'memory.soft_limit_in_bytes memory.low': '33554432',
