@@ -136,6 +136,17 @@ static bool wants_groups_first(const struct container *container)
 	return container->cgroup.only_unified || !container->own[SPEC_NS_CGROUP];
 }
 
+/* What is another's is not to be taken away with what this container leaves. */
+static int claim_groups(struct container *container, struct err *err)
+{
+	int r = cgroup_claim(&container->cgroup, err);
+
+	if (r == 0)
+		return 0;
+	container->state->cgroup[0] = '\0';
+	return err_prefix(err, "config.json: linux.cgroupsPath");
+}
+
 static int make_groups(struct container *container, struct err *err)
 {
 	int r;
@@ -144,6 +155,8 @@ static int make_groups(struct container *container, struct err *err)
 	if (container->cgroup.count == 0)
 		return 0;
 	r = cgroup_make(&container->cgroup, err);
+	if (r == 0)
+		r = claim_groups(container, err);
 	return r == 0 ? cgroup_limit(&container->cgroup, &container->spec->linux_.resources, err) : r;
 }
 

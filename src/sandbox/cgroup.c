@@ -7,6 +7,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <time.h>
@@ -154,6 +155,21 @@ static int listing_group(const struct cgroup *cgroup)
 	const struct cgroup_hierarchy *found = listing(cgroup);
 
 	return found ? found->group : -1;
+}
+
+int cgroup_claim(const struct cgroup *cgroup, struct err *err)
+{
+	const struct cgroup_hierarchy *at = listing(cgroup);
+	bool locked;
+
+	if (!at)
+		return 0;
+	locked = flock(at->group, LOCK_EX | LOCK_NB) == 0;
+	if (!locked && errno != EWOULDBLOCK)
+		return err_sys(err, -errno, "cannot lock control group '%s'", cgroup->path);
+	if (!locked || (at->found && (has_processes(at->group) || has_groups(at->group))))
+		return err_set(err, ERR_EXISTS, "control group '%s' is in use already", cgroup->path);
+	return 0;
 }
 
 static int append_own(int group, pid_t **pids, size_t *count)

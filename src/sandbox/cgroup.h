@@ -20,6 +20,7 @@ struct cgroup_hierarchy {
 	char controllers[64]; /* "cpu,cpuacct", "name=systemd"; empty for version 2 */
 	int mount;            /* O_PATH of where it is mounted */
 	int group;            /* the container's group, -1 when there is none */
+	bool found;           /* it was there when it should have been made */
 };
 
 struct cgroup {
@@ -52,6 +53,12 @@ int cgroup_make(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
 /* Only the version 2 group, which a process is born into: the others, entered later, can wait for cgroup_make. */
 int cgroup_make_unified(struct cgroup *cgroup, struct err *err) MUST_CHECK;
+
+/*
+ * Takes the groups that were made, before any process is in them: of two that were told the same path, and found it unused,
+ * one is refused. The descriptors hold the claim, later the processes do.
+ */
+int cgroup_claim(const struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
 /* Opens the group where it exists; hierarchies without it keep -1. */
 int cgroup_open(struct cgroup *cgroup, struct err *err) MUST_CHECK;

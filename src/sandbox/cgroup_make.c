@@ -74,7 +74,8 @@ static int make_levels(struct cgroup_hierarchy *hierarchy, const char *path)
 
 		if (cgroup_is_unified(hierarchy))
 			delegate_controllers(at);
-		if (mkdirat(at, part, 0755) < 0 && errno != EEXIST)
+		hierarchy->found = mkdirat(at, part, 0755) < 0;
+		if (hierarchy->found && errno != EEXIST)
 			return -errno;
 		next = openat(at, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (next < 0)

@@ -143,3 +143,26 @@ def test_pause_that_fails_leaves_the_container_running(runtime, disk):
     assert runtime.call('pause', 'c1').returncode == 0
     assert runtime.status('c1')['status'] == 'paused'
     assert runtime.call('resume', 'c1').returncode == 0
+
+
+def test_one_group_is_taken_by_one_container(runtime):
+    """Of those that are told the same group at the same time one starts, and the others harm it in nothing."""
+    for _ in range(8):
+        config = runtime.config('/bin/sleep', '1000')
+        started = []
+        for _ in range(4):
+            bundle, name = runtime.bundle(config), f'c{runtime.count}'
+            with open(runtime.folder / f'{name}.err', 'wb') as to:
+                words = [runtime.program, '--root', runtime.state, 'run', '--detach', '--bundle', bundle, name]
+                started.append((name, subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=to, stderr=to)))
+        for name, process in started:
+            process.wait(60)
+        errors = {name: (runtime.folder / f'{name}.err').read_text() for name, _ in started}
+        group = config['linux']['cgroupsPath'].lstrip('/')
+        refused = f"bulkhead-runtime: config.json: linux.cgroupsPath: control group '{group}' is in use already\n"
+        [winner] = [name for name, error in errors.items() if error != refused]
+        assert errors[winner] == ''
+        assert runtime.status(winner)['status'] == 'running'
+        assert [path.name for path in runtime.state.glob('[!.]*')] == [winner]
+        assert runtime.call('delete', '--force', winner).returncode == 0
+    assert not runtime.leftovers()
