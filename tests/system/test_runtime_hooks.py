@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from support_runtime import Runtime
+from support_runtime import Runtime, wait_until
 
 SCRIPT = 'cat /proc/self/status > /tmp/status; cat > /tmp/state; pwd > /tmp/where; echo "$A" "$B" > /tmp/env'
 
@@ -99,4 +99,4 @@ def test_hook_fails_a_container_that_was_created(runtime):
     done = runtime.call('start', 'c1')
     assert (done.returncode, done.stderr) == (1, "bulkhead-runtime: container 'c1': config.json: "
                                               "hooks.startContainer[0]: '/bin/sh': ended with exit status 3\n")
-    assert runtime.status('c1')['status'] == 'stopped'
+    wait_until(lambda: runtime.status('c1')['status'] == 'stopped')
