@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """startContainer hooks are programs of the image, confined as the container's own program is (ISO-1, ISO-3)."""
 import json
+import os
 import subprocess
 
 import pytest
@@ -100,3 +101,22 @@ def test_hook_fails_a_container_that_was_created(runtime):
     assert (done.returncode, done.stderr) == (1, "bulkhead-runtime: container 'c1': config.json: "
                                               "hooks.startContainer[0]: '/bin/sh': ended with exit status 3\n")
     wait_until(lambda: runtime.status('c1')['status'] == 'stopped')
+
+
+def test_hook_of_the_machine_in_the_containers_namespaces(runtime):
+    """createContainer: a program of the machine's, which sees the container's namespaces before its root is sealed."""
+    log = runtime.folder / 'log'
+    log.touch()
+    log.chmod(0o666)
+    script = f'(hostname; readlink /proc/self/ns/mnt; readlink /proc/self/ns/uts; cat) >> {log}'
+    config = runtime.config('/bin/hostname')
+    config['hooks'] = {'createContainer': [{'path': '/bin/sh', 'args': ['sh', '-c', script],
+                                            'env': ['PATH=/usr/bin:/bin']}]}
+    done = runtime.run(config=config)
+    assert done.returncode == 0, done.stderr
+    name, mount, uts, state = log.read_text().split('\n', 3)
+    assert name == 'box'
+    assert mount.startswith('mnt:[') and mount != os.readlink('/proc/self/ns/mnt')
+    assert uts.startswith('uts:[') and uts != os.readlink('/proc/self/ns/uts')
+    assert (json.loads(state)['status'], json.loads(state)['id']) == ('creating', 'c1')
+    assert done.stdout == 'box\n'
