@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -94,6 +95,7 @@ int main(void)
 	show("/sys/fs/cgroup/pids/pids.max", "pids", NULL);
 	show("/sys/fs/cgroup/memory.max", "memory", NULL);
 	show("/sys/fs/cgroup/pids.max", "pids", NULL);
+	printf("securebits %#x\n", (unsigned int)prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
 	show_namespaces();
 	show_descriptors();
 	printf("cwd %s\n", getcwd(where, sizeof(where)) ? where : "none");

@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -270,3 +271,18 @@ def test_link_of_the_image_gives_no_execution(runtime):
     finally:
         subprocess.run(['umount', root], check=True)
     assert (done.stdout, done.stderr) == ('end\n', '/bin/sh: /tmp/true: Permission denied\n')
+
+
+@pytest.mark.parametrize('uid, bits', [(0, '0xca'), (1000, '0xcb')], ids=['root', 'user'])
+def test_secure_bits_are_locked(runtime, build, uid, bits):
+    """No process gets capabilities back by its user's number, and none can change that."""
+    shutil.copy(build / 'tests/programs/marker', runtime.folder / 'rootfs/bin/marker')
+    name = runtime.start('/bin/sleep', '1000', user={'uid': uid, 'gid': uid})
+    for done in (runtime.call('exec', name, '/bin/marker'), runtime.run('/bin/marker', user={'uid': uid, 'gid': uid})):
+        assert [line for line in done.stdout.splitlines() if line.startswith('securebits')] == [f'securebits {bits}']
+
+
+def test_root_is_always_pivoted_to(runtime):
+    done = runtime.call('run', '--no-pivot', '--bundle', runtime.bundle(runtime.config()), 'a')
+    assert (done.returncode, done.stderr) == (3, 'bulkhead-runtime: --no-pivot is not supported\n')
+    assert not runtime.leftovers()
