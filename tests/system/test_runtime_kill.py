@@ -92,6 +92,7 @@ def check_report(text, namespaces=NAMESPACES):
     assert found['fd'] == ['0', '1', '2'], text
     assert (found['cwd'], found['root']) == (['/'], ['own'])
     assert found['execute'] == ['Permission denied'], text
+    assert found['securebits'] == ['0xca'], text
     assert found['packet'] == ['socket Address family not supported by protocol'], text
 
 
