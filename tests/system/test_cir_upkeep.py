@@ -247,7 +247,7 @@ class Pusher(threading.Thread):
         assert answer.status == 201, answer.body
 
     def push(self):
-        layers = [b'shared layer %d ' % self.random.randrange(12) * 200 for _ in range(2)]
+        layers = [b'shared layer %d ' % self.random.randrange(60) * 200 for _ in range(2)]
         config = b'{"config":%d}' % self.random.randrange(6)
         for data in [config, *layers]:
             self.ensure(data)
@@ -286,6 +286,14 @@ def check_kept(registry, pushers):
                 assert blob.status == 200 and digest(blob.body) == descriptor['digest'], (name, descriptor)
 
 
+def age(registry):
+    """Lets all files look old, so that only what the registry remembers in memory keeps them."""
+    for path in (registry.root / 'var/lib/bulkhead/cir').rglob('*'):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file():
+                os.utime(path, (1, 1))
+
+
 def load(registry, turn, seconds, pushers):
     """Pushes, deletes and collects all the time, then kills the registry."""
     until = threading.Event()
@@ -294,6 +302,7 @@ def load(registry, turn, seconds, pushers):
         pusher.start()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not any(pusher.refused for pusher in started):
+        age(registry)
         collect(registry)
         time.sleep(0.02)
     registry.kill()
@@ -305,18 +314,16 @@ def load(registry, turn, seconds, pushers):
 
 
 def test_collecting_while_many_push_and_sigkill(build, root):
-    """BULKHEAD_KILLS turns, each ended by SIGKILL at a random moment; files look old after each, so that the grace of a
-    second is no excuse for what stays."""
-    made = new(build, root, collectSeconds=3600, graceSeconds=2)
+    """BULKHEAD_KILLS turns, each ended by SIGKILL at a random moment. What a turn left is old for the next, which
+    collects it while it is found, mounted and named again."""
+    made = new(build, root, collectSeconds=3600, graceSeconds=60, scrubBytesPerSecond=0)
     pushers, turns = [], int(os.environ.get('BULKHEAD_KILLS', '3'))
     dice = random.Random(5)
     try:
         for turn in range(turns):
             made.start()
             pushers = load(made, turn, 2 + dice.random(), pushers)
-            for path in (made.root / 'var/lib/bulkhead/cir').rglob('*'):
-                if path.is_file():
-                    os.utime(path, (1, 1))
+            age(made)
             made.start()
             collect(made)
             check_kept(made, pushers)
