@@ -95,6 +95,15 @@ static int receive(int fd, int flags, enum channel_kind kind, int32_t *ret_value
 	return r;
 }
 
+/* The same for what comes without descriptors. */
+static bool comes_again(ssize_t n, bool *reset)
+{
+	bool first = n < 0 && errno == ECONNRESET && !*reset;
+
+	*reset = *reset || first;
+	return first || (n < 0 && errno == EINTR);
+}
+
 int channel_expect_bytes(int fd, enum channel_kind kind, int32_t *ret_value, void *bytes, size_t size, size_t *ret_len,
 			 struct err *err)
 {
