@@ -122,7 +122,7 @@ def push_inline(host, ca, path, digest):
     """Seconds for one blob in one request."""
     began = time.monotonic()
     status = curl(ca, '-o', '/dev/null', '-w', '%{http_code}', '-X', 'POST', '-H', AUTHORIZATION, '-H', 'Expect:', '-T',
-                  path, f'https://{host}/v2/bench/a/blobs/uploads/?digest={digest}')
+                  path, f'https://{host}/v2/bench/a/blobs/uploads?digest={digest}')
     assert status == '201', status
     return time.monotonic() - began
 
