@@ -10,8 +10,11 @@
 
 #define TOKEN_SECONDS 300
 
-static const char *actions_for(const char *method)
+/* What the request needs, as a scope says it. All that is done to an upload is part of a push. */
+static const char *actions_for(const struct cir_work *work, const char *method)
 {
+	if (work->route.kind == CIR_ROUTE_UPLOADS || work->route.kind == CIR_ROUTE_UPLOAD)
+		return "pull,push";
 	if (str_eq(method, "GET") || str_eq(method, "HEAD"))
 		return "pull";
 	return str_eq(method, "DELETE") ? "delete" : "pull,push";
@@ -30,7 +33,7 @@ void cir_login_challenge(struct http_request *request)
 		cir_work_header(request, "WWW-Authenticate",
 				"Bearer realm=\"%s://%s/token\",service=\"bulkhead-cir\",scope=\"repository:%s:%s\"",
 				work->service->plain ? "http" : "https", host, work->route.repository,
-				actions_for(http_method(request)));
+				actions_for(work, http_method(request)));
 	else
 		cir_work_header(request, "WWW-Authenticate", "Bearer realm=\"%s://%s/token\",service=\"bulkhead-cir\"",
 				work->service->plain ? "http" : "https", host);

@@ -147,6 +147,12 @@ def test_token_flow(shared):
     assert answer.headers.get_all('WWW-Authenticate') == [
         f'Bearer realm="https://{shared.host}/token",service="bulkhead-cir",scope="repository:ims/t:pull"',
         'Basic realm="bulkhead-cir"']
+    for method, path, actions in [('GET', 'blobs/uploads/' + '0' * 32, 'pull,push'),
+                                  ('DELETE', 'blobs/uploads/' + '0' * 32, 'pull,push'),
+                                  ('POST', 'blobs/uploads/', 'pull,push'), ('PUT', 'manifests/v1', 'pull,push'),
+                                  ('DELETE', 'manifests/v1', 'delete'), ('HEAD', 'manifests/v1', 'pull')]:
+        answer = shared.call(method, f'/v2/ims/t/{path}', user=None)
+        assert f'scope="repository:ims/t:{actions}"' in answer.headers['WWW-Authenticate'], (method, path)
     assert token(shared, 'repository:ims/t:pull', user='ims-dev:wrong').status == 401
     given = token(shared, 'repository:ims/t:pull', user=who).json()
     assert given['expires_in'] == 300 and given['token'] == given['access_token']
