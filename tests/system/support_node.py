@@ -66,11 +66,11 @@ class CellRegistry(registries.Registry):
         self.given_ca = ca
         super().__init__(program, root)
 
-    def configure(self):
+    def configure(self, settings):
         self.ca = self.given_ca
         self.port = REGISTRY_PORT
         self.host = f'127.0.0.1:{self.port}'
-        super().configure()
+        super().configure(settings)
 
     def start(self, crash_at=None, preexec=None):
         ready, theirs = os.pipe()
