@@ -27,16 +27,16 @@ void cir_login_challenge(struct http_request *request)
 
 	/* Clients take the first they know; the one added last stands first. */
 	cir_work_header(request, "WWW-Authenticate", "Basic realm=\"bulkhead-cir\"");
-	if (!work || !host || !reference_is_host(host) || work->route.kind == CIR_ROUTE_TOKEN)
+	/* What ends TLS for us has an address that is not known here, and nobody may be sent anywhere without TLS. */
+	if (!work || work->service->plain || !host || !reference_is_host(host) || work->route.kind == CIR_ROUTE_TOKEN)
 		return;
 	if (work->routed && work->route.repository[0])
 		cir_work_header(request, "WWW-Authenticate",
-				"Bearer realm=\"%s://%s/token\",service=\"bulkhead-cir\",scope=\"repository:%s:%s\"",
-				work->service->plain ? "http" : "https", host, work->route.repository,
-				actions_for(work, http_method(request)));
+				"Bearer realm=\"https://%s/token\",service=\"bulkhead-cir\",scope=\"repository:%s:%s\"",
+				host, work->route.repository, actions_for(work, http_method(request)));
 	else
-		cir_work_header(request, "WWW-Authenticate", "Bearer realm=\"%s://%s/token\",service=\"bulkhead-cir\"",
-				work->service->plain ? "http" : "https", host);
+		cir_work_header(request, "WWW-Authenticate",
+				"Bearer realm=\"https://%s/token\",service=\"bulkhead-cir\"", host);
 }
 
 static void answer_token(struct http_request *request, const char *token, int64_t now_ms)

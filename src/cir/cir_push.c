@@ -84,18 +84,19 @@ static char *describe(const struct manifest *manifest, const struct digest *dige
 	return result;
 }
 
-static int add_referrer(const struct cir_work *work, const struct manifest *manifest, const struct digest *digest,
-			size_t len, struct err *err)
+/* What the subject will be said to have; NULL without a subject. */
+static int describe_referrer(const struct manifest *manifest, const struct digest *digest, size_t len,
+			     char **ret_descriptor, struct err *err)
 {
-	CLEANUP_FREE char *descriptor = describe(manifest, digest, len);
+	CLEANUP_FREE char *descriptor = manifest->has_subject ? describe(manifest, digest, len) : NULL;
 
-	if (!descriptor)
+	if (manifest->has_subject && !descriptor)
 		return err_set(err, -ENOMEM, "no memory for a descriptor");
-	if (strlen(descriptor) > DESCRIPTOR_MAX)
+	if (descriptor && strlen(descriptor) > DESCRIPTOR_MAX)
 		return err_set(err, ERR_INVALID, "the annotations of a manifest with a subject are over %zu bytes",
 			       DESCRIPTOR_MAX);
-	return cir_files_referrer_write(&work->service->files, work->route.repository, &manifest->subject.digest,
-					digest, descriptor, err);
+	*ret_descriptor = take_ptr(descriptor);
+	return 0;
 }
 
 /* --- push --- */
@@ -155,7 +156,7 @@ static int check_policy(struct http_request *request, const struct manifest *man
 			struct err *err)
 {
 	const struct cir_work *work = cir_work_of(request);
-	bool signature = cir_signature_is(manifest, work->route.tag);
+	bool signature = cir_signature_is(manifest, work->route.has_digest ? "" : work->route.tag);
 	const struct cir_rule *rule = rule_of(work);
 	int r = cir_access_check(&work->identity, work->route.repository, signature ? CIR_RIGHT_SIGN : CIR_RIGHT_PUSH,
 				 http_peer_of(request), err);
@@ -171,14 +172,19 @@ static int store(const struct cir_work *work, const struct manifest *manifest, c
 		 const char *body, size_t len, struct err *err)
 {
 	const struct cir_service *service = work->service;
+	CLEANUP_FREE char *descriptor = NULL;
 	int r;
 
 	if (strlen(manifest->media_type) >= CIR_MEDIA_TYPE_SIZE)
 		return err_set(err, ERR_INVALID, "the manifest's media type is too long");
-	r = manifest->has_subject ? add_referrer(work, manifest, digest, len, err) : 0;
+	r = describe_referrer(manifest, digest, len, &descriptor, err);
+	/* First the manifest, for which there may be no room: nothing shall refer to a subject that is not there. */
 	if (r == 0)
 		r = cir_files_manifest_write(&service->files, work->route.repository, digest, body, len,
 					     manifest->media_type, err);
+	if (r == 0 && descriptor)
+		r = cir_files_referrer_write(&service->files, work->route.repository, &manifest->subject.digest, digest,
+					     descriptor, err);
 	if (r == 0 && !work->route.has_digest)
 		r = cir_files_tag_write(&service->files, work->route.repository, work->route.tag, digest,
 					!is_immutable(work, work->route.tag), err);

@@ -32,20 +32,18 @@ static bool is_signature_tag(const char *tag)
 	return digest_parse(text, &digest, NULL) == 0;
 }
 
+static bool is_signature_layer(const char *type)
+{
+	return str_eq(type, PAYLOAD_TYPE) || str_starts(type, "application/vnd.dev.sigstore.bundle") ||
+	       str_eq(type, "application/jose+json") || str_eq(type, "application/cose");
+}
+
 bool cir_signature_is(const struct manifest *manifest, const char *tag)
 {
-	const char *type = manifest->artifact_type ? manifest->artifact_type : "";
-
-	if (is_signature_tag(tag) || str_starts(type, "application/vnd.dev.sigstore.bundle") ||
-	    str_starts(type, "application/vnd.dev.cosign.artifact.sig") ||
-	    str_starts(type, "application/vnd.cncf.notary.signature"))
-		return true;
-	if (manifest->kind != MANIFEST_IMAGE || !manifest->entry_count)
+	if (manifest->kind != MANIFEST_IMAGE || !manifest->entry_count || (*tag && !is_signature_tag(tag)))
 		return false;
-	if (str_starts(manifest->config.media_type, "application/vnd.cncf.notary.signature"))
-		return true;
 	for (size_t i = 0; i < manifest->entry_count; i++)
-		if (!str_eq(manifest->entries[i].media_type, PAYLOAD_TYPE))
+		if (!is_signature_layer(manifest->entries[i].media_type))
 			return false;
 	return true;
 }

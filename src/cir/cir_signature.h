@@ -9,7 +9,10 @@
 #include "cir/cir_files.h"
 #include "oci/manifest.h"
 
-/* Whether this is a signature and no image, however it will be found. tag may be empty. */
+/*
+ * Whether this is a signature and no image: every layer is of a type of signatures, and it is pushed by its digest (tag is
+ * empty) or under the tag by which cosign finds it. What a manifest calls itself does not count.
+ */
 bool cir_signature_is(const struct manifest *manifest, const char *tag);
 
 /*

@@ -61,8 +61,11 @@ int bounds_settle_user(struct bounds *bounds, struct buf *text, struct spec *spe
 	json_t *config;
 	int r;
 
-	/* What is not there is for create to complain of. */
-	if (!path || stat(path, &st) < 0)
+	if (!path)
+		return 0;
+	/* What is not there is for create to complain of; what comes there meanwhile was not judged, and is no namespace. */
+	bounds->namespaces[SPEC_NS_USER] = (struct bounds_identity){.judged = true};
+	if (stat(path, &st) < 0)
 		return 0;
 	bounds->namespaces[SPEC_NS_USER] = (struct bounds_identity){.judged = true, .dev = st.st_dev, .ino = st.st_ino};
 	if (!bounds_is_host_namespace(&st, SPEC_NS_USER))

@@ -417,6 +417,9 @@ def test_plain_on_loopback_alone(build, root):
                 answer = connection.getresponse()
                 answer.read()
                 assert answer.status == status, headers
+                if status == 401:
+                    # Nobody is sent anywhere with a password but by TLS.
+                    assert answer.headers.get_all('WWW-Authenticate') == ['Basic realm="bulkhead-cir"']
     finally:
         made.kill()
     path = root / 'etc/bulkhead/cir.json'

@@ -262,6 +262,19 @@ def test_signed_repository(shared):
     assert tag('signed/c').status == 403
 
 
+def test_what_calls_itself_a_signature_is_none(shared):
+    """Who may push and sign gets neither an unsigned image under a tag nor plain layers in by words of the manifest."""
+    bundle = {'artifactType': 'application/vnd.dev.sigstore.bundle.v0.3+json'}
+    notary = {'config': {**describe(b'{"os":"linux","architecture":"amd64"}', 'application/vnd.cncf.notary.signature')}}
+    payload = [{**describe(b'layer', COSIGN)}]
+    image = push(shared, 'signed/e', None, as_user('own')).headers['Docker-Content-Digest']
+    for tag, more in [('v1', bundle), ('v1', notary), (image.replace(':', '-') + '.sig', {}), ('v1', {'layers': payload})]:
+        answer = push(shared, 'signed/e', tag, as_user('signer'), **more)
+        assert (answer.status, b'tags signed images alone' in answer.body) == (403, True), (tag, more)
+    for more in [bundle, notary]:
+        assert push(shared, 'sealed/b', 'v1', as_user('signer'), **more).status == 403
+
+
 def test_signature_whose_bytes_changed(shared):
     image = push(shared, 'signed/d', None, as_user('own')).headers['Docker-Content-Digest']
     payload = json.dumps({'critical': {'image': {'docker-manifest-digest': image},
