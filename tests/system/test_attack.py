@@ -61,9 +61,10 @@ def test_on_debians_kernel(build, programs, probe):
     check_held(held, names)
     assert [row['name'] for row in out] == names
     missing = {row['name'] for row in out if row['result'] != 'escaped'}
-    # A process of the runtime has to be met in the right moment; emulation beside other work may never have it.
-    assert virtual.NOT_IN_6_1 <= missing <= virtual.NOT_IN_6_1 | set(scenes.JOINED) | set(scenes.WAITING)
-    assert len(missing - virtual.NOT_IN_6_1) < len(scenes.JOINED)
+    # What needs the right moment may never have it where a processor is emulated beside other work.
+    chance = set(scenes.JOINED) | set(scenes.WAITING) | {name for name in names if name.endswith('_race')}
+    assert virtual.NOT_IN_6_1 <= missing <= virtual.NOT_IN_6_1 | chance
+    assert len(missing - virtual.NOT_IN_6_1) < len(chance) / 2
 
 
 def test_the_installed_runtime_has_no_switches(build, programs):

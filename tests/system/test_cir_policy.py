@@ -268,7 +268,8 @@ def test_what_calls_itself_a_signature_is_none(shared):
     notary = {'config': {**describe(b'{"os":"linux","architecture":"amd64"}', 'application/vnd.cncf.notary.signature')}}
     payload = [{**describe(b'layer', COSIGN)}]
     image = push(shared, 'signed/e', None, as_user('own')).headers['Docker-Content-Digest']
-    for tag, more in [('v1', bundle), ('v1', notary), (image.replace(':', '-') + '.sig', {}), ('v1', {'layers': payload})]:
+    named = image.replace(':', '-') + '.sig'
+    for tag, more in [('v1', bundle), ('v1', notary), (named, {}), ('v1', {'layers': payload})]:
         answer = push(shared, 'signed/e', tag, as_user('signer'), **more)
         assert (answer.status, b'tags signed images alone' in answer.body) == (403, True), (tag, more)
     for more in [bundle, notary]:

@@ -82,7 +82,7 @@ FIELDS = [
     (('mounts', 0, 'destination'), 'proc', "mounts[0].destination: must be an absolute path, not 'proc'"),
     (('mounts', 0, 'type'), 'ext4', "mounts[0]: file system type 'ext4' is not supported"),
     (('mounts', 0, 'options'), ['remount'], "mounts[0]: mount option 'remount' is not supported"),
-    (('mounts', 1, 'type'), 'sysfs', 'mounts[1]: /dev must be a tmpfs'),
+    (('mounts', 1, 'type'), 'mqueue', 'mounts[1]: /dev must be a tmpfs'),
     (('mounts', 7, 'options'), ['bind', 'mode=1777', 'readonly'], "mounts[7]: unknown mount option 'readonly'"),
     (('linux', 'namespaces'), [{'type': 'x'}], "linux.namespaces[0].type: unknown namespace 'x'"),
     (('linux', 'namespaces'), [{'type': 'pid'}, {'type': 'pid'}], "linux.namespaces: 'pid' is given twice"),
