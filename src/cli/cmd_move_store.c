@@ -172,16 +172,23 @@ static int put_away(int folder, struct err *err)
 
 /* --- the move --- */
 
-static int move_all(const struct paths *paths, int *folder, struct move_report *report, struct err *err)
+/* The state here is held until nothing leads to it any more: a CISM that is started meanwhile finds it in use. */
+static int move_all(const struct paths *paths, const char *path, json_t *config, struct move_report *report,
+		    struct err *err)
 {
 	struct texts texts CLEANUP(texts_done) = {0};
 	struct store *from = NULL, *to = NULL;
-	int r = open_source(paths, folder, &from, err);
+	int folder CLEANUP_CLOSE = -1;
+	int r = open_source(paths, &folder, &from, err);
 
 	if (r == 0)
 		r = open_target(paths, &texts, &to, err);
 	if (r == 0)
 		r = move_store(from, to, report, err);
+	if (r == 0)
+		r = write_config(path, config, err);
+	if (r == 0)
+		r = put_away(folder, err);
 	store_close(to);
 	store_close(from);
 	return r;
@@ -191,7 +198,6 @@ static int run(int argc, char **argv, struct err *err)
 {
 	json_t *config = NULL;
 	char *path CLEANUP_FREE = NULL;
-	int folder CLEANUP_CLOSE = -1;
 	struct move_report report;
 	struct paths paths;
 	int r = paths_init(&paths, root, err);
@@ -205,12 +211,7 @@ static int run(int argc, char **argv, struct err *err)
 	if (r == 0)
 		r = read_config(&paths, &path, &config, err);
 	if (r == 0)
-		r = move_all(&paths, &folder, &report, err);
-	/* First the configuration: a CISM that is started between finds the state in etcd. */
-	if (r == 0)
-		r = write_config(path, config, err);
-	if (r == 0)
-		r = put_away(folder, err);
+		r = move_all(&paths, path, config, &report, err);
 	json_decref(config);
 	if (r == 0)
 		(void)printf("moved  %zu keys, %llu bytes, sha256 %s\n", report.keys, (unsigned long long)report.bytes,
