@@ -30,13 +30,13 @@ static void touch(struct cir_guard *guard, const struct digest *digest)
 /* A touch holds for a grace at least and for two at most, however often the collector runs. */
 static void test_grace(void **state)
 {
-	const struct timespec most = {1, 50000000}, little = {0, 100000000};
+	const struct timespec most = {3, 50000000}, little = {0, 100000000};
 	struct digest a = {.bytes = {1}}, b = {.bytes = {2}};
 	struct cir_guard *guard;
 
 	(void)state;
-	assert_int_equal(cir_guard_new(1, &guard, NULL), 0);
-	assert_int_equal(cir_guard_grace(guard), 1);
+	assert_int_equal(cir_guard_new(3, &guard, NULL), 0);
+	assert_int_equal(cir_guard_grace(guard), 3);
 	(void)nanosleep(&most, NULL);
 	touch(guard, &a);
 	cir_guard_age(guard);
