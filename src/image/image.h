@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "http/client.h"
+#include "image/protection.h"
 #include "oci/digest.h"
 #include "oci/image_config.h"
 
@@ -77,6 +78,9 @@ struct image_request {
 	bool plain_http;               /* the registry speaks http: tests, loopback */
 	const char *os, *architecture; /* NULL: linux, amd64 */
 	const atomic_bool *cancelled;  /* looked at between pieces: -ECANCELED; or NULL */
+	const struct image_protection *protection; /* NULL: class Shared, for every domain */
+	image_unwrap_fn unwrap;                    /* opens encrypted layers; NULL: they are refused */
+	void *unwrap_user;
 };
 
 /*

@@ -6,8 +6,8 @@
 #ifndef IMAGE_INGEST_H
 #define IMAGE_INGEST_H
 
+#include "image/protection.h"
 #include "image/unpack.h"
-#include "oci/digest.h"
 #include "oci/media.h"
 
 /* --- what goes over the channel; both ends are one executable --- */
@@ -24,6 +24,8 @@ struct ingest_head {
 struct ingest_layer {
 	enum media_compression compression;
 	struct digest diff_id;
+	bool encrypted; /* secret opens it, before it is decompressed */
+	struct image_layer_secret secret;
 };
 
 /* The answer to INGEST_LAYER_END and INGEST_FINISH, or to anything when unpacking failed. */

@@ -92,6 +92,9 @@ static int take_layer(struct session *session, const struct ingest_layer *layer,
 	CLEANUP(cleanup_decompress) struct decompress *decompress = NULL;
 	int r = digest_stream_new(layer->diff_id.algorithm, &diff);
 
+	/* A decryptor goes between read_layer and decompress_new. */
+	if (layer->encrypted)
+		return err_set(err, -EOPNOTSUPP, "it is encrypted, which this store cannot open");
 	if (r == 0)
 		r = decompress_new(layer->compression, read_layer, session, &decompress);
 	if (r < 0)

@@ -34,8 +34,8 @@ static int check_layer(const struct pull *pull, size_t i, struct err *err)
 	if (media.kind != MEDIA_LAYER)
 		return err_set(err, -EMEDIUMTYPE, "layers[%zu].mediaType '%.100s' is not a layer", i,
 			       layer->media_type);
-	if (media.encrypted)
-		return err_set(err, -EMEDIUMTYPE, "layers[%zu] is encrypted, which this store cannot unpack", i);
+	if (media.encrypted && !pull->request->unwrap)
+		return err_set(err, ERR_DENIED, "layers[%zu] is encrypted and no key for it was handed over", i);
 	if (layer->size > pull->store->config.image_bytes)
 		return err_set(err, ERR_TOO_LARGE, "layers[%zu] has %llu bytes, more than an image may have (%llu)", i,
 			       (unsigned long long)layer->size, (unsigned long long)pull->store->config.image_bytes);
@@ -79,6 +79,26 @@ static int read_documents(struct pull *pull, struct err *err)
 	return r < 0 ? r : check_config(pull, err);
 }
 
+static int begin_layer(const struct pull *pull, size_t i, struct ingest *ingest, struct err *err)
+{
+	const struct descriptor *layer = &pull->manifest.entries[i];
+	struct media media = media_of(layer->media_type);
+	struct ingest_layer begin = {.compression = media.compression,
+				     .diff_id = pull->config.diff_ids[i],
+				     .encrypted = media.encrypted};
+	int r = 0;
+
+	if (media.encrypted)
+		r = pull->request->unwrap(pull->request->unwrap_user, layer, &begin.secret, err);
+	if (r == 0) {
+		r = ingest_layer_begin(ingest, &begin);
+		/* A process that ended said why; the layer's download finds it. */
+		r = r < 0 && r != -EPIPE ? err_sys(err, r, "cannot unpack") : 0;
+	}
+	explicit_bzero(&begin, sizeof(begin));
+	return r;
+}
+
 static int unpack_layers(struct pull *pull, struct unpack_totals *totals, struct err *err)
 {
 	const struct unpack_limits limits = {.bytes = pull->store->config.image_bytes,
@@ -91,16 +111,11 @@ static int unpack_layers(struct pull *pull, struct unpack_totals *totals, struct
 		r = ingest_start(pull->store->ingest, root, &limits, &ingest, err);
 	for (size_t i = 0; r == 0 && i < pull->manifest.entry_count; i++) {
 		const struct descriptor *layer = &pull->manifest.entries[i];
-		const struct ingest_layer begin = {.compression = media_of(layer->media_type).compression,
-						   .diff_id = pull->config.diff_ids[i]};
 		char digest[DIGEST_TEXT_SIZE];
 
-		r = ingest_layer_begin(ingest, &begin);
-		/* A process that ended said why; the layer's download finds it. */
-		if (r == 0 || r == -EPIPE)
+		r = begin_layer(pull, i, ingest, err);
+		if (r == 0)
 			r = fetch_layer(&pull->fetch, layer, ingest, err);
-		else
-			r = err_sys(err, r, "cannot unpack");
 		digest_format(&layer->digest, digest);
 		if (r < 0)
 			return err_prefix(err, "layer %s", digest);

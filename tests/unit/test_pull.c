@@ -489,7 +489,7 @@ static void test_refused(void **state)
 	expect_refused(fixture, blob, -EMEDIUMTYPE, "layers[0].mediaType '%s' is not a layer", "application/zip");
 	layer.type = LAYER_TYPE "+encrypted";
 	blob = put_image(&layer, 1, MEDIA_OCI_CONFIG, 0);
-	expect_refused(fixture, blob, -EMEDIUMTYPE, "layers[0] is encrypted, which this store cannot unpack");
+	expect_refused(fixture, blob, ERR_DENIED, "layers[0] is encrypted and no key for it was handed over");
 	layer.type = LAYER_TYPE;
 	blob = put_image(&layer, 1, "text/plain", 0);
 	expect_refused(fixture, blob, -EMEDIUMTYPE, "config.mediaType '%s' is not an image configuration",
