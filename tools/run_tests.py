@@ -10,7 +10,8 @@ MESON_BUILD = 'build/dev'
 SYSTEM_BUILD = 'build/test'
 RESULTS = 'build/test/pytest-results'
 # Each lane's tests by their mark, and how it is started: emulated processors would take the others' time from them.
-LANES = {'vm': ('vm', ['nice', '-n', '5']), 'rest': ('not vm', [])}
+# The others wait for processes more than for a processor: two files at a time (the tests of a file share what they made).
+LANES = {'vm': ('vm', ['nice', '-n', '5'], []), 'rest': ('not vm', [], ['-n', '2', '--dist', 'loadfile'])}
 
 
 def meson_names(suite, word):
@@ -41,9 +42,9 @@ def start_lane(lane, word, output):
     """One run of pytest; tests in a virtual machine wait for most of their time, so they run beside the others."""
     environment = dict(os.environ, BULKHEAD_BUILD=os.path.abspath(SYSTEM_BUILD),
                        BULKHEAD_RESULTS=os.path.abspath(f'{RESULTS}-{lane}.json'))
-    mark, before = LANES[lane]
+    mark, before, options = LANES[lane]
     command = [*before, sys.executable, '-m', 'pytest', '-p', 'no:cacheprovider', '-q', '-rs', '--tb=short', '-m', mark,
-               'tests/system']
+               *options, 'tests/system']
     return subprocess.Popen(command + (['-k', word] if word else []), env=environment, stdout=output)
 
 

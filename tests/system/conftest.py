@@ -110,22 +110,22 @@ def allowed_skips():
         return [line.strip() for line in lines if line.strip() and not line.startswith('#')]
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = (yield).get_result()
+def pytest_runtest_logreport(report):
     if report.when == 'call' and report.passed:
         RESULTS['passed'] += 1
     elif report.failed:
         RESULTS['failed'] += 1
     elif report.skipped:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        line = f'{item.nodeid}: {reason}'
+        reason = report.longrepr[2] if isinstance(report.longrepr, (tuple, list)) else str(report.longrepr)
+        line = f'{report.nodeid}: {reason}'
         RESULTS['skipped'] += 1
         if not any(re.search(pattern, line) for pattern in allowed_skips()):
             RESULTS['unexpected skips'].append(line)
 
 
 def pytest_sessionfinish(session, exitstatus):
+    if hasattr(session.config, 'workerinput'):
+        return  # the process that hands out the tests hears every report
     unexpected = RESULTS['unexpected skips'] if os.environ.get('BULKHEAD_CI') else []
     for line in unexpected:
         print(f'\nskip that allowed-skips.txt does not name: {line}')

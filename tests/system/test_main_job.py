@@ -57,6 +57,8 @@ ip -n phone route add default via 192.0.2.1
 '''
     job.cell.run(['sh', '-c', script], check=True)
     yield ['nsenter', '--net=/run/netns/phone', '--']
+    # The kernel takes a namespace's links apart later; the next test makes one of the same name.
+    job.cell.run(['ip', 'link', 'delete', 'access'], check=True)
     job.cell.run(['ip', 'netns', 'delete', 'phone'], check=True)
 
 

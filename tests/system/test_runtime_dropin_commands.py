@@ -55,10 +55,17 @@ def test_spec_for_a_caller_without_privilege(runtime):
     assert not [word for word in pts['options'] if word.startswith('gid=')]
 
 
+def command_line(pid):
+    try:
+        return pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()
+    except FileNotFoundError:
+        return b''  # it ended since
+
+
 def pids_of(runtime, name):
     """The numbers of a container's processes without the spawner's."""
     found = json.loads(runtime.call('ps', '--format', 'json', name).stdout)
-    return [pid for pid in found if b'bulkhead-exec' not in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()]
+    return [pid for pid in found if b'bulkhead-exec' not in command_line(pid)]
 
 
 def test_ps_table_and_list(runtime):

@@ -120,11 +120,10 @@ def test_inherited_limits_are_under_the_ceiling_of_now(runtime):
 def test_preserved_descriptors_arrive(runtime):
     name = runtime.start('/bin/sleep', '1000')
     ours, theirs = os.pipe()
-    os.dup2(theirs, 50)
-    done = subprocess.run(['/bin/bash', '-c', f'exec 3>&50 50>&-; exec {runtime.program} --root {runtime.state} exec '
-                           f'--preserve-fds 1 {name} /bin/sh -c "echo kept >&3; ls /proc/self/fd"'], pass_fds=[50],
-                          stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=30, check=True)
-    os.close(50)
+    script = (f'exec 3>&{theirs}; [[ {theirs} == 3 ]] || exec {theirs}>&-; exec {runtime.program} --root '
+              f'{runtime.state} exec --preserve-fds 1 {name} /bin/sh -c "echo kept >&3; ls /proc/self/fd"')
+    done = subprocess.run(['/bin/bash', '-c', script], pass_fds=[theirs], stdout=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True, timeout=30, check=True)
     os.close(theirs)
     assert os.read(ours, 100) == b'kept\n'
     os.close(ours)
