@@ -10,7 +10,7 @@ MESON_BUILD = 'build/dev'
 SYSTEM_BUILD = 'build/test'
 RESULTS = 'build/test/pytest-results'
 # Each lane's tests by their mark, and how it is started: emulated processors would take the others' time from them.
-# The others wait for processes more than for a processor: two files at a time (the tests of a file share what they made).
+# The others wait for processes more than for a processor: two files at a time, for tests of one file share things.
 LANES = {'vm': ('vm', ['nice', '-n', '5'], []), 'rest': ('not vm', [], ['-n', '2', '--dist', 'loadfile'])}
 
 
