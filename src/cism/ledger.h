@@ -13,6 +13,14 @@
 #include "cism/change.h"
 #include "policy/separation.h"
 
+/*
+ * Other than 2 only in programs of tests/programs, to show that the histories of tests/separation find what the ledger
+ * prevents: with 1 a bind does not compare the server it charges, with 0 decisions do not see who is charged.
+ */
+#ifndef BULKHEAD_LEDGER
+#define BULKHEAD_LEDGER 2
+#endif
+
 struct ledger_holder {
 	const char *uid, *namespace, *name, *domain, *subfunction, *instance, *server;
 	uint64_t epoch;

@@ -14,6 +14,7 @@
 #include "cism/cism.h"
 #include "cism/keeper.h"
 #include "cism/leader.h"
+#include "cism/ledger.h"
 #include "cism/placer.h"
 #include "cism/relays.h"
 #include "cism/serve.h"
@@ -208,6 +209,8 @@ int service_start(struct service *service, struct err *err)
 	if (r < 0)
 		return r;
 	(void)snprintf(port, sizeof(port), "%u", http_server_port(service->server));
+	if (BULKHEAD_LEDGER < 2)
+		log_error("the placement ledger is switched off in this build: what must be apart is not");
 	log_info("serving", "address", cism->config.address, "port", port, "version", BULKHEAD_VERSION);
 	return 0;
 }

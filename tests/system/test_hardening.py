@@ -74,3 +74,7 @@ def test_crash_points_are_only_in_the_test_build(programs):
     """The build under test has them, so the check of a release build can fail."""
     data = (programs / 'bulkhead-cism').read_bytes()
     assert b'BULKHEAD_CRASH_AT' in data
+
+
+def test_the_ledger_is_on(programs):
+    assert b'the placement ledger is switched off' not in (programs / 'bulkhead-cism').read_bytes()
