@@ -91,7 +91,7 @@ static int read_epk(const json_t *epk, struct wrapped *to, struct err *err)
 static int read_party(const json_t *protected, const json_t *header, const char *name, struct jwe_party *to,
 		      struct err *err)
 {
-	const json_t *value;
+	const json_t *value = NULL;
 	int r = parameter(protected, header, name, &value, err);
 
 	if (r < 0 || !value)
@@ -102,7 +102,7 @@ static int read_party(const json_t *protected, const json_t *header, const char 
 
 static int read_ecdh(const json_t *protected, const json_t *header, struct wrapped *to, struct err *err)
 {
-	const json_t *epk;
+	const json_t *epk = NULL;
 	int r = parameter(protected, header, "epk", &epk, err);
 
 	if (r == 0)
@@ -118,7 +118,7 @@ static int read_ecdh(const json_t *protected, const json_t *header, struct wrapp
 static int read_recipient(const json_t *protected, const json_t *object, struct wrapped *to, bool *ret_known,
 			  struct err *err)
 {
-	const json_t *header = json_object_get(object, "header"), *alg, *enc;
+	const json_t *header = json_object_get(object, "header"), *alg = NULL, *enc = NULL;
 	const struct jwe_algorithm_row *row;
 	size_t least;
 	int r;

@@ -25,7 +25,7 @@ struct ingest_layer {
 	enum media_compression compression;
 	struct digest diff_id;
 	bool encrypted; /* secret opens it, before it is decompressed */
-	struct image_layer_secret secret;
+	struct layersecret secret;
 };
 
 /* The answer to INGEST_LAYER_END and INGEST_FINISH, or to anything when unpacking failed. */

@@ -10,6 +10,7 @@
 
 #include "base/fdio.h"
 #include "image/decompress.h"
+#include "image/decrypt.h"
 #include "image/image.h"
 #include "image/ingest_confine.h"
 
@@ -86,27 +87,52 @@ static int read_plain(void *user, char *to, size_t size, size_t *ret_len, struct
 	return r < 0 ? err_sys(err, r, "cannot compute a digest") : 0;
 }
 
-static int take_layer(struct session *session, const struct ingest_layer *layer, struct err *err)
+static int unpack_plain(struct session *session, const struct ingest_layer *layer, source_fn source, void *user,
+			struct err *err)
 {
 	CLEANUP(cleanup_digest_stream) struct digest_stream *diff = NULL;
 	CLEANUP(cleanup_decompress) struct decompress *decompress = NULL;
 	int r = digest_stream_new(layer->diff_id.algorithm, &diff);
 
-	/* A decryptor goes between read_layer and decompress_new. */
-	if (layer->encrypted)
-		return err_set(err, -EOPNOTSUPP, "it is encrypted, which this store cannot open");
 	if (r == 0)
-		r = decompress_new(layer->compression, read_layer, session, &decompress);
+		r = decompress_new(layer->compression, source, user, &decompress);
 	if (r < 0)
 		return err_sys(err, r, "cannot unpack");
 	session->diff = diff;
 	session->decompress = decompress;
-	session->layer_ended = false;
 	r = unpack_layer(session->unpack, read_plain, session, err);
 	if (r < 0)
 		return r;
 	r = digest_stream_verify(diff, &layer->diff_id, err);
 	return r < 0 ? err_prefix(err, "its uncompressed content") : 0;
+}
+
+/* What is unpacked counts when the decryptor agreed with the whole of it; when it does not, that is why unpacking failed. */
+static int unpack_encrypted(struct session *session, const struct ingest_layer *layer, struct err *err)
+{
+	CLEANUP(cleanup_decrypt) struct decrypt *decrypt = NULL;
+	struct err verdict = {0};
+	int r = decrypt_new(&layer->secret, read_layer, session, &decrypt);
+
+	if (r < 0)
+		return err_sys(err, r, "cannot decrypt");
+	r = unpack_plain(session, layer, decrypt_read, decrypt, err);
+	if (decrypt_finish(decrypt, &verdict) < 0 && (r == 0 || verdict.code == ERR_CORRUPT)) {
+		*err = verdict;
+		r = verdict.code;
+	}
+	return r;
+}
+
+static int take_layer(struct session *session, struct ingest_layer *layer, struct err *err)
+{
+	int r;
+
+	session->layer_ended = false;
+	r = layer->encrypted ? unpack_encrypted(session, layer, err)
+			     : unpack_plain(session, layer, read_layer, session, err);
+	explicit_bzero(&layer->secret, sizeof(layer->secret));
+	return r;
 }
 
 static int answer(int code, const struct unpack_totals *totals, const struct err *err)

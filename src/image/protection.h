@@ -3,6 +3,7 @@
 #ifndef IMAGE_PROTECTION_H
 #define IMAGE_PROTECTION_H
 
+#include "crypto/layersecret.h"
 #include "oci/manifest.h"
 #include "policy/domain.h"
 
@@ -15,19 +16,11 @@ struct image_protection {
 	const uint8_t *key;      /* the domain's key, IMAGE_DOMAIN_KEY_SIZE bytes; NULL: it has none */
 };
 
-/* What opens one encrypted layer: the private options of ocicrypt's AES_256_CTR_HMAC_SHA256. */
-struct image_layer_secret {
-	uint8_t key[32];      /* of AES-256-CTR and of the HMAC */
-	uint8_t nonce[16];    /* the first counter block */
-	uint8_t hmac[32];     /* HMAC-SHA256 over the cipher text, from the public options */
-	struct digest digest; /* of the plain layer as compressed */
-};
-
 /*
  * Opens the annotations of an encrypted layer with the keys of the domain. Called once a layer, before its first byte is
  * asked for. ERR_DENIED when no key opens it; the message needs no name of the layer.
  */
-typedef int (*image_unwrap_fn)(void *user, const struct descriptor *layer, struct image_layer_secret *ret_secret,
+typedef int (*image_unwrap_fn)(void *user, const struct descriptor *layer, struct layersecret *ret_secret,
 			       struct err *err);
 
 #endif

@@ -17,6 +17,7 @@
 #include "base/fdio.h"
 #include "base/privilege.h"
 #include "base/str.h"
+#include "image/decrypt.h"
 #include "image/image.h"
 #include "tar_builder.h"
 
@@ -197,6 +198,97 @@ static void test_wrong_frames(void **state)
 	assert_string_equal(err.msg, "the image store sent frame 3 of 0 bytes");
 }
 
+/* A layer of one folder, encrypted here; change turns one bit of the cipher text. */
+static int pass_encrypted(struct fixture *fixture, const struct layersecret *other, bool change, struct err *err)
+{
+	CLEANUP(cleanup_encrypt) struct encrypt *encrypt = NULL;
+	struct ingest_layer layer = {.compression = MEDIA_PLAIN, .encrypted = true};
+	struct buf tar = buf_of(1 << 20);
+	int r;
+
+	tar_put(&tar, "etc", '5', NULL);
+	tar_put_end(&tar);
+	assert_int_equal(digest_of(DIGEST_SHA256, tar.data, tar.len, &layer.diff_id), 0);
+	assert_int_equal(encrypt_new(&encrypt), 0);
+	assert_int_equal(encrypt_update(encrypt, tar.data, tar.len), 0);
+	assert_int_equal(encrypt_finish(encrypt, &layer.secret), 0);
+	if (other && other->key[0])
+		memcpy(layer.secret.key, other->key, sizeof(layer.secret.key));
+	if (other && other->nonce[0])
+		memcpy(layer.secret.nonce, other->nonce, sizeof(layer.secret.nonce));
+	if (other && other->hmac[0])
+		memcpy(layer.secret.hmac, other->hmac, sizeof(layer.secret.hmac));
+	if (other && other->digest.bytes[0])
+		layer.secret.digest = other->digest;
+	tar.data[1023] ^= change;
+	assert_int_equal(ingest_layer_begin(fixture->ingest, &layer), 0);
+	r = ingest_layer_data(fixture->ingest, tar.data, tar.len);
+	assert_true(r == 0 || r == -EPIPE);
+	r = ingest_layer_end(fixture->ingest);
+	assert_true(r == 0 || r == -EPIPE);
+	r = ingest_verdict(fixture->ingest, err);
+	buf_done(&tar);
+	return r;
+}
+
+static void test_encrypted(void **state)
+{
+	struct unpack_totals totals;
+	struct err err = {0};
+
+	assert_int_equal(pass_encrypted(*state, NULL, false, &err), 0);
+	pass_layer(*state, &err, 0);
+	assert_int_equal(pass_encrypted(*state, NULL, false, &err), 0);
+	assert_int_equal(ingest_finish(((struct fixture *)*state)->ingest, &totals, &err), 0);
+	assert_int_equal(totals.entries, 3);
+}
+
+/* CTR turns a bit of the cipher text into the same bit of the plain text: only the verdicts at the end tell. */
+static void test_encrypted_changed(void **state)
+{
+	struct err err = {0};
+
+	assert_int_equal(pass_encrypted(*state, NULL, true, &err), ERR_CORRUPT);
+	assert_string_equal(err.msg, "its HMAC is not the one of its public options");
+}
+
+static void test_encrypted_wrong_key(void **state)
+{
+	const struct layersecret other = {.key = {1}};
+	struct err err = {0};
+
+	assert_int_equal(pass_encrypted(*state, &other, false, &err), ERR_CORRUPT);
+	assert_string_equal(err.msg, "its HMAC is not the one of its public options");
+}
+
+static void test_encrypted_wrong_hmac(void **state)
+{
+	const struct layersecret other = {.hmac = {1}};
+	struct err err = {0};
+
+	assert_int_equal(pass_encrypted(*state, &other, false, &err), ERR_CORRUPT);
+	assert_string_equal(err.msg, "its HMAC is not the one of its public options");
+}
+
+/* What the HMAC does not cover, the digest of the plain layer does. */
+static void test_encrypted_wrong_nonce(void **state)
+{
+	const struct layersecret other = {.nonce = {1}};
+	struct err err = {0};
+
+	assert_int_equal(pass_encrypted(*state, &other, false, &err), ERR_CORRUPT);
+	assert_true(str_starts(err.msg, "decrypted: digest is sha256:"));
+}
+
+static void test_encrypted_wrong_digest(void **state)
+{
+	const struct layersecret other = {.digest = {.bytes = {1}}};
+	struct err err = {0};
+
+	assert_int_equal(pass_encrypted(*state, &other, false, &err), ERR_CORRUPT);
+	assert_true(str_starts(err.msg, "decrypted: digest is sha256:"));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +296,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_totals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_frames, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_encrypted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_encrypted_changed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_encrypted_wrong_key, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_encrypted_wrong_hmac, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_encrypted_wrong_nonce, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_encrypted_wrong_digest, setup, teardown),
 	};
 
 	if (argc > 1 && str_eq(argv[1], IMAGE_INGEST_WORD))
