@@ -113,6 +113,8 @@ static const struct api_field trust_domain_spec[] = {
 	 .check = API_CHECK_UNIQUE, .most = 256, .doc = "Which images make up which sub-function."},
 	{"cache", 5, OBJECT, LIST | ATOMIC, .of = &api_m_cache_rule, .most = 256, .doc = "How images may be cached."},
 	{"ceiling", 6, OBJECT, .of = &api_m_ceiling, .doc = "The most privilege a pod may ask for."},
+	{"serverQuota", 7, INT32, .check = API_CHECK_POSITIVE,
+	 .doc = "The most physical servers that pods of the domain may be on; any number when absent."},
 	{0},
 };
 API_MESSAGE(trust_domain_spec, TRUST_V1 "TrustDomainSpec", .doc = "The rules of a trust domain.");

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "crypto/envelope.h"
 #include "policy/cacheclass.h"
@@ -80,7 +81,11 @@ static int check_separation(const struct admit_facts *facts, const struct policy
 						    .instance = ticket->instance,
 						    .server = ticket->server};
 	policy_separation_decide(&pod, &place, holders, facts->running_count, &domains, &decision);
-	return decision.allowed ? 0 : err_set(err, ERR_DENIED, "%s", decision.sentence);
+	if (decision.allowed)
+		return 0;
+	/* The refusal is shown to whoever owns the pod; whom it would have met here is the operator's to know. */
+	log_warn("a ticket does not fit what runs", "uid", ticket->uid, "reason", decision.sentence);
+	return err_set(err, ERR_DENIED, "%s", decision.tenant_sentence);
 }
 
 static size_t capability_list(const json_t *list, const char **to, size_t max)

@@ -2,7 +2,9 @@
 #include "cism/binder.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/crashpoint.h"
@@ -198,6 +200,10 @@ static int commit(struct cism *cism, const struct bindfacts *facts, const struct
 	change_compare(&change, RECORDS_RULES_KEY, facts->rules);
 	change_compare(&change, SHARED_TOPOLOGY_KEY, facts->topology);
 	bindfacts_compare_moved(facts, chosen->mapping->server, &change);
+	if (!ledger_has_domain(&facts->ledger, holder.server, holder.domain)) {
+		ledger_domain_key(holder.domain, key);
+		change_compare(&change, key, facts->domain_revision);
+	}
 	r = ledger_hold(&facts->ledger, cism->store, &holder, &change, err);
 	if (r < 0)
 		return r;
@@ -220,8 +226,20 @@ static bool asks_again_soon(int code)
 	       code == ERR_UNKNOWN_PEER || code == ERR_DENIED || code == ERR_INVALID || code == ERR_SYNTAX;
 }
 
+/* What may be said to everybody. */
+static void say(struct placement_reason *reason, const char *format, ...) PRINTF_LIKE(2, 3);
+static void say(struct placement_reason *reason, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(reason->sentence, sizeof(reason->sentence), format, args);
+	va_end(args);
+	memcpy(reason->tenant, reason->sentence, sizeof(reason->tenant));
+}
+
 static int bind_to(struct cism *cism, struct bindfacts *facts, const struct placement_verdict *chosen,
-		   enum binder_outcome *ret_outcome, char sentence[static 1024], struct err *err)
+		   enum binder_outcome *ret_outcome, struct placement_reason *reason, struct err *err)
 {
 	__attribute__((cleanup(binding_done))) struct binding binding = {.envelope = buf_of(STORE_VALUE_MAX)};
 	CLEANUP_JSON json_t *report = NULL;
@@ -229,15 +247,15 @@ static int bind_to(struct cism *cism, struct bindfacts *facts, const struct plac
 
 	r = prepare(cism, facts, chosen, &binding, err);
 	if (r < 0 && asks_again_soon(r)) {
-		(void)snprintf(sentence, 1024, "%s", err->msg);
+		say(reason, "%s", err->msg);
 		*ret_outcome = BINDER_LATER;
 		return 0;
 	}
 	if (r < 0)
 		return r;
-	(void)snprintf(sentence, 1024, "bound to instance '%s' of server '%s' in trust domain '%s'", chosen->instance,
-		       chosen->mapping->server, facts->who.domain);
-	report = bindfacts_report(facts, "Bound", sentence, chosen->instance);
+	say(reason, "bound to instance '%s' of server '%s' in trust domain '%s'", chosen->instance,
+	    chosen->mapping->server, facts->who.domain);
+	report = bindfacts_report(facts, "Bound", reason->sentence, chosen->instance);
 	if (!report)
 		return err_sys(err, -ENOMEM, "cannot bind the pod");
 	r = commit(cism, facts, chosen, &binding, report, err);
@@ -245,36 +263,56 @@ static int bind_to(struct cism *cism, struct bindfacts *facts, const struct plac
 		return r;
 	*ret_outcome = BINDER_BOUND;
 	(void)atomic_fetch_add(&cism->binds, 1);
-	happenings_record(cism, binding.pod, "Normal", "Scheduled", sentence);
+	happenings_record(cism, binding.pod, "Normal", "Scheduled", reason->tenant);
 	return 0;
 }
 
-/* The last word about a pod that cannot be placed, where `describe` and `why` find it. Written only when it changed. */
-static int note_refusal(struct cism *cism, struct bindfacts *facts, const char *sentence, struct err *err)
+/* Whether the last decision about a pod says the same already. */
+static bool is_noted(struct cism *cism, const char *key, const char *sentence)
 {
-	CLEANUP_JSON json_t *report = bindfacts_report(facts, "Pending", sentence, NULL);
+	CLEANUP_STORE_ENTRY struct store_entry entry = {0};
+	CLEANUP_JSON json_t *before = NULL;
+	const char *message;
+
+	if (store_get(cism->store, key, &entry, NULL) < 0)
+		return false;
+	before = json_loadb(entry.value, entry.value_len, 0, NULL);
+	message = api_string(before, "message");
+	return message && str_eq(message, sentence);
+}
+
+/*
+ * The last word about a pod that cannot be placed: to its owner in its condition and event, to operators as the decision
+ * that `why` shows. Written only when it changed.
+ */
+static int note_refusal(struct cism *cism, struct bindfacts *facts, const struct placement_reason *reason,
+			struct err *err)
+{
+	CLEANUP_JSON json_t *report = bindfacts_report(facts, "Pending", reason->sentence, NULL);
 	CLEANUP_CHANGE struct change change = {0};
 	char key[STORE_KEY_MAX + 1];
 	uint64_t revision;
+	bool told;
 	int r;
 
 	if (!report)
 		return err_sys(err, -ENOMEM, "cannot note a decision");
-	r = conditions_set(facts->pod.json, "PodScheduled", "False", "Unschedulable", sentence);
-	if (r <= 0)
+	r = conditions_set(facts->pod.json, "PodScheduled", "False", "Unschedulable", reason->tenant);
+	told = r == 0;
+	instances_decision_key(facts->who.namespace, facts->who.name, key);
+	if (r < 0 || (told && is_noted(cism, key, reason->sentence)))
 		return r < 0 ? err_sys(err, r, "cannot note a decision") : 0;
 	change_init(&change);
 	records_put(&change, records_pods(), facts->pod.json, facts->pod.revision);
-	instances_decision_key(facts->who.namespace, facts->who.name, key);
 	change_put(&change, key, report);
 	r = change_commit(&change, cism->store, &revision, err);
-	if (r == 0)
-		happenings_record(cism, facts->pod.json, "Warning", "FailedScheduling", sentence);
+	if (r == 0 && !told)
+		happenings_record(cism, facts->pod.json, "Warning", "FailedScheduling", reason->tenant);
 	return r;
 }
 
 static int decide_once(struct cism *cism, const char *namespace, const char *name, const char *instance,
-		       enum binder_outcome *ret_outcome, char sentence[static 1024], struct err *err)
+		       enum binder_outcome *ret_outcome, struct placement_reason *reason, struct err *err)
 {
 	CLEANUP_BINDFACTS struct bindfacts facts = {0};
 	size_t chosen;
@@ -283,29 +321,29 @@ static int decide_once(struct cism *cism, const char *namespace, const char *nam
 	r = bindfacts_read(cism, namespace, name, &facts, err);
 	if (r == ERR_NOT_FOUND || (r == 0 && facts.settled)) {
 		*ret_outcome = BINDER_GONE;
-		(void)snprintf(sentence, 1024, "%s", r < 0 ? err->msg : "the pod is bound or being deleted already");
+		say(reason, "%s", r < 0 ? err->msg : "the pod is bound or being deleted already");
 		return 0;
 	}
 	if (r < 0)
 		return r;
 	(void)atomic_fetch_add(&cism->decisions, 1);
 	*ret_outcome = BINDER_REFUSED;
-	chosen = bindfacts_judge(&facts, instance, sentence);
+	chosen = bindfacts_judge(&facts, instance, reason);
 	if (chosen < facts.verdict_count) {
-		r = bind_to(cism, &facts, &facts.verdicts[chosen], ret_outcome, sentence, err);
+		r = bind_to(cism, &facts, &facts.verdicts[chosen], ret_outcome, reason, err);
 		if (r < 0 || *ret_outcome == BINDER_BOUND)
 			return r;
 	}
-	return note_refusal(cism, &facts, sentence, err);
+	return note_refusal(cism, &facts, reason, err);
 }
 
 int binder_decide(struct cism *cism, const char *namespace, const char *name, const char *instance,
-		  enum binder_outcome *ret_outcome, char sentence[static 1024], struct err *err)
+		  enum binder_outcome *ret_outcome, struct placement_reason *reason, struct err *err)
 {
 	int r = ERR_CONFLICT;
 
 	for (int i = 0; i < TRIES && r == ERR_CONFLICT; i++)
-		r = decide_once(cism, namespace, name, instance, ret_outcome, sentence, err);
+		r = decide_once(cism, namespace, name, instance, ret_outcome, reason, err);
 	if (r < 0)
 		return err_prefix(err, "cannot place pod '%s/%s'", namespace, name), r;
 	return 0;
@@ -340,18 +378,18 @@ void binder_answer(struct call *call)
 						 "metadata", "status", "Success");
 	enum binder_outcome outcome = BINDER_REFUSED;
 	const char *instance = NULL;
-	char sentence[1024] = "";
+	struct placement_reason reason = {0};
 	struct err err = {0};
 	int r;
 
 	r = read_target(call, &binding, &instance, &err);
 	if (r == 0)
-		r = binder_decide(call->cism, call->routing.namespace, call->routing.name, instance, &outcome, sentence,
+		r = binder_decide(call->cism, call->routing.namespace, call->routing.name, instance, &outcome, &reason,
 				  &err);
 	if (r == 0 && outcome != BINDER_BOUND)
 		r = err_set(&err, outcome == BINDER_GONE ? ERR_CONFLICT : ERR_DENIED,
 			    "pod '%s/%s' is not bound to '%s': %s", call->routing.namespace, call->routing.name,
-			    instance, sentence);
+			    instance, authorizer_is_master(&call->user) ? reason.sentence : reason.tenant);
 	if (r < 0)
 		call_answer_error(call, &err);
 	else

@@ -8,6 +8,7 @@
 #define CISM_BINDER_H
 
 #include "cism/call.h"
+#include "cism/placement.h"
 
 enum binder_outcome {
 	BINDER_BOUND,
@@ -17,11 +18,11 @@ enum binder_outcome {
 };
 
 /*
- * Decides about a pod and binds it, to `instance` or (NULL) to the best one. sentence says why, whatever the outcome.
+ * Decides about a pod and binds it, to `instance` or (NULL) to the best one. ret_reason says why, whatever the outcome.
  * ERR_CONFLICT when what the decision read changed meanwhile: ask again. Other errors are faults of this service.
  */
 int binder_decide(struct cism *cism, const char *namespace, const char *name, const char *instance,
-		  enum binder_outcome *ret_outcome, char sentence[static 1024], struct err *err) MUST_CHECK;
+		  enum binder_outcome *ret_outcome, struct placement_reason *ret_reason, struct err *err) MUST_CHECK;
 
 /* POST pods/NAME/binding. */
 void binder_answer(struct call *call);

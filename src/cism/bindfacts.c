@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -130,6 +131,9 @@ int bindfacts_read(struct cism *cism, const char *namespace, const char *name, s
 			r = read_nodes(cism, &facts, err);
 		if (r == 0)
 			r = read_charges(cism, &facts, err);
+		if (r == 0 && facts.admission.domain_name)
+			r = ledger_domain(cism->store, facts.admission.domain_name, &facts.domain_servers,
+					  &facts.domain_revision, err);
 	}
 	if (r < 0) {
 		bindfacts_done(&facts);
@@ -158,7 +162,7 @@ void bindfacts_done(struct bindfacts *facts)
 
 /* --- judging --- */
 
-size_t bindfacts_judge(struct bindfacts *facts, const char *instance, char sentence[static 1024])
+size_t bindfacts_judge(struct bindfacts *facts, const char *instance, struct placement_reason *ret_reason)
 {
 	struct placement_facts known = {
 		.pod = facts->pod.json,
@@ -166,6 +170,8 @@ size_t bindfacts_judge(struct bindfacts *facts, const char *instance, char sente
 		.cpu_milli = facts->cpu_milli,
 		.memory_bytes = facts->memory_bytes,
 		.domains = &facts->domains,
+		.domain = facts->domain,
+		.domain_servers = facts->domain_servers,
 		.holders = facts->ledger.holders,
 		.holder_count = facts->ledger.holder_count,
 		.charges = facts->charges,
@@ -179,7 +185,9 @@ size_t bindfacts_judge(struct bindfacts *facts, const char *instance, char sente
 	facts->verdict_count = 0;
 	facts->verdicts = calloc(facts->nodes.count + 1, sizeof(*facts->verdicts));
 	if (facts->refusal[0] || !facts->verdicts) {
-		(void)snprintf(sentence, 1024, "%s", facts->verdicts ? facts->refusal : "out of memory");
+		(void)snprintf(ret_reason->sentence, sizeof(ret_reason->sentence), "%s",
+			       facts->verdicts ? facts->refusal : "out of memory");
+		memcpy(ret_reason->tenant, ret_reason->sentence, sizeof(ret_reason->tenant));
 		return 0;
 	}
 	for (size_t i = 0; i < facts->nodes.count; i++) {
@@ -190,7 +198,7 @@ size_t bindfacts_judge(struct bindfacts *facts, const char *instance, char sente
 	}
 	chosen = placement_choose(facts->verdicts, facts->verdict_count);
 	if (chosen == facts->verdict_count)
-		placement_explain(facts->verdicts, facts->verdict_count, sentence);
+		placement_explain(facts->verdicts, facts->verdict_count, ret_reason);
 	return chosen;
 }
 

@@ -16,7 +16,8 @@ struct bindfacts {
 	uint64_t topology;                  /* revision of the topology */
 	struct object_list nodes;
 	struct ledger ledger;
-	struct topology_instance *mappings; /* one a node */
+	uint64_t domain_servers, domain_revision; /* on how many servers the domain is (ledger_domain) */
+	struct topology_instance *mappings;       /* one a node */
 	struct placement_node *places;
 	struct policy_holder *charges;
 	size_t charge_count;
@@ -36,8 +37,8 @@ int bindfacts_read(struct cism *cism, const char *namespace, const char *name, s
 void bindfacts_done(struct bindfacts *facts);
 #define CLEANUP_BINDFACTS __attribute__((cleanup(bindfacts_done)))
 
-/* Judges every node, or the one named. Returns the verdict chosen, or verdict_count and why none in sentence. */
-size_t bindfacts_judge(struct bindfacts *facts, const char *instance, char sentence[static 1024]);
+/* Judges every node, or the one named. Returns the verdict chosen, or verdict_count and why none. */
+size_t bindfacts_judge(struct bindfacts *facts, const char *instance, struct placement_reason *ret_reason);
 
 uint64_t bindfacts_node_revision(const struct bindfacts *facts, const char *instance);
 

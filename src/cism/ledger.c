@@ -25,6 +25,11 @@ void ledger_namespace_key(const char *namespace, char key[static STORE_KEY_MAX +
 	(void)snprintf(key, STORE_KEY_MAX + 1, "/ledger/namespaces/%s", namespace);
 }
 
+void ledger_domain_key(const char *domain, char key[static STORE_KEY_MAX + 1])
+{
+	(void)snprintf(key, STORE_KEY_MAX + 1, "/ledger/domains/%s", domain);
+}
+
 static int parse(const struct store_entry *entry, json_t **ret_json, struct err *err)
 {
 	json_error_t fault;
@@ -151,28 +156,59 @@ static json_t *row_of(const struct ledger_holder *holder)
 			 "cpuMilli", (json_int_t)holder->cpu_milli, "memoryBytes", (json_int_t)holder->memory_bytes);
 }
 
-/* Moves a namespace's count by one up or down. */
-static int count_namespace(struct store *store, const char *namespace, int by, struct change *change, struct err *err)
+/* Moves a count that has to be what it was when it was read by one up or down; at nothing the record goes. */
+static int move_count(const char *key, const char *member, uint64_t count, uint64_t revision, int by,
+		      struct change *change, struct err *err)
 {
-	char key[STORE_KEY_MAX + 1];
-	uint64_t count, revision;
-	int r = ledger_namespace(store, namespace, &count, &revision, err);
-
-	if (r < 0)
-		return r;
 	if (by < 0 && count == 0)
-		return err_set(err, ERR_CORRUPT, "ledger of namespace '%s' counts no holder where one leaves",
-			       namespace);
-	ledger_namespace_key(namespace, key);
+		return err_set(err, ERR_CORRUPT, "ledger record '%s' counts nothing where one leaves", key);
 	change_compare(change, key, revision);
 	if (by < 0 && count == 1) {
 		change_delete(change, key);
 		return 0;
 	}
-	CLEANUP_JSON json_t *record = json_pack("{s:I}", "holders", (json_int_t)count + by);
+	CLEANUP_JSON json_t *record = json_pack("{s:I}", member, (json_int_t)count + by);
 
 	change_put(change, key, record);
 	return 0;
+}
+
+static int count_namespace(struct store *store, const char *namespace, int by, struct change *change, struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	uint64_t count = 0, revision = 0;
+	int r = ledger_namespace(store, namespace, &count, &revision, err);
+
+	ledger_namespace_key(namespace, key);
+	return r < 0 ? r : move_count(key, "holders", count, revision, by, change, err);
+}
+
+static int count_server(struct store *store, const char *domain, int by, struct change *change, struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	uint64_t count = 0, revision = 0;
+	int r = ledger_domain(store, domain, &count, &revision, err);
+
+	ledger_domain_key(domain, key);
+	return r < 0 ? r : move_count(key, "servers", count, revision, by, change, err);
+}
+
+static bool has_domain(const json_t *record, const char *domain)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(record, "holders"), i, row)
+		if (str_eq(text_of(row, "domain"), domain))
+			return true;
+	return false;
+}
+
+bool ledger_has_domain(const struct ledger *ledger, const char *server, const char *domain)
+{
+	size_t i = index_of(ledger, server);
+
+	return i < ledger->range.count && has_domain(ledger->records[i], domain);
 }
 
 int ledger_hold(const struct ledger *ledger, struct store *store, const struct ledger_holder *holder,
@@ -184,6 +220,7 @@ int ledger_hold(const struct ledger *ledger, struct store *store, const struct l
 	CLEANUP_JSON json_t *place = json_pack("{s:s, s:s, s:s, s:s}", "server", holder->server, "instance",
 					       holder->instance, "namespace", holder->namespace, "name", holder->name);
 	char key[STORE_KEY_MAX + 1];
+	int r;
 
 	if (!record || !place || json_array_append_new(json_object_get(record, "holders"), row_of(holder)) < 0)
 		return err_sys(err, -ENOMEM, "cannot charge server '%s'", holder->server);
@@ -194,25 +231,33 @@ int ledger_hold(const struct ledger *ledger, struct store *store, const struct l
 	pod_key(holder->uid, key);
 	change_compare(change, key, 0);
 	change_put(change, key, place);
-	return count_namespace(store, holder->namespace, 1, change, err);
+	r = count_namespace(store, holder->namespace, 1, change, err);
+	if (r == 0 && !ledger_has_domain(ledger, holder->server, holder->domain))
+		r = count_server(store, holder->domain, 1, change, err);
+	return r;
 }
 
-static int remove_row(json_t *record, const char *uid)
+/* Takes the row of a uid out of a record: a new reference, NULL when it has none. */
+static json_t *take_row(json_t *record, const char *uid)
 {
 	json_t *rows = json_object_get(record, "holders");
-	const json_t *row;
+	json_t *row;
 	size_t i;
 
 	json_array_foreach(rows, i, row)
-		if (str_eq(text_of(row, "uid"), uid))
-			return json_array_remove(rows, i);
-	return -1;
+		if (str_eq(text_of(row, "uid"), uid)) {
+			json_incref(row);
+			(void)json_array_remove(rows, i);
+			return row;
+		}
+	return NULL;
 }
 
 static int release_from_server(struct store *store, const char *server, const char *uid, struct change *change,
 			       struct err *err)
 {
 	CLEANUP_JSON json_t *record = NULL;
+	CLEANUP_JSON json_t *row = NULL;
 	char key[STORE_KEY_MAX + 1];
 	uint64_t revision;
 	int r;
@@ -221,14 +266,17 @@ static int release_from_server(struct store *store, const char *server, const ch
 	r = read_record(store, key, &record, &revision, err);
 	if (r < 0)
 		return r;
-	if (!record || remove_row(record, uid) < 0)
+	row = record ? take_row(record, uid) : NULL;
+	if (!row)
 		return err_set(err, ERR_CONFLICT, "ledger of server '%s' changed while '%s' was released", server, uid);
 	change_compare(change, key, revision);
 	if (json_array_size(json_object_get(record, "holders")) == 0)
 		change_delete(change, key);
 	else
 		change_put(change, key, record);
-	return 0;
+	return has_domain(record, text_of(row, "domain"))
+		       ? 0
+		       : count_server(store, text_of(row, "domain"), -1, change, err);
 }
 
 int ledger_release(struct store *store, const char *instance, const char *uid, struct change *change, struct err *err)
@@ -267,17 +315,31 @@ int ledger_find(struct store *store, const char *uid, struct change *change, jso
 	return r;
 }
 
+static int read_count(struct store *store, const char *key, const char *member, uint64_t *ret_count,
+		      uint64_t *ret_revision, struct err *err)
+{
+	CLEANUP_JSON json_t *record = NULL;
+	int r = read_record(store, key, &record, ret_revision, err);
+
+	if (r == 0)
+		*ret_count = (uint64_t)json_integer_value(json_object_get(record, member));
+	return r;
+}
+
 int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision,
 		     struct err *err)
 {
-	CLEANUP_JSON json_t *record = NULL;
 	char key[STORE_KEY_MAX + 1];
-	int r;
 
 	ledger_namespace_key(namespace, key);
-	r = read_record(store, key, &record, ret_revision, err);
-	if (r < 0)
-		return r;
-	*ret_count = (uint64_t)json_integer_value(json_object_get(record, "holders"));
-	return 0;
+	return read_count(store, key, "holders", ret_count, ret_revision, err);
+}
+
+int ledger_domain(struct store *store, const char *domain, uint64_t *ret_servers, uint64_t *ret_revision,
+		  struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+
+	ledger_domain_key(domain, key);
+	return read_count(store, key, "servers", ret_servers, ret_revision, err);
 }

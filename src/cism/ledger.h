@@ -5,7 +5,9 @@
  *   /ledger/servers/SERVER     {"holders":[{uid,namespace,name,domain,subFunction,instance,epoch,cpuMilli,memoryBytes}]}
  *   /ledger/pods/UID           {"server","instance","namespace","name"}
  *   /ledger/namespaces/NS      {"holders":N}
- * All three change in the transaction that binds or releases.
+ *   /ledger/domains/DOMAIN     {"servers":N}, on how many servers the domain has holders
+ * They change in the transaction that binds or releases. The last is written, and compared, only where a domain comes to a
+ * server or leaves it, so that it is no key that every bind of the domain waits for.
  */
 #ifndef CISM_LEDGER_H
 #define CISM_LEDGER_H
@@ -42,8 +44,8 @@ void ledger_done(struct ledger *ledger);
 uint64_t ledger_revision(const struct ledger *ledger, const char *server);
 
 /*
- * Adds the charge to a change: the server's record must still be as read in ledger, the uid must hold nothing, and the
- * namespace's count goes up.
+ * Adds the charge to a change: the server's record must still be as read in ledger, the uid must hold nothing, the
+ * namespace's count goes up, and the domain's when it had nothing on the server.
  */
 int ledger_hold(const struct ledger *ledger, struct store *store, const struct ledger_holder *holder,
 		struct change *change, struct err *err) MUST_CHECK;
@@ -61,6 +63,15 @@ int ledger_release(struct store *store, const char *instance, const char *uid, s
  */
 int ledger_find(struct store *store, const char *uid, struct change *change, json_t **ret_place,
 		struct err *err) MUST_CHECK;
+
+/* On how many servers a domain has holders, and the revision of that count to compare. */
+int ledger_domain(struct store *store, const char *domain, uint64_t *ret_servers, uint64_t *ret_revision,
+		  struct err *err) MUST_CHECK;
+/* The key of that count. */
+void ledger_domain_key(const char *domain, char key[static STORE_KEY_MAX + 1]);
+
+/* Whether a domain has holders on a server. */
+bool ledger_has_domain(const struct ledger *ledger, const char *server, const char *domain);
 
 /* How many holders a namespace has, and the revision of that count to compare. */
 int ledger_namespace(struct store *store, const char *namespace, uint64_t *ret_count, uint64_t *ret_revision,

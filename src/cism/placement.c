@@ -16,6 +16,15 @@ static void refuse(struct placement_verdict *verdict, const char *reason, const 
 	(void)snprintf(verdict->reason, sizeof(verdict->reason), "%s", reason);
 	(void)snprintf(verdict->object, sizeof(verdict->object), "%s", object);
 	(void)snprintf(verdict->sentence, sizeof(verdict->sentence), "%s", sentence);
+	(void)snprintf(verdict->tenant, sizeof(verdict->tenant), "%s", sentence);
+}
+
+static void refuse_by_rule(struct placement_verdict *verdict, const struct policy_decision *decision)
+{
+	refuse(verdict, policy_reason_name(decision->reason), decision->object, decision->sentence);
+	(void)snprintf(verdict->tenant, sizeof(verdict->tenant), "%s", decision->tenant_sentence);
+	(void)snprintf(verdict->rule, sizeof(verdict->rule), "%s", decision->rule);
+	(void)snprintf(verdict->other_domain, sizeof(verdict->other_domain), "%s", decision->other_domain);
 }
 
 /* The word of a condition of the node's status; "" when it has none. */
@@ -49,9 +58,24 @@ static bool by_separation(const struct placement_facts *facts, const struct plac
 	policy_separation_decide(&facts->who, &place, facts->charges, facts->charge_count, facts->domains, &decision);
 	if (decision.allowed)
 		return true;
-	refuse(verdict, policy_reason_name(decision.reason), decision.object, decision.sentence);
-	(void)snprintf(verdict->rule, sizeof(verdict->rule), "%s", decision.rule);
-	(void)snprintf(verdict->other_domain, sizeof(verdict->other_domain), "%s", decision.other_domain);
+	refuse_by_rule(verdict, &decision);
+	return false;
+}
+
+/* Behind the rules on who may be where: the place is known, and so is the domain. */
+static bool by_quota(const struct placement_facts *facts, const struct placement_node *node,
+		     struct placement_verdict *verdict)
+{
+	struct policy_place place = {.instance = verdict->instance, .server = node->mapping->server};
+	struct policy_quota_facts quota = {.servers = facts->domain_servers};
+	struct policy_decision decision;
+
+	for (size_t i = 0; i < facts->holder_count && !quota.there; i++)
+		quota.there = str_eq(facts->holders[i].server, place.server) &&
+			      str_eq(facts->holders[i].domain, facts->domain->name);
+	if (policy_quota_allows(&facts->who, facts->domain, &place, &quota, &decision))
+		return true;
+	refuse_by_rule(verdict, &decision);
 	return false;
 }
 
@@ -215,7 +239,7 @@ void placement_judge(const struct placement_facts *facts, const struct placement
 {
 	static bool (*const filters[])(const struct placement_facts *facts, const struct placement_node *node,
 				       struct placement_verdict *verdict) = {
-		by_separation, by_readiness, by_selector, by_taints, by_resources,
+		by_separation, by_quota, by_readiness, by_selector, by_taints, by_resources,
 	};
 	const char *name = api_string(node->object, "metadata.name");
 
@@ -251,12 +275,23 @@ static bool tells_more(const struct placement_verdict *a, const struct placement
 	return a->rule[0] && !b->rule[0];
 }
 
-void placement_explain(const struct placement_verdict *verdicts, size_t count, char to[static POLICY_SENTENCE_MAX])
+static void finish(char to[static POLICY_SENTENCE_MAX], const char *sentence, size_t others)
+{
+	if (others == 0)
+		(void)snprintf(to, POLICY_SENTENCE_MAX, "%s", sentence);
+	else
+		(void)snprintf(to, POLICY_SENTENCE_MAX, "%.900s (and %zu further instances cannot take it)", sentence,
+			       others);
+}
+
+void placement_explain(const struct placement_verdict *verdicts, size_t count, struct placement_reason *ret_reason)
 {
 	size_t best = 0, others = 0;
 
 	if (count == 0) {
-		(void)snprintf(to, POLICY_SENTENCE_MAX, "no CIS instance is known: the topology lists none");
+		(void)snprintf(ret_reason->sentence, POLICY_SENTENCE_MAX,
+			       "no CIS instance is known: the topology lists none");
+		(void)snprintf(ret_reason->tenant, POLICY_SENTENCE_MAX, "%s", ret_reason->sentence);
 		return;
 	}
 	for (size_t i = 1; i < count; i++)
@@ -264,9 +299,6 @@ void placement_explain(const struct placement_verdict *verdicts, size_t count, c
 			best = i;
 	for (size_t i = 0; i < count; i++)
 		others += i != best && !str_eq(verdicts[i].sentence, verdicts[best].sentence);
-	if (others == 0)
-		(void)snprintf(to, POLICY_SENTENCE_MAX, "%s", verdicts[best].sentence);
-	else
-		(void)snprintf(to, POLICY_SENTENCE_MAX, "%.900s (and %zu further instances cannot take it)",
-			       verdicts[best].sentence, others);
+	finish(ret_reason->sentence, verdicts[best].sentence, others);
+	finish(ret_reason->tenant, verdicts[best].tenant, others);
 }

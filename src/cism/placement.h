@@ -10,6 +10,7 @@
 
 #include "cism/ledger.h"
 #include "cism/topology.h"
+#include "policy/quota.h"
 #include "policy/separation.h"
 
 struct placement_node {
@@ -26,6 +27,8 @@ struct placement_facts {
 	size_t holder_count;
 	const struct policy_holder *charges; /* the same as policy/ sees them, moved instances counted twice */
 	size_t charge_count;
+	const struct policy_domain *domain; /* of the pod; NULL: unknown */
+	uint64_t domain_servers;            /* on how many servers the domain has holders */
 	const struct placement_node *nodes;
 	size_t node_count;
 };
@@ -38,8 +41,15 @@ struct placement_verdict {
 	char rule[320];
 	char object[320];
 	char other_domain[254];
+	char sentence[POLICY_SENTENCE_MAX]; /* for operators */
+	char tenant[POLICY_SENTENCE_MAX];   /* for tenants: names nothing of other domains */
+	int64_t score;                      /* larger is better, among the allowed */
+};
+
+/* Why a pod is placed, or not: for operators, and for whoever owns it, without what is other domains' (PLC-5). */
+struct placement_reason {
 	char sentence[POLICY_SENTENCE_MAX];
-	int64_t score; /* larger is better, among the allowed */
+	char tenant[POLICY_SENTENCE_MAX];
 };
 
 /* Decides for one node. */
@@ -49,7 +59,7 @@ void placement_judge(const struct placement_facts *facts, const struct placement
 /* The best of the allowed verdicts, or count when none is. Ties go to the lesser name. */
 size_t placement_choose(const struct placement_verdict *verdicts, size_t count);
 
-/* Why none is: the one sentence for people. */
-void placement_explain(const struct placement_verdict *verdicts, size_t count, char to[static POLICY_SENTENCE_MAX]);
+/* Why none is. */
+void placement_explain(const struct placement_verdict *verdicts, size_t count, struct placement_reason *ret_reason);
 
 #endif

@@ -101,18 +101,18 @@ static bool place(struct cism *cism, const json_t *pod)
 	enum binder_outcome outcome = BINDER_REFUSED;
 	const char *namespace = api_string(pod, "metadata.namespace");
 	const char *name = api_string(pod, "metadata.name");
-	char sentence[1024] = "";
+	struct placement_reason why = {0};
 	struct err err = {0};
 
-	if (binder_decide(cism, namespace, name, NULL, &outcome, sentence, &err) < 0) {
+	if (binder_decide(cism, namespace, name, NULL, &outcome, &why, &err) < 0) {
 		log_failure("cannot place a pod", &err);
 		return true;
 	}
 	if (outcome == BINDER_BOUND)
 		log_info("pod bound", "namespace", namespace, "name", name, "uid", api_string(pod, "metadata.uid"),
-			 "reason", sentence);
+			 "reason", why.sentence);
 	else
-		log_debug("pod not bound", "namespace", namespace, "name", name, "reason", sentence);
+		log_debug("pod not bound", "namespace", namespace, "name", name, "reason", why.sentence);
 	return outcome == BINDER_LATER;
 }
 

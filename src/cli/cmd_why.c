@@ -51,20 +51,6 @@ static const char *or_empty(const char *text)
 	return text ? text : "";
 }
 
-/* The message of a condition that is not True; NULL when there is none. */
-static const json_t *failed_condition(const json_t *pod, const char *type)
-{
-	const json_t *condition;
-	size_t i;
-
-	json_array_foreach(api_value(pod, "status.conditions"), i, condition) {
-		if (str_eq(or_empty(api_string(condition, "type")), type) &&
-		    !str_eq(or_empty(api_string(condition, "status")), "True"))
-			return condition;
-	}
-	return NULL;
-}
-
 /* What keeps a container of a placed pod from running: waiting, or ended in failure. */
 static bool explain_containers(const json_t *pod, const char *instance, struct reason *reason)
 {
@@ -120,11 +106,22 @@ static int explain_placed(const struct cluster *cluster, const json_t *pod, cons
 	return 0;
 }
 
-/* The CISM's own sentence comes first: it alone knows resources and the ledger. Rule and object come from the same policy. */
-static int explain_waiting(const struct cluster *cluster, const json_t *pod, struct reason *reason, struct err *err)
+/* The verdict that says most: one by a rule, or else the first. */
+static const json_t *telling_verdict(const json_t *decision)
 {
-	const json_t *condition = failed_condition(pod, "PodScheduled"), *node;
-	const char *message = api_string(condition, "message");
+	const json_t *verdicts = json_object_get(decision, "instances"), *verdict;
+	size_t i;
+
+	json_array_foreach(verdicts, i, verdict)
+		if (*or_empty(api_string(verdict, "rule")))
+			return verdict;
+	return json_array_get(verdicts, 0);
+}
+
+/* Before the CISM has come to the pod: what the rules say about what is known of the instances. */
+static int foretell(const struct cluster *cluster, const json_t *pod, struct reason *reason, struct err *err)
+{
+	const json_t *node;
 	size_t i;
 	int r = 0;
 
@@ -133,14 +130,35 @@ static int explain_waiting(const struct cluster *cluster, const json_t *pod, str
 		if (r < 0 || !reason->decision.allowed)
 			break;
 	}
-	if (message)
-		say(reason, api_string(condition, "reason"), "%s", message);
-	else if (reason->decision.sentence[0] && !reason->decision.allowed)
+	if (reason->decision.sentence[0] && !reason->decision.allowed)
 		say(reason, policy_reason_name(reason->decision.reason), "%s", reason->decision.sentence);
 	else
 		say(reason, "Pending", "pod '%s/%s' is not placed yet", namespace,
 		    or_empty(api_string(pod, "metadata.name")));
 	return r;
+}
+
+/* The CISM's own words: it alone knows resources and the ledger, and it tells its decision to administrators alone. */
+static int explain_waiting(struct apiclient *client, const struct cluster *cluster, const json_t *pod,
+			   struct reason *reason, struct err *err)
+{
+	const json_t *verdict;
+	const char *name = or_empty(api_string(pod, "metadata.name"));
+	char *path CLEANUP_FREE = str_format("/apis/trust.bulkhead.dev/v1/namespaces/%s/decisions/%s", namespace, name);
+	json_t *decision CLEANUP_JSON = NULL;
+	int r = path ? apiclient_get(client, path, &decision, err) : err_set(err, -ENOMEM, "out of memory");
+
+	if (r < 0)
+		return r == ERR_NOT_FOUND ? foretell(cluster, pod, reason, err) : r;
+	verdict = telling_verdict(decision);
+	say(reason, or_empty(api_string(verdict, "reason")), "%s", or_empty(api_string(decision, "message")));
+	if (str_copy(reason->decision.rule, sizeof(reason->decision.rule), or_empty(api_string(verdict, "rule"))) < 0 ||
+	    str_copy(reason->decision.object, sizeof(reason->decision.object),
+		     or_empty(api_string(verdict, "object"))) < 0 ||
+	    str_copy(reason->decision.other_domain, sizeof(reason->decision.other_domain),
+		     or_empty(api_string(verdict, "otherDomain"))) < 0)
+		return err_set(err, ERR_SYNTAX, "the CISM's decision about pod '%s/%s' is malformed", namespace, name);
+	return 0;
 }
 
 static void print_json(const json_t *pod, const struct reason *reason)
@@ -167,7 +185,8 @@ static void print_text(const struct reason *reason)
 		(void)printf("object: %s\n", reason->decision.object);
 }
 
-static int explain(const struct cluster *cluster, const char *name, bool as_json, struct err *err)
+static int explain(struct apiclient *client, const struct cluster *cluster, const char *name, bool as_json,
+		   struct err *err)
 {
 	const json_t *pod = cluster_pod(cluster, namespace, name);
 	const char *instance = api_string(pod, "spec.nodeName");
@@ -177,7 +196,7 @@ static int explain(const struct cluster *cluster, const char *name, bool as_json
 	if (!pod)
 		return err_set(err, ERR_NOT_FOUND, "pod '%s/%s' does not exist", namespace, name);
 	r = instance && *instance ? explain_placed(cluster, pod, instance, &reason, err)
-				  : explain_waiting(cluster, pod, &reason, err);
+				  : explain_waiting(client, cluster, pod, &reason, err);
 	if (r < 0)
 		return r;
 	if (as_json)
@@ -217,7 +236,7 @@ static int run(int argc, char **argv, struct err *err)
 		r = apiclient_new(&paths, &settings, &client, err);
 	if (r == 0)
 		r = cluster_load(client, &cluster, err);
-	return r == 0 ? explain(&cluster, split_name(argv[0]), as_json, err) : r;
+	return r == 0 ? explain(client, &cluster, split_name(argv[0]), as_json, err) : r;
 }
 
 const struct command cmd_why = {"why", &options, run};

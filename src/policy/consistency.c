@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "policy/domain.h"
+#include "policy/separation.h"
 
 /* Whether a rule of `from` that names `to` can match pods of it. */
 static int fit_rule(const struct policy_domain *from, size_t index, const struct policy_domain *to, struct err *err)
@@ -232,6 +233,49 @@ static int doubled_interfaces(const struct policy_domain *domain, struct err *er
 	return 0;
 }
 
+/* Whether own pods of two sub-functions may not share a server. */
+static bool need_two_servers(const struct policy_domain *domain, const char *a, const char *b)
+{
+	struct policy_domain *item = (struct policy_domain *)(uintptr_t)domain;
+	const struct policy_domains alone = {.items = &item, .count = 1};
+	struct policy_pod one = {.domain = domain->name, .subfunction = a};
+	struct policy_pod other = {.domain = domain->name, .subfunction = b};
+
+	return policy_separation_level(&one, &other, &alone) == POLICY_LEVEL_SERVER;
+}
+
+/* Sub-functions that all need servers of their own, beginning with one: more of them than servers can never all run. */
+static int quota_for(const struct policy_domain *domain, size_t first, struct err *err)
+{
+	size_t apart[POLICY_RULES_MAX] = {first}, count = 1;
+
+	for (size_t i = 0; i < domain->subfunction_count && count < POLICY_RULES_MAX; i++) {
+		const char *name = domain->subfunctions[i].name;
+		bool from_all = i != first;
+
+		for (size_t j = 0; j < count && from_all; j++)
+			from_all = need_two_servers(domain, name, domain->subfunctions[apart[j]].name);
+		if (from_all)
+			apart[count++] = i;
+	}
+	if (count <= domain->server_quota)
+		return 0;
+	return err_set(err, ERR_INVALID,
+		       "spec.serverQuota cannot be satisfied: '%s' and '%s' are among %zu sub-functions that need a "
+		       "server each, and the quota is %" PRIu32,
+		       domain->subfunctions[apart[0]].name, domain->subfunctions[apart[1]].name, count,
+		       domain->server_quota);
+}
+
+static int too_few_servers(const struct policy_domain *domain, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; domain->server_quota && i < domain->subfunction_count && r == 0; i++)
+		r = quota_for(domain, i, err);
+	return r;
+}
+
 int policy_domain_consistent(const struct policy_domain *domain, struct err *err)
 {
 	int r = contradicting_map(domain, err);
@@ -248,5 +292,7 @@ int policy_domain_consistent(const struct policy_domain *domain, struct err *err
 		r = contradicting_caches(domain, err);
 	if (r == 0)
 		r = doubled_interfaces(domain, err);
+	if (r == 0)
+		r = too_few_servers(domain, err);
 	return r;
 }

@@ -432,6 +432,18 @@ static int parse_isolation(const json_t *spec, struct policy_domain *domain, str
 	return 0;
 }
 
+static int parse_server_quota(const json_t *spec, struct policy_domain *domain, struct err *err)
+{
+	const json_t *value = json_object_get(spec, "serverQuota");
+	json_int_t quota = json_integer_value(value);
+
+	if (value && (quota < 1 || quota > POLICY_SERVERS_MAX))
+		return err_set(err, ERR_INVALID, "field 'spec.serverQuota' is %" JSON_INTEGER_FORMAT ", not 1 to %d",
+			       quota, POLICY_SERVERS_MAX);
+	domain->server_quota = (uint32_t)quota;
+	return 0;
+}
+
 static int parse_spec(const json_t *spec, struct policy_domain *domain, struct err *err)
 {
 	static const struct policy_field fields[] = {
@@ -441,11 +453,14 @@ static int parse_spec(const json_t *spec, struct policy_domain *domain, struct e
 		{"subFunctions", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
 		{"cache", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
 		{"ceiling", POLICY_FIELD_OBJECT, false, 0},
+		{"serverQuota", POLICY_FIELD_INTEGER, false, 0},
 	};
 	int r = policy_fields_check(spec, "spec", fields, ARRAY_SIZE(fields), err);
 
 	if (r == 0)
 		r = parse_isolation(spec, domain, err);
+	if (r == 0)
+		r = parse_server_quota(spec, domain, err);
 	if (r == 0)
 		r = parse_list(json_object_get(spec, "separation"), "spec.separation", sizeof(struct policy_rule),
 			       parse_rule, &domain->rules, &domain->rule_count, err);

@@ -13,6 +13,7 @@
 #define POLICY_NAMES_MAX 256 /* names in one selector */
 #define POLICY_NAME_MAX 253  /* bytes of a name */
 #define POLICY_DOMAINS_MAX 16384
+#define POLICY_SERVERS_MAX 1000000 /* largest serverQuota */
 
 #define POLICY_LABEL_DOMAIN "trust.bulkhead.dev/domain"          /* on a Namespace */
 #define POLICY_LABEL_SUBFUNCTION "nfv.bulkhead.dev/sub-function" /* on a Pod: may only agree with the map */
@@ -97,7 +98,8 @@ struct policy_domain {
 	size_t subfunction_count;
 	struct policy_cache_rule *caches;
 	size_t cache_count;
-	uint64_t ceiling; /* capabilities pods may add, bit n is capability n of linux/capability.h */
+	uint32_t server_quota; /* most physical servers its pods may be on; 0: any number */
+	uint64_t ceiling;      /* capabilities pods may add, bit n is capability n of linux/capability.h */
 };
 
 /*

@@ -26,6 +26,7 @@ static const char *const reason_names[] = {
 	[POLICY_REASON_SEPARATION] = "Separation",
 	[POLICY_REASON_DEDICATED] = "Dedicated",
 	[POLICY_REASON_BORDER] = "Border",
+	[POLICY_REASON_QUOTA] = "ServerQuota",
 };
 
 const char *policy_reason_name(enum policy_reason reason)
@@ -215,6 +216,7 @@ static void refuse_pod(const struct policy_pod *pod, enum policy_reason reason, 
 	case POLICY_REASON_SEPARATION:
 	case POLICY_REASON_DEDICATED:
 	case POLICY_REASON_BORDER:
+	case POLICY_REASON_QUOTA:
 		break;
 	}
 	SHORTEN(decision->tenant_sentence, "%s", decision->sentence);

@@ -58,6 +58,14 @@ def in_the_way(pod_name, other):
     )
 
 
+def kept_apart(pod_name, more=''):
+    """What the owner of the pod is told: no name of another domain (PLC-5)."""
+    return (
+        f"pod 'r/{pod_name}' may not run on instance 'node-1': trust domain 'red' is kept apart at level Server from "
+        f"what runs there; the platform's operator can say more{more}"
+    )
+
+
 def test_bound_with_a_ticket(cism):
     create(cism, pod('b', 'p', labels={'a': 'b'}))
     found = cism.wait_bound('b', 'p')
@@ -97,13 +105,13 @@ def test_conflicting_domains_and_why(cism):
     create(cism, pod('b', 'p'))
     cism.wait_bound('b', 'p')
     create(cism, pod('r', 'q'))
-    assert cism.wait_pending('r', 'q') == in_the_way('q', 'p')
+    assert cism.wait_pending('r', 'q') == kept_apart('q')
     decision = cism.get('/apis/trust.bulkhead.dev/v1/namespaces/r/decisions/q')
     assert (decision['outcome'], decision['message']) == ('Pending', in_the_way('q', 'p'))
     assert decision['instances'][0]['reason'] == 'Separation' and decision['instances'][0]['otherDomain'] == 'blue'
     events = cism.get('/api/v1/namespaces/r/events')['items']
     assert [(event['reason'], event['message'], event['count']) for event in events] == [
-        ('FailedScheduling', in_the_way('q', 'p'), 1)
+        ('FailedScheduling', kept_apart('q'), 1)
     ]
     # The way is free when the instance confirms the stop, and not before.
     uid = cism.pod('b', 'p')['metadata']['uid']
@@ -135,7 +143,7 @@ def test_force_deletion_releases_nothing(cism):
     assert cism.curl('admin', 'GET', '/api/v1/namespaces/b/pods/p')[0] == 404
     assert cism.holders() == [uid]
     create(cism, pod('r', 'q'))
-    assert cism.wait_pending('r', 'q') == in_the_way('q', 'p')
+    assert cism.wait_pending('r', 'q') == kept_apart('q')
     # Neither may the namespace change its domain or go while something of it may run.
     status, answer = cism.curl(
         'admin',
@@ -168,6 +176,67 @@ def test_stopped_is_idempotent_and_holds_for_good(cism):
     assert cism.curl('node-1', 'GET', '/api/v1/namespaces/b/pods/p/ticket')[0] == 404
     delete(cism, 'b', 'p')
     assert cism.curl('admin', 'GET', '/api/v1/namespaces/b/pods/p')[0] == 404
+
+
+def test_server_quota_holds_in_races(programs, netns, root, kubectls):
+    """PLC-5: a domain that keeps others off its servers takes no more of them than it may, whoever asks at once."""
+    places = [(f'node-{number}', f'server-{number}', 1) for number in range(1, 6)]
+    cism = Cism(programs, netns, root, kubectls, places)
+    try:
+        cism.start()
+        for name, _, _ in places:
+            cism.heartbeat(name, pods='2')
+        cism.apply(
+            domain('alone', isolation='Dedicated', serverQuota=2),
+            domain('blue'),
+            namespace('a', 'alone'),
+            namespace('b', 'blue'),
+        )
+
+        def one(number):
+            create(cism, pod('a', f'p{number}'))
+            body = {
+                'apiVersion': 'v1',
+                'kind': 'Binding',
+                'metadata': {'name': f'p{number}'},
+                'target': {'kind': 'Node', 'name': f'node-{number % 5 + 1}'},
+            }
+            cism.curl('admin', 'POST', f'/api/v1/namespaces/a/pods/p{number}/binding', body)
+
+        def bound():
+            rows = cism.get('/api/v1/namespaces/a/pods')['items']
+            return {row['metadata']['name']: row['spec'].get('nodeName') for row in rows}
+
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            list(pool.map(one, range(10)))
+        cism.wait(lambda: len([name for name in bound().values() if name]) == 4)
+        time.sleep(1)
+        taken = {name for name in bound().values() if name}
+        assert len(taken) == 2 and len([name for name in bound().values() if name]) == 4, bound()
+        waiting = next(name for name, node in bound().items() if not node)
+        free = next(name for name, _, _ in places if name not in taken)
+        assert cism.wait_pending('a', waiting) == (
+            f"pod 'a/{waiting}' may not run on instance '{free}': trust domain 'alone' is on as many servers as it may "
+            'be (2) (and 4 further instances cannot take it)'
+        )
+        decision = cism.get(f'/apis/trust.bulkhead.dev/v1/namespaces/a/decisions/{waiting}')
+        assert {row['reason'] for row in decision['instances']} == {'ServerQuota', 'Resources'}
+        assert {row['object'] for row in decision['instances'] if row['reason'] == 'ServerQuota'} == {
+            'TrustDomain/alone'
+        }
+        # The others find room, and a server that is left may be taken again.
+        create(cism, pod('b', 'q'))
+        assert cism.wait_bound('b', 'q')['spec']['nodeName'] not in taken
+        leaving = next(node for node in taken)
+        for name, node in bound().items():
+            if node == leaving:
+                uid = cism.pod('a', name)['metadata']['uid']
+                delete(cism, 'a', name)
+                cism.stopped(uid, name=node)
+        cism.wait(lambda: len([name for name in bound().values() if name]) == 4)
+        assert len({name for name in bound().values() if name}) == 2
+    finally:
+        cism.stop()
 
 
 def test_a_binding_by_hand_passes_the_same_gate(cism):
@@ -359,7 +428,9 @@ def test_a_moved_instance_counts_where_it_is(cism):
     cism.write_topology([('node-1', 'server-1', 1), ('node-2', 'server-1', 2)])
     cism.wait(lambda: cism.get('/api/v1/nodes/node-2')['metadata']['annotations']['nfv.bulkhead.dev/epoch'] == '2')
     create(cism, pod('r', 'q', nodeSelector={'kubernetes.io/hostname': 'node-1'}))
-    assert cism.wait_pending('r', 'q').startswith(in_the_way('q', 'p'))
+    cism.wait_pending('r', 'q')
+    decision = cism.get('/apis/trust.bulkhead.dev/v1/namespaces/r/decisions/q')
+    assert decision['message'].startswith(in_the_way('q', 'p'))
 
 
 def test_tickets_are_renewed_while_the_binding_stands(programs, netns, root, kubectls):

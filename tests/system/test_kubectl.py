@@ -181,7 +181,7 @@ def test_describe_says_why(cism, run):
     cism.wait_pending('r', 'q')
     cism.wait(lambda: 'FailedScheduling' in run('describe', 'pod', 'q', '-n', 'r').stdout)
     text = run('describe', 'pod', 'q', '-n', 'r').stdout
-    assert "separation[0] of TrustDomain 'red' keeps them apart at level Server" in text and "'blue'" in text
+    assert "trust domain 'red' is kept apart at level Server from what runs there" in text and 'blue' not in text
 
 
 def test_discovery(run):

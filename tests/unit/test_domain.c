@@ -172,6 +172,16 @@ static const struct {
 	 "33\"]},\"ports\":[{\"protocol\":\"TCP\",\"port\":1}]}]}",
 	 "TrustDomain 'a': field 'spec.interfaces[0].from.networks[0]': '10.0.0.0/33' is not a network "
 	 "(ADDRESS/PREFIX)"},
+	{"{\"serverQuota\":0}", "TrustDomain 'a': field 'spec.serverQuota' is 0, not 1 to 1000000"},
+	{"{\"serverQuota\":\"1\"}", "TrustDomain 'a': field 'spec.serverQuota' is not a non-negative integer"},
+	{"{\"serverQuota\":2,\"subFunctions\":[{\"name\":\"u\",\"images\":[\"x\"]},{\"name\":\"v\",\"images\":[\"y\"]},"
+	 "{\"name\":\"w\",\"images\":[\"z\"]}],\"separation\":[{\"from\":{\"domains\":[\"a\"],\"subFunction\":\"v\"},"
+	 "\"subFunction\":\"u\",\"level\":\"Server\"},{\"from\":{\"domains\":[\"a\"],\"subFunction\":\"w\"},"
+	 "\"subFunction\":\"u\",\"level\":\"Server\"},{\"from\":{\"domains\":[\"a\"],\"subFunction\":\"w\"},"
+	 "\"subFunction\":\"v\",\"level\":\"Server\"}]}",
+	 "TrustDomain 'a': spec.serverQuota cannot be satisfied: 'u' and 'v' are among 3 sub-functions that need a "
+	 "server "
+	 "each, and the quota is 2"},
 	{"{\"ceiling\":{\"capabilities\":[\"CAP_NET_RAW\"]}}",
 	 "TrustDomain 'a': field 'spec.ceiling.capabilities[0]': unknown capability 'CAP_NET_RAW'"},
 	{"{\"ceiling\":{\"capabilities\":[\"SYS_ADMIN\"]}}",

@@ -128,6 +128,60 @@ static void test_a_decision_on_old_facts_does_not_bind(void **state)
 	assert_int_equal(release("node-1", "c", NULL), 0);
 }
 
+static uint64_t servers_of(const char *domain)
+{
+	uint64_t count = 0, revision = 0;
+
+	assert_int_equal(ledger_domain(store, domain, &count, &revision, NULL), 0);
+	return count;
+}
+
+/* PLC-5: a domain's servers are counted, and nothing of the count is touched where it has one already. */
+static void test_servers_of_a_domain(void **state)
+{
+	CLEANUP_LEDGER struct ledger none = {0}, one = {0}, two = {0};
+	uint64_t count, before, after;
+	char key[STORE_KEY_MAX + 1];
+	struct err err = {0};
+
+	(void)state;
+	ledger_domain_key("blue", key);
+	assert_string_equal(key, "/ledger/domains/blue");
+	assert_int_equal(ledger_read(store, &none, NULL), 0);
+	assert_int_equal(hold(&none, "a", "server-1", NULL), 0);
+	assert_int_equal(servers_of("blue"), 1);
+	assert_int_equal(ledger_read(store, &one, NULL), 0);
+	assert_true(ledger_has_domain(&one, "server-1", "blue"));
+	assert_false(ledger_has_domain(&one, "server-1", "red"));
+	assert_false(ledger_has_domain(&one, "server-2", "blue"));
+	assert_int_equal(ledger_domain(store, "blue", &count, &before, NULL), 0);
+	assert_int_equal(hold(&one, "b", "server-1", NULL), 0);
+	assert_int_equal(ledger_domain(store, "blue", &count, &after, NULL), 0);
+	assert_int_equal(after, before);
+	assert_int_equal(ledger_read(store, &two, NULL), 0);
+	assert_int_equal(hold(&two, "c", "server-2", NULL), 0);
+	assert_int_equal(servers_of("blue"), 2);
+	assert_int_equal(servers_of("red"), 0);
+	assert_int_equal(release("node-1", "a", NULL), 0);
+	assert_int_equal(servers_of("blue"), 2);
+	assert_int_equal(release("node-1", "b", NULL), 0);
+	assert_int_equal(servers_of("blue"), 1);
+	assert_int_equal(release("node-1", "c", NULL), 0);
+	assert_int_equal(servers_of("blue"), 0);
+	/* A count that lost one is damage, and is said. */
+	assert_int_equal(hold(&none, "d", "server-3", NULL), 0);
+	CLEANUP_CHANGE struct change change = {0};
+	change_delete(&change, key);
+	assert_int_equal(change_commit(&change, store, &count, NULL), 0);
+	assert_int_equal(release("node-1", "d", &err), ERR_CORRUPT);
+	assert_string_equal(err.msg, "ledger record '/ledger/domains/blue' counts nothing where one leaves");
+	CLEANUP_CHANGE struct change mend = {0};
+	CLEANUP_JSON json_t *record = json_pack("{s:i}", "servers", 1);
+	change_put(&mend, key, record);
+	assert_int_equal(change_commit(&mend, store, &count, NULL), 0);
+	assert_int_equal(release("node-1", "d", NULL), 0);
+}
+
 static int write_beside(struct change *change, struct err *err)
 {
 	uint64_t revision;
@@ -179,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hold_and_release),
 		cmocka_unit_test(test_a_decision_on_old_facts_does_not_bind),
+		cmocka_unit_test(test_servers_of_a_domain),
 		cmocka_unit_test(test_a_look_is_compared),
 		cmocka_unit_test(test_damage_is_told),
 	};

@@ -62,6 +62,7 @@ static void world_init(struct world *world)
 		.cpu_milli = 500,
 		.memory_bytes = 1 << 20,
 		.domains = &world->domains,
+		.domain = policy_domains_find(&world->domains, "blue"),
 		.nodes = world->nodes,
 		.node_count = 2,
 	};
@@ -184,18 +185,19 @@ static void test_selector_and_taints(void **state)
 
 static void test_explanation(void **state)
 {
-	struct placement_verdict verdicts[3] = {{.sentence = "a"},
-						{.sentence = "b", .rule = "rule"},
-						{.sentence = "c"}};
-	char text[POLICY_SENTENCE_MAX];
+	struct placement_verdict verdicts[3] = {{.sentence = "a", .tenant = "A"},
+						{.sentence = "b", .tenant = "B", .rule = "rule"},
+						{.sentence = "c", .tenant = "C"}};
+	struct placement_reason reason;
 
 	(void)state;
-	placement_explain(verdicts, 0, text);
-	assert_string_equal(text, "no CIS instance is known: the topology lists none");
-	placement_explain(verdicts, 1, text);
-	assert_string_equal(text, "a");
-	placement_explain(verdicts, 3, text);
-	assert_string_equal(text, "b (and 2 further instances cannot take it)");
+	placement_explain(verdicts, 0, &reason);
+	assert_string_equal(reason.sentence, "no CIS instance is known: the topology lists none");
+	placement_explain(verdicts, 1, &reason);
+	assert_string_equal(reason.sentence, "a");
+	placement_explain(verdicts, 3, &reason);
+	assert_string_equal(reason.tenant, "B (and 2 further instances cannot take it)");
+	assert_string_equal(reason.sentence, "b (and 2 further instances cannot take it)");
 	assert_int_equal(placement_choose(verdicts, 3), 3);
 }
 
