@@ -130,8 +130,8 @@ def refusal_again(node, api, item, ticket):
 
 def test_conflict_with_what_runs(node, api, image):
     """
-    PLC-5, PLC-7: a correctly signed ticket whose domain may not be beside one that runs, by the rules of either. Who owns it
-    reads nothing of whom it would have met; the log of the instance says it.
+    PLC-5, PLC-7: a correctly signed ticket whose domain may not be beside one that runs, by the rules of either. Its
+    owner reads nothing of whom it would have met; the log of the instance says it.
     """
     apart = {'isolation': 'Container', 'separation': [{'from': {'domains': ['ims']}, 'level': 'Instance'}]}
     node.start()
