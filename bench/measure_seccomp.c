@@ -26,7 +26,8 @@ static double now_us(void)
 
 static int compile(const char *how, const struct spec_seccomp *policy, struct seccomp_program *program)
 {
-	const struct seccomp_floor open_floor = {.granted = UINT32_MAX};
+	/* As the runtime compiles config.json's, without the floor's own rules. */
+	const struct seccomp_floor open_floor = {.granted = ~(uint32_t)SECCOMP_GRANT_X32};
 	struct err err = {0};
 	int cache = -1;
 

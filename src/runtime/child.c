@@ -113,3 +113,9 @@ int child_write_pid(const char *path, pid_t pid, struct err *err)
 	(void)snprintf(text, sizeof(text), "%d", (int)pid);
 	return fdio_publish_file(AT_FDCWD, path, text, strlen(text), 0644, err);
 }
+
+void child_forget_pid(const char *path)
+{
+	if (path)
+		(void)unlink(path);
+}

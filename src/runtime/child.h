@@ -40,6 +40,9 @@ int child_exit_status(int status);
  */
 int child_write_pid(const char *path, pid_t pid, struct err *err) MUST_CHECK;
 
+/* Takes it away again: the process did not come to its program. */
+void child_forget_pid(const char *path);
+
 /* Closes the descriptors. */
 void child_done(struct child *child);
 #define CLEANUP_CHILD __attribute__((cleanup(child_done)))

@@ -42,17 +42,31 @@ int commands_parse(const char *program, const char *summary, const char *operand
 	return options_parse(&command, argc, argv, ret_first, err);
 }
 
+static int open_root(const struct commands_global *global, const char *id, int *ret_root, struct err *err)
+{
+	int r = state_check_id(id, err);
+
+	if (r == 0)
+		r = state_open_root(global->root, false, ret_root, err);
+	return r == -ENOENT ? err_set(err, ERR_NOT_FOUND, "container '%s' does not exist", id) : r;
+}
+
+int commands_look(const struct commands_global *global, const char *id, struct state *ret_state, struct err *err)
+{
+	CLEANUP_CLOSE int root = -1;
+	int r = open_root(global, id, &root, err);
+
+	*ret_state = (struct state){.root = -1, .dir = -1};
+	return r == 0 ? state_peek(ret_state, root, id, err) : r;
+}
+
 int commands_open(const struct commands_global *global, const char *id, bool *ret_broken, struct state *ret_state,
 		  struct err *err)
 {
 	CLEANUP_CLOSE int root = -1;
-	int r = state_check_id(id, err);
+	int r = open_root(global, id, &root, err);
 
 	*ret_state = (struct state){.root = -1, .dir = -1};
-	if (r == 0)
-		r = state_open_root(global->root, false, &root, err);
-	if (r == -ENOENT)
-		return err_set(err, ERR_NOT_FOUND, "container '%s' does not exist", id);
 	if (r < 0)
 		return r;
 	r = state_load(ret_state, root, id, ret_broken, err);
@@ -203,7 +217,7 @@ int commands_state(const struct commands_global *global, int argc, char **argv, 
 			       argv, &first, err);
 
 	if (r == 0)
-		r = commands_open(global, argv[first], NULL, &state, err);
+		r = commands_look(global, argv[first], &state, err);
 	if (r)
 		return r;
 	json = state_to_json(&state, commands_status(&state));
@@ -240,7 +254,8 @@ int commands_kill(const struct commands_global *global, int argc, char **argv, i
 	if (r)
 		return r;
 	status = commands_status(&state);
-	if (all)
+	/* The group of one that did not come to its end may be another one's. */
+	if (all && status != STATE_CREATING)
 		return signal_all(&state, number, err);
 	if (status == STATE_STOPPED || status == STATE_CREATING)
 		/* Callers of runc look for the words "container not running". */

@@ -19,6 +19,10 @@ int commands_parse(const char *program, const char *summary, const char *operand
 int commands_open(const struct commands_global *global, const char *id, bool *ret_broken, struct state *ret_state,
 		  struct err *err) MUST_CHECK;
 
+/* Opens it for looking only: whatever another command does with it is not waited for. */
+int commands_look(const struct commands_global *global, const char *id, struct state *ret_state,
+		  struct err *err) MUST_CHECK;
+
 /* Its status, paused included. */
 enum state_status commands_status(const struct state *state);
 

@@ -204,6 +204,7 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 					.original = &original,
 					.process = &own.process,
 					.console_socket = request->console_socket,
+					.pid_file = request->pid_file,
 					.ret_console = request->detach ? NULL : &console,
 					.prepare = request->process_file,
 					.await_thaw = request->ignore_paused,
@@ -228,8 +229,6 @@ static int exec_in(const struct commands_global *global, const struct exec_reque
 	options.signals = signals;
 	if (r == 0)
 		r = enter_container(&state, &options, &child, err);
-	if (r == 0)
-		r = child_write_pid(request->pid_file, child.pid, err);
 	if (r < 0 || request->detach)
 		return r;
 	return commands_wait(&child, signals, console, ret_exit, err);

@@ -196,6 +196,11 @@ int container_list_mounts(struct container *container, struct err *err)
 			mount->options.idmap_below = mount->options.idmap_below || mount->options.recursive;
 		}
 		mount->skipped = !is_bind(mount) && str_eq(mount->spec->destination, "/dev");
+		/* The root that is copied at the end would lack them, and show what they cover. */
+		if (mount->options.propagation == MS_UNBINDABLE && container_is_guest(container->spec))
+			return err_set(err, ERR_INVALID,
+				       "config.json: mounts[%zu]: an unbindable mount needs a new mount namespace",
+				       container->mount_count);
 	}
 	return 0;
 }

@@ -139,8 +139,11 @@ static bool wants_groups_first(const struct container *container)
 /* What is another's is not to be taken away with what this container leaves. */
 static int claim_groups(struct container *container, struct err *err)
 {
-	int r = cgroup_claim(&container->cgroup, err);
+	char owner[STATE_OWNER_MAX];
+	int r;
 
+	state_owner(container->state, owner);
+	r = cgroup_claim(&container->cgroup, owner, err);
 	if (r == 0)
 		return 0;
 	container->state->cgroup[0] = '\0';

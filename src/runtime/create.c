@@ -112,11 +112,13 @@ static int groups_for_user(struct container *container, struct err *err)
 static int claim_cgroup(struct container *container, struct err *err)
 {
 	int r = state_group_path(container->state, container->spec, err);
+	char owner[STATE_OWNER_MAX];
 
+	state_owner(container->state, owner);
 	if (r == 0)
 		r = cgroup_init(&container->cgroup, container->state->cgroup, err);
 	if (r == 0)
-		r = cgroup_check_unused(&container->cgroup, err);
+		r = cgroup_check_unused(&container->cgroup, owner, err);
 	if (r == 0 && rootless_is())
 		r = groups_for_user(container, err);
 	if (r < 0)
@@ -213,12 +215,26 @@ static int hear_start(const struct state *state, int fd, struct err *err)
 	return r < 0 ? err_prefix(err, "container '%s'", state->id) : 0;
 }
 
+/* Hooks of the container and agents of its filter take what time they like: others look, signal and delete meanwhile. */
+static int hear_start_unlocked(struct state *state, int fd, struct err *err)
+{
+	struct err ignored;
+	int r;
+
+	state_unlock(state);
+	r = hear_start(state, fd, err);
+	(void)!state_lock(state, &ignored);
+	return r;
+}
+
 /* What follows a start; the specification wants errors of these hooks to be passed over. */
-static int note_start(struct state *state, const struct spec *spec, int r, struct err *err)
+static int note_start(struct state *state, const char *mark, const struct spec *spec, int r, struct err *err)
 {
 	struct err ignored;
 
-	if (unlinkat(state->dir, STATE_SOCKET, 0) < 0 && errno != ENOENT && r == 0)
+	if (state->gone)
+		return r;
+	if (unlinkat(state->dir, mark, 0) < 0 && errno != ENOENT && r == 0)
 		r = err_sys(err, -errno, "container '%s': cannot note the start", state->id);
 	if (r == 0)
 		(void)!hook_run(&spec->hooks[SPEC_POSTSTART], "poststart", state, STATE_RUNNING, &ignored);
@@ -243,6 +259,11 @@ static int finish_create(const struct container *container, const struct create_
 	return r == 0 ? let_go(container, err) : r;
 }
 
+static bool takes_time(const struct spec *spec)
+{
+	return spec->hooks[SPEC_START_CONTAINER].count || spec->linux_.seccomp.listener_path;
+}
+
 /* The process goes on to its program, whose execution closes the connection: this one sleeps until then. */
 static int finish_run(const struct container *container, const struct create_options *options, struct err *err)
 {
@@ -255,11 +276,14 @@ static int finish_run(const struct container *container, const struct create_opt
 		return r;
 	/* A process that has ended already says why, below. */
 	(void)channel_send(container->channel, CHANNEL_GO, container->pid);
-	/* Nothing comes before the end, but a filter's listener. */
-	while (!container->spec->linux_.seccomp.listener_path && poll(&end, 1, -1) < 0 && errno == EINTR)
+	/* Nothing that matters comes before the end. */
+	while (!takes_time(container->spec) && poll(&end, 1, -1) < 0 && errno == EINTR)
 		;
 	r = channel_expect(container->channel, CHANNEL_READY, NULL, err);
-	return r == 0 ? hear_start(container->state, container->channel, err) : r;
+	if (r < 0)
+		return r;
+	return takes_time(container->spec) ? hear_start_unlocked(container->state, container->channel, err)
+					   : hear_start(container->state, container->channel, err);
 }
 
 static int note_process(const struct container *container, struct err *err)
@@ -360,7 +384,8 @@ static void undo(struct state *state, pid_t pid)
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	(void)!create_destroy(state, &ignored);
+	if (!state->gone)
+		(void)!create_destroy(state, &ignored);
 }
 
 static int build(struct state *state, struct bundle *bundle, const struct create_options *options, struct err *err)
@@ -394,6 +419,9 @@ static int build(struct state *state, struct bundle *bundle, const struct create
 		r = prepare(&container, err);
 	if (r == 0)
 		r = bring_up(&container, options, err);
+	/* What this one did not make it does not take away. */
+	if (r < 0 && !cgroup_made(&container.cgroup))
+		state->cgroup[0] = '\0';
 	if (r < 0)
 		undo(state, container.pid);
 	else
@@ -463,7 +491,7 @@ int create_container(int root, const struct create_options *options, struct stat
 	if (r == 0)
 		r = build(ret_state, &bundle, options, err);
 	if (r == 0 && options->start) {
-		r = note_start(ret_state, &bundle.spec, 0, err);
+		r = note_start(ret_state, STATE_SOCKET, &bundle.spec, 0, err);
 		if (r < 0)
 			undo(ret_state, ret_state->pid);
 	}
@@ -472,7 +500,7 @@ int create_container(int root, const struct create_options *options, struct stat
 	return r;
 }
 
-static int ask_to_start(const struct state *state, struct err *err)
+static int ask_to_start(struct state *state, struct err *err)
 {
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
@@ -483,7 +511,10 @@ static int ask_to_start(const struct state *state, struct err *err)
 	if (channel_send(fd, CHANNEL_GO, 0) < 0)
 		return err_sys(err, -EPIPE, "container '%s': cannot reach its process", state->id);
 	crashpoint("runtime-start");
-	return hear_start(state, fd, err);
+	/* One who finds it so is not the one who starts it. */
+	if (renameat(state->dir, STATE_SOCKET, state->dir, STATE_STARTING) < 0)
+		return err_sys(err, -errno, "container '%s': cannot note the start", state->id);
+	return hear_start_unlocked(state, fd, err);
 }
 
 /* The hooks as they were judged, and by the ceiling of now. */
@@ -504,11 +535,15 @@ int create_start(struct state *state, struct err *err)
 	if (status != STATE_CREATED)
 		return err_set(err, ERR_INVALID, "container '%s' cannot be started: it is %s", state->id,
 			       state_status_name(status));
+	if (faccessat(state->dir, STATE_STARTING, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set(err, ERR_INVALID, "container '%s' cannot be started: it is being started", state->id);
 	r = ask_to_start(state, err);
+	if (state->gone)
+		return r;
 	/* Without its hooks it runs all the same. */
 	if (state_has_hooks(state, SPEC_POSTSTART) && load_hooks(state, &spec, &ignored) < 0)
 		spec_done(&spec);
-	return note_start(state, &spec, r, err);
+	return note_start(state, STATE_STARTING, &spec, r, err);
 }
 
 static void wait_for_end(pid_t pid)
@@ -531,20 +566,43 @@ static int find_groups(struct state *state, struct err *err)
 	return cgroup_init(state->groups, state->cgroup, err);
 }
 
+/*
+ * A container that did not come to its end may have noted a group that another one has. Of one that was made there is no
+ * doubt, unless the group tells of one.
+ */
+static bool has_groups(const struct state *state)
+{
+	char owner[STATE_OWNER_MAX];
+
+	state_owner(state, owner);
+	switch (cgroup_claimed_by(state->groups, owner)) {
+	case CGROUP_CLAIMED:
+		return true;
+	case CGROUP_CLAIMED_BY_OTHERS:
+		return false;
+	case CGROUP_UNCLAIMED:
+		break;
+	}
+	if (state->pid || state->recovered)
+		return true;
+	cgroup_leave(state->groups);
+	return false;
+}
+
 static int destroy_processes(struct state *state, struct err *err)
 {
 	enum state_status status = state->ended ? STATE_STOPPED : state_status_of(state);
-	bool lives = status == STATE_CREATED || status == STATE_RUNNING;
+	bool lives = status == STATE_CREATED || status == STATE_RUNNING, open = state->groups;
 	int r;
 
 	if (lives)
 		(void)!state_signal(state, SIGKILL);
-	if (!state->cgroup[0]) {
+	r = state->cgroup[0] ? find_groups(state, err) : 0;
+	if (r == 0 && (!state->cgroup[0] || (!open && !has_groups(state)))) {
 		if (lives)
 			wait_for_end(state->pid);
 		return 0;
 	}
-	r = find_groups(state, err);
 	if (r == 0 && !lives && cgroup_remove_empty(state->groups))
 		return 0;
 	if (r == 0 && !state->groups->populated)

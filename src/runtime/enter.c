@@ -158,18 +158,23 @@ static int await_program(struct entry *entry, int channel, pid_t pid, struct err
 {
 	CLEANUP_CLOSE int pidfd = pidfd_open(pid, 0);
 	const struct attend attend = {pid, pidfd, entry->options->signals};
-	int r = 0;
+	int r = pidfd < 0 ? err_sys(err, -errno, "cannot wait for process %d", (int)pid)
+			  : child_write_pid(entry->options->pid_file, pid, err);
 
-	if (pidfd < 0)
-		r = err_sys(err, -errno, "cannot wait for process %d", (int)pid);
-	else if (channel_send(channel, CHANNEL_GO, 0) < 0)
+	if (r < 0)
+		return r;
+	if (channel_send(channel, CHANNEL_GO, 0) < 0)
 		r = err_set(err, -EPIPE, "the process ended before it was ready");
 	/* It says when it has become all but the program; silence from there to the connection's end is the program. */
 	if (r == 0)
 		r = attend_channel(&attend, channel, err);
 	if (r == 0)
 		r = channel_collect(channel, CHANNEL_READY, NULL, err);
-	return r == 0 ? notify_wait(entry->state, &attend, STATE_RUNNING, channel, err) : r;
+	if (r == 0)
+		r = notify_wait(entry->state, &attend, STATE_RUNNING, channel, err);
+	if (r < 0)
+		child_forget_pid(entry->options->pid_file);
+	return r;
 }
 
 static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
@@ -293,6 +298,7 @@ static int ask_spawner(const struct entry *entry, struct child *ret_child, struc
 		.filter = *entry->filter,
 		.preserve_fds = (uint32_t)options->preserve_fds,
 		.prepare = options->prepare,
+		.pid_file = options->pid_file,
 		.bounds = options->bounds,
 		.signals = options->signals,
 	};

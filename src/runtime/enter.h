@@ -24,8 +24,9 @@ struct enter_options {
 	bool own_child;             /* the process must be this one's child, since somebody else will wait for it */
 	const char *console_socket; /* as in struct create_options */
 	int *ret_console;
-	int signals;       /* those that arrive while the process comes up, as in struct attend */
-	char *const *argv; /* as in struct create_options */
+	const char *pid_file; /* as in struct create_options; written before the program runs, which it else does not */
+	int signals;          /* those that arrive while the process comes up, as in struct attend */
+	char *const *argv;    /* as in struct create_options */
 };
 
 /*

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/wait.h>
 
 #include "base/fdio.h"
 #include "base/proc.h"
@@ -110,6 +111,17 @@ static _Noreturn void become(const struct spec_hook *hook, const struct launch *
 	_exit(1);
 }
 
+/* Nothing of a hook that did not come to its program goes on. */
+static int give_up(const struct proc *proc, int r)
+{
+	(void)kill(proc->pid, SIGKILL);
+	while (waitpid(proc->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (proc->pidfd >= 0)
+		(void)close(proc->pidfd);
+	return r;
+}
+
 static int run_inside(const struct spec_hook *hook, const struct state *state, const struct launch *launch, int root,
 		      struct err *err)
 {
@@ -131,14 +143,12 @@ static int run_inside(const struct spec_hook *hook, const struct state *state, c
 		return err_sys(err, proc.pid, "cannot make a process");
 	(void)close(take_fd(&report));
 	proc.pidfd = pidfd_open(proc.pid, 0);
-	if (proc.pidfd < 0)
-		return err_sys(err, -errno, "cannot wait for it");
+	r = proc.pidfd < 0 ? err_sys(err, -errno, "cannot wait for it")
+			   : channel_expect(heard, CHANNEL_READY, NULL, err);
 	/* The end of what it reports is its execution. */
-	r = channel_expect(heard, CHANNEL_READY, NULL, err);
-	if (r == -ECONNRESET)
+	if (r == -ECONNRESET && proc.pidfd >= 0)
 		return await(hook, &proc, err);
-	(void)close(proc.pidfd);
-	return r;
+	return give_up(&proc, r);
 }
 
 int hook_run_inside(const struct spec_hook_list *hooks, const char *phase, const struct state *state,

@@ -117,13 +117,19 @@ static int instruct(int session, const struct spawn_request *request, const stru
 	ours = ends[0];
 	theirs = ends[1];
 	r = set_limits(request, child, err);
+	if (r == 0)
+		r = child_write_pid(request->pid_file, child->pid, err);
 	if (r < 0)
 		return r;
 	r = send_request(session, request, bytes, theirs, console);
 	if (r < 0)
-		return err_sys(err, r, "cannot tell the container's process what to be");
+		(void)err_sys(err, r, "cannot tell the container's process what to be");
 	(void)close(take_fd(&theirs));
-	return await_program(child, ours, request->signals, err);
+	if (r == 0)
+		r = await_program(child, ours, request->signals, err);
+	if (r < 0)
+		child_forget_pid(request->pid_file);
+	return r;
 }
 
 /* Without waiting: a queue that is full is a spawner that does not serve. */

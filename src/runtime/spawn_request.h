@@ -29,6 +29,7 @@ struct spawn_request {
 	/* Not for the spawner, but for who asks it: */
 	bool prepare; /* launch_prepare is needed: not for what the container's first process has as well */
 	const struct bounds *bounds; /* the ceiling over limits that are inherited; NULL: none */
+	const char *pid_file;        /* where its number is written before it goes on; NULL: nowhere */
 	int signals;                 /* as in struct attend */
 };
 

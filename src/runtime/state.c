@@ -96,8 +96,10 @@ int state_lock(struct state *state, struct err *err)
 			return err_sys(err, -errno, "container '%s': cannot lock its state", state->id);
 	/* Whoever held the lock may have deleted the container. */
 	if (fstat(state->dir, &by_fd) < 0 || fstatat(state->root, state->id, &by_name, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    by_fd.st_ino != by_name.st_ino)
+	    by_fd.st_ino != by_name.st_ino) {
+		state->gone = true;
 		return err_set(err, ERR_NOT_FOUND, "container '%s' does not exist", state->id);
+	}
 	return 0;
 }
 
@@ -187,6 +189,7 @@ static int recover(struct state *state, struct err *err)
 	state->annotations = NULL;
 	state->pid = 0;
 	state->hooks = ~0u;
+	state->recovered = true;
 	state->bundle[0] = '\0';
 	r = state_load_spec(state, &spec, &unreadable);
 	if (r == 0)
@@ -207,6 +210,15 @@ int state_group_path(struct state *state, const struct spec *spec, struct err *e
 	if (!path || !path[0])
 		path = own;
 	return str_copy(state->cgroup, sizeof(state->cgroup), path) < 0 ? err_set(err, ERR_INVALID, "is too long") : 0;
+}
+
+void state_owner(const struct state *state, char to[STATE_OWNER_MAX])
+{
+	struct stat st = {0};
+
+	(void)fstat(state->dir, &st);
+	(void)snprintf(to, STATE_OWNER_MAX, "%llx:%llx %s", (unsigned long long)st.st_dev,
+		       (unsigned long long)st.st_ino, state->id);
 }
 
 int state_load(struct state *state, int root, const char *id, bool *ret_broken, struct err *err)
@@ -273,7 +285,7 @@ void state_done(struct state *state)
 
 int state_remove(struct state *state, struct err *err)
 {
-	static const char *const files[] = {"config.json", STATE_SOCKET, "spawner", "state.json"};
+	static const char *const files[] = {"config.json", STATE_SOCKET, STATE_STARTING, "spawner", "state.json"};
 
 	/* What is usually there, by name; else whatever there is. */
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
@@ -334,6 +346,11 @@ int state_signal(const struct state *state, int number)
 	return pidfd_send_signal(pidfd, number, NULL, 0) < 0 ? -errno : 0;
 }
 
+static bool has_file(const struct state *state, const char *name)
+{
+	return faccessat(state->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 enum state_status state_status_of(const struct state *state)
 {
 	uint64_t start;
@@ -342,7 +359,7 @@ enum state_status state_status_of(const struct state *state)
 		return STATE_CREATING;
 	if (state_process_start(state->pid, &start) < 0 || start != state->start_time)
 		return STATE_STOPPED;
-	return faccessat(state->dir, STATE_SOCKET, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? STATE_CREATED : STATE_RUNNING;
+	return has_file(state, STATE_SOCKET) || has_file(state, STATE_STARTING) ? STATE_CREATED : STATE_RUNNING;
 }
 
 json_t *state_to_json(const struct state *state, enum state_status status)

@@ -17,7 +17,8 @@
 
 #define STATE_ID_MAX 255
 #define STATE_SOCKET "start"
-#define STATE_FILTERS ".filters" /* beside the containers, none of which begins with a dot: compiled filters */
+#define STATE_STARTING "starting" /* the same while somebody has gone there */
+#define STATE_FILTERS ".filters"  /* beside the containers, none of which begins with a dot: compiled filters */
 
 enum state_status { STATE_CREATING, STATE_CREATED, STATE_RUNNING, STATE_PAUSED, STATE_STOPPED };
 
@@ -35,7 +36,11 @@ struct state {
 	json_t *annotations;   /* object or NULL; owned */
 	struct cgroup *groups; /* the control groups as the making command holds them open; owned; NULL: to be found */
 	bool ended;            /* whoever has it removed has seen that its process ended */
+	bool recovered;        /* state.json was damaged, so that pid 0 says nothing */
+	bool gone;             /* another command deleted it while this one had let go of the lock */
 };
+
+#define STATE_OWNER_MAX (STATE_ID_MAX + 64)
 
 /* The word of the specification ("running"). */
 const char *state_status_name(enum state_status status);
@@ -59,6 +64,9 @@ int state_load(struct state *state, int root, const char *id, bool *ret_broken, 
 
 /* Sets the path of the container's control group: what config.json says, or one of its own. */
 int state_group_path(struct state *state, const struct spec *spec, struct err *err) MUST_CHECK;
+
+/* What a control group is marked with as this container's: no other one's, whatever its id and its folder's place. */
+void state_owner(const struct state *state, char to[STATE_OWNER_MAX]);
 
 /* As state_load without waiting for the lock: for looking only. */
 int state_peek(struct state *state, int root, const char *id, struct err *err) MUST_CHECK;

@@ -7,7 +7,6 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <time.h>
@@ -43,44 +42,6 @@ void cgroup_done(struct cgroup *cgroup)
 			(void)close(cgroup->hierarchies[i].group);
 	}
 	cgroup->count = 0;
-}
-
-static bool has_processes(int group)
-{
-	char pids[64];
-	int r = cgroup_file_read(group, "cgroup.procs", pids, sizeof(pids));
-
-	return r == -EFBIG || (r == 0 && pids[0]);
-}
-
-static bool has_groups(int group)
-{
-	int fd = openat(group, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	bool found = false;
-
-	while (entries && !found && (entry = readdir(entries)))
-		found = entry->d_type == DT_DIR && entry->d_name[0] != '.';
-	if (entries)
-		(void)closedir(entries);
-	else if (fd >= 0)
-		(void)close(fd);
-	return found;
-}
-
-int cgroup_check_unused(const struct cgroup *cgroup, struct err *err)
-{
-	for (size_t i = 0; i < cgroup->count; i++) {
-		CLEANUP_CLOSE int group = openat(cgroup->hierarchies[i].mount, cgroup->path,
-						 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-		if (group < 0 && errno != ENOENT)
-			return err_sys(err, -errno, "cannot open control group '%s'", cgroup->path);
-		if (group >= 0 && (has_processes(group) || has_groups(group)))
-			return err_set(err, ERR_EXISTS, "control group '%s' is in use already", cgroup->path);
-	}
-	return 0;
 }
 
 int cgroup_open(struct cgroup *cgroup, struct err *err)
@@ -155,21 +116,6 @@ static int listing_group(const struct cgroup *cgroup)
 	const struct cgroup_hierarchy *found = listing(cgroup);
 
 	return found ? found->group : -1;
-}
-
-int cgroup_claim(const struct cgroup *cgroup, struct err *err)
-{
-	const struct cgroup_hierarchy *at = listing(cgroup);
-	bool locked;
-
-	if (!at)
-		return 0;
-	locked = flock(at->group, LOCK_EX | LOCK_NB) == 0;
-	if (!locked && errno != EWOULDBLOCK)
-		return err_sys(err, -errno, "cannot lock control group '%s'", cgroup->path);
-	if (!locked || (at->found && (has_processes(at->group) || has_groups(at->group))))
-		return err_set(err, ERR_EXISTS, "control group '%s' is in use already", cgroup->path);
-	return 0;
 }
 
 static int append_own(int group, pid_t **pids, size_t *count)
@@ -301,6 +247,12 @@ bool cgroup_remove_empty(const struct cgroup *cgroup)
 		gone = (unlinkat(cgroup->hierarchies[i].mount, cgroup->path, AT_REMOVEDIR) == 0 || errno == ENOENT) &&
 		       gone;
 	return gone;
+}
+
+void cgroup_leave(const struct cgroup *cgroup)
+{
+	for (int tries = 0; tries < 2000 && !cgroup_remove_empty(cgroup); tries++)
+		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 int cgroup_remove(struct cgroup *cgroup, struct err *err)

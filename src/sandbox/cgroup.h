@@ -40,10 +40,10 @@ int cgroup_init(struct cgroup *cgroup, const char *path, struct err *err) MUST_C
 void cgroup_done(struct cgroup *cgroup);
 
 /*
- * Refuses a group that is in use: with processes or groups of its own in any hierarchy. To be called before the path is
+ * Refuses a group that is in use: with processes or groups of its own, or another owner, in any hierarchy. To be called before the path is
  * taken for the container's, since taking a container away kills and removes all that is there.
  */
-int cgroup_check_unused(const struct cgroup *cgroup, struct err *err) MUST_CHECK;
+int cgroup_check_unused(const struct cgroup *cgroup, const char *owner, struct err *err) MUST_CHECK;
 
 /*
  * Makes the group with what is missing above it in the hierarchies that count or stop processes, and in those that have a
@@ -56,9 +56,14 @@ int cgroup_make_unified(struct cgroup *cgroup, struct err *err) MUST_CHECK;
 
 /*
  * Takes the groups that were made, before any process is in them: of two that were told the same path, and found it unused,
- * one is refused. The descriptors hold the claim, later the processes do.
+ * one is refused. The claim is an attribute of the group, which nobody but its owner can set, and goes with it. Where the
+ * kernel keeps none, the processes are the claim.
  */
-int cgroup_claim(const struct cgroup *cgroup, struct err *err) MUST_CHECK;
+int cgroup_claim(const struct cgroup *cgroup, const char *owner, struct err *err) MUST_CHECK;
+
+/* Whose the group is, whether it is open or not. */
+enum cgroup_claimed { CGROUP_UNCLAIMED, CGROUP_CLAIMED, CGROUP_CLAIMED_BY_OTHERS };
+enum cgroup_claimed cgroup_claimed_by(const struct cgroup *cgroup, const char *owner);
 
 /* Opens the group where it exists; hierarchies without it keep -1. */
 int cgroup_open(struct cgroup *cgroup, struct err *err) MUST_CHECK;
@@ -106,6 +111,9 @@ uint64_t cgroup_oom_kills(struct cgroup *cgroup);
  * left to kill or to remove. The group need not be open.
  */
 bool cgroup_remove_empty(const struct cgroup *cgroup);
+
+/* As that, waiting up to two seconds for what is on its way out; what stays belongs to others. */
+void cgroup_leave(const struct cgroup *cgroup);
 
 /* Removes the group, waiting up to two seconds for dying processes to leave. Groups below it go too. */
 int cgroup_remove(struct cgroup *cgroup, struct err *err) MUST_CHECK;

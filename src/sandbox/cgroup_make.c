@@ -162,19 +162,31 @@ static bool holds_all(const pid_t *pids, size_t count, const pid_t *wanted, size
 	return true;
 }
 
-/* Brings those in sight over; *ret_all when there was none to bring. */
-static int bring_listed(struct cgroup *cgroup, int group, bool *ret_all, struct err *err)
+/* The processes in sight, none when all of them are in the group. The caller frees *ret_pids. */
+static int list_outside(struct cgroup *cgroup, int group, pid_t **ret_pids, size_t *ret_count, struct err *err)
 {
-	CLEANUP_FREE pid_t *pids = NULL, *there = NULL;
-	size_t count = 0, there_count = 0;
-	int r = cgroup_pids(cgroup, &pids, &count, err);
+	CLEANUP_FREE pid_t *there = NULL;
+	size_t there_count = 0;
+	int r = cgroup_pids(cgroup, ret_pids, ret_count, err);
 
 	if (r == 0)
 		r = cgroup_pids_below(group, &there, &there_count, err);
+	if (r == 0 && holds_all(there, there_count, *ret_pids, *ret_count))
+		*ret_count = 0;
+	return r;
+}
+
+/* Brings those in sight over; *ret_all when there was none to bring. */
+static int bring_listed(struct cgroup *cgroup, int group, bool *ret_all, struct err *err)
+{
+	CLEANUP_FREE pid_t *pids = NULL;
+	size_t count = 0;
+	int r = list_outside(cgroup, group, &pids, &count, err);
+
 	if (r < 0)
 		return r;
-	*ret_all = holds_all(there, there_count, pids, count);
-	for (size_t i = 0; !*ret_all && i < count; i++) {
+	*ret_all = count == 0;
+	for (size_t i = 0; i < count; i++) {
 		char pid[16];
 
 		(void)snprintf(pid, sizeof(pid), "%d", (int)pids[i]);
@@ -206,10 +218,17 @@ static int bring_all(struct cgroup *cgroup, int group, bool stopped, struct err 
  */
 static int bring_processes(struct cgroup *cgroup, int group, struct err *err)
 {
+	CLEANUP_FREE pid_t *pids = NULL;
+	size_t count = 0;
 	struct err ignored;
-	bool before = cgroup_is_frozen(cgroup);
-	bool stopped = before || cgroup_freeze(cgroup, true, &ignored) == 0;
-	int r = bring_all(cgroup, group, stopped, err), thawed = 0;
+	bool before, stopped;
+	int r = list_outside(cgroup, group, &pids, &count, err), thawed = 0;
+
+	if (r < 0 || count == 0)
+		return r;
+	before = cgroup_is_frozen(cgroup);
+	stopped = before || cgroup_freeze(cgroup, true, &ignored) == 0;
+	r = bring_all(cgroup, group, stopped, err);
 
 	if (stopped && !before)
 		thawed = cgroup_freeze(cgroup, false, r == 0 ? err : &ignored);
@@ -225,7 +244,8 @@ int cgroup_controller_make(struct cgroup *cgroup, const char *controller, int *r
 
 		if (cgroup_is_unified(at) || !cgroup_file_has_word(at->controllers, controller))
 			continue;
-		r = at->group < 0 ? make(cgroup, at, err) : 1;
+		r = at->group < 0 ? make(cgroup, at, err) : 0;
+		/* Also to one that was there: whoever made it may not have come to its end. */
 		if (r == 0 && cgroup->populated)
 			r = bring_processes(cgroup, at->group, err);
 		if (r < 0)

@@ -12,6 +12,8 @@
 
 /* Descriptors of processes that are open at a time. */
 #define HELD_MAX 64
+/* Those that listing the processes of a group takes, one for each level of it. */
+#define ROOM 8
 #define QUICK_ROUNDS 4
 #define KILL_ROUNDS 16
 
@@ -83,21 +85,40 @@ static int list_sorted(struct cgroup *cgroup, pid_t **ret_pids, size_t *ret_coun
 	return r;
 }
 
+/* As many as there is room for; listing the processes takes descriptors too. -EMFILE when there is room for none. */
+static int hold(const pid_t *pids, size_t count, int *held, size_t *ret_count)
+{
+	size_t most = count;
+
+	for (size_t i = 0; i < most; i++) {
+		held[i] = pidfd_open(pids[i], 0);
+		if (held[i] >= 0 || (errno != EMFILE && errno != ENFILE))
+			continue;
+		most = i > ROOM ? i - ROOM : i > 2;
+		for (size_t k = most; k < i; k++)
+			if (held[k] >= 0)
+				(void)close(held[k]);
+	}
+	*ret_count = most;
+	return most ? 0 : -EMFILE;
+}
+
 /*
  * A number may have become another process's since it was listed. A process that is held by a descriptor and whose number
  * is listed once more is one of the group's.
  */
-static int signal_some(struct cgroup *cgroup, const pid_t *pids, size_t count, int signal, struct err *err)
+static int signal_some(struct cgroup *cgroup, const pid_t *pids, size_t count, int signal, size_t *ret_done,
+		       struct err *err)
 {
 	CLEANUP_FREE pid_t *again = NULL;
 	int held[HELD_MAX];
 	size_t listed;
-	int r;
+	int r = hold(pids, count, held, ret_done);
 
-	for (size_t i = 0; i < count; i++)
-		held[i] = pidfd_open(pids[i], 0);
+	if (r < 0)
+		return err_sys(err, r, "cannot signal process %d", (int)pids[0]);
 	r = list_sorted(cgroup, &again, &listed, err);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < *ret_done; i++) {
 		if (held[i] < 0)
 			continue;
 		if (r == 0 && listed && bsearch(&pids[i], again, listed, sizeof(*again), compare) &&
@@ -113,8 +134,9 @@ static int signal_all(struct cgroup *cgroup, int signal, size_t *ret_count, stru
 	CLEANUP_FREE pid_t *pids = NULL;
 	int r = cgroup_pids(cgroup, &pids, ret_count, err);
 
-	for (size_t i = 0; r == 0 && i < *ret_count; i += HELD_MAX)
-		r = signal_some(cgroup, pids + i, *ret_count - i < HELD_MAX ? *ret_count - i : HELD_MAX, signal, err);
+	for (size_t i = 0, done; r == 0 && i < *ret_count; i += done)
+		r = signal_some(cgroup, pids + i, *ret_count - i < HELD_MAX ? *ret_count - i : HELD_MAX, signal, &done,
+				err);
 	return r;
 }
 

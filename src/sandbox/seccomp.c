@@ -215,7 +215,15 @@ static int settle_listener(const struct spec_seccomp *profile, struct seccomp_pr
 	return 0;
 }
 
-int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count, bool foreign,
+static uint32_t granted_abis(uint32_t granted)
+{
+	const uint32_t x32 = 1u << SYSCALLS_X32;
+	uint32_t abis = granted & SECCOMP_GRANT_FOREIGN ? ~x32 : 1u << SYSCALLS_NATIVE;
+
+	return granted & SECCOMP_GRANT_X32 ? abis | x32 : abis;
+}
+
+int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count, uint32_t granted,
 			struct seccomp_program *ret_program, struct err *err)
 {
 	CLEANUP(cleanup_compiler) struct compiler *compiler = calloc(1, sizeof(*compiler));
@@ -229,8 +237,7 @@ int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count
 		r = seccomp_read_architectures(profiles[0], &compiler->abis, err);
 	if (r < 0)
 		return r;
-	if (!foreign)
-		compiler->abis = 1u << SYSCALLS_NATIVE;
+	compiler->abis &= granted_abis(granted);
 	r = take_profiles(compiler, profiles, count);
 	if (r == 0)
 		r = compile(compiler, &program);
@@ -249,7 +256,7 @@ int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count
 
 int seccomp_compile(const struct spec_seccomp *profile, struct seccomp_program *ret_program, struct err *err)
 {
-	return seccomp_compile_all(&profile, 1, true, ret_program, err);
+	return seccomp_compile_all(&profile, 1, UINT32_MAX, ret_program, err);
 }
 
 void seccomp_program_done(struct seccomp_program *program)

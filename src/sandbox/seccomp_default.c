@@ -457,5 +457,5 @@ int seccomp_default(const struct seccomp_floor *floor, struct seccomp_program *r
 
 	const struct spec_seccomp *const profiles[] = {&profile, floor->ceiling};
 
-	return seccomp_compile_all(profiles, floor->ceiling ? 2 : 1, false, ret_program, err);
+	return seccomp_compile_all(profiles, floor->ceiling ? 2 : 1, 0, ret_program, err);
 }

@@ -42,11 +42,11 @@ int seccomp_read_architectures(const struct spec_seccomp *profile, uint32_t *ret
 
 /*
  * Compiles up to SECCOMP_PROFILES_MAX profiles to one program that gives the strictest of their values. Flags and
- * architectures are those of the first; without `foreign` the machine's own architecture alone. Errors are worded for the
- * first, the rest must be well-formed.
+ * architectures are those of the first, as far as they are granted (enum seccomp_grant). Errors are worded for the first,
+ * the rest must be well-formed.
  */
 #define SECCOMP_PROFILES_MAX 3
-int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count, bool foreign,
+int seccomp_compile_all(const struct spec_seccomp *const *profiles, size_t count, uint32_t granted,
 			struct seccomp_program *ret_program, struct err *err) MUST_CHECK;
 
 #endif

@@ -167,6 +167,21 @@ def test_detached_with_a_pid_file_is_the_callers_to_wait_for(runtime):
     assert done.stdout == '41\n'
 
 
+@pytest.mark.parametrize('words', [[], ['--detach']], ids=['spawner', 'own child'])
+def test_without_its_pid_file_no_program_runs(runtime, words):
+    name = runtime.start('/bin/sleep', '1000')
+    missing = runtime.folder / 'none' / 'exec.pid'
+    before = inside(runtime, name)
+    done = runtime.call('exec', *words, '--pid-file', missing, name, '/bin/sh', '-c', 'echo ran > /tmp/ran; sleep 1000')
+    assert (done.returncode, done.stderr) == (
+        4, f"bulkhead-runtime: cannot write '{missing}': No such file or directory\n")
+    wait_until(lambda: inside(runtime, name) == before)
+    assert runtime.call('exec', name, '/bin/cat', '/tmp/ran').returncode != 0
+    there = runtime.folder / 'exec.pid'
+    done = runtime.call('exec', *words, '--pid-file', there, name, '/bin/nothing')
+    assert done.returncode != 0 and not there.exists()
+
+
 def test_detached_without_one_goes_on_alone(runtime):
     name = runtime.start('/bin/sleep', '1000')
     first, spawner = runtime.status(name)['pid'], spawner_of(runtime, name)

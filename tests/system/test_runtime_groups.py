@@ -62,6 +62,13 @@ def pids(runtime, controller, name='c0'):
     return set((runtime.group(controller, name) / 'cgroup.procs').read_text().split())
 
 
+def command_of(pid):
+    try:
+        return pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b''
+
+
 def groups_of(pid):
     """{controllers: group} of a process; none when it is about to end, which the kernel shows as the top of each."""
     try:
@@ -174,4 +181,54 @@ def test_one_group_is_taken_by_one_container(runtime):
         assert runtime.status(winner)['status'] == 'running'
         assert [path.name for path in runtime.state.glob('[!.]*')] == [winner]
         assert runtime.call('delete', '--force', winner).returncode == 0
+    assert not runtime.leftovers()
+
+
+def test_a_group_of_a_further_controller_that_was_there_takes_all_in(runtime):
+    """Whoever made it, perhaps an update that failed half way, a limit holds for every process of the container."""
+    name = runtime.start('/bin/sh', '-c', 'sleep 1000 & sleep 1000', resources=RESOURCES)
+    wait_until(lambda: len(pids(runtime, 'pids')) > 2)
+    group = runtime.group('cpuset', 'c0')
+    group.parent.mkdir(exist_ok=True)
+    group.mkdir()
+    for each in (group.parent, group):
+        for file in ('cpuset.cpus', 'cpuset.mems'):
+            (each / file).write_text((CGROUPS / 'cpuset' / file).read_text())
+    done = runtime.call('update', '--cpuset-cpus', '0', name)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert pids(runtime, 'cpuset') == pids(runtime, 'pids')
+    assert (group / 'cpuset.cpus').read_text() == '0\n'
+
+
+def test_few_descriptors_signal_every_process_all_the_same(runtime):
+    script = 'trap : TERM; for i in $(yes | head -n 20); do sleep 1000 & done; wait; wait'
+    name = runtime.start('/bin/sh', '-c', script)
+    # Not before that: a shell that has not become one yet handles the signal as it was told.
+    wait_until(lambda: sum(command_of(pid) == b'sleep\x001000\x00' for pid in pids(runtime, 'pids')) == 20)
+    few = ['prlimit', '--nofile=40', runtime.program, '--root', runtime.state, 'kill', '--all', name, 'TERM']
+    # The caller's own descriptors take none of the few.
+    done = subprocess.run(few, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, '')
+    wait_until(lambda: len(pids(runtime, 'pids')) < 4)
+    few[1] = '--nofile=16'
+    done = subprocess.run(few, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert 'Too many open files' in done.stderr
+
+
+def test_what_others_lock_is_no_claim(runtime):
+    """A group's folder can be opened, and so locked, by every user; that keeps nobody from it."""
+    config = runtime.config('/bin/true')
+    for kind in ('pids', 'unified'):
+        if (CGROUPS / kind).exists():
+            (runtime.group(kind) / 'c0').mkdir(parents=True, exist_ok=True)
+    script = 'exec 9< "$0"; flock 9; echo locked; read end'
+    with subprocess.Popen(['setpriv', '--reuid=65534', '--clear-groups', 'sh', '-c', script,
+                           runtime.group('pids') / 'c0'], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout.readline() == b'locked\n'
+            done = runtime.run(config=config)
+        finally:
+            other.communicate(b'\n', 10)
+    assert (done.returncode, done.stderr) == (0, '')
     assert not runtime.leftovers()

@@ -121,3 +121,15 @@ def test_no_program_with_more_rights_is_added(runtime):
     done = runtime.call('exec', '--cap', 'CAP_SYS_ADMIN', name, '/bin/true')
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         3, 'bulkhead-runtime: config.json: linux.namespaces: with CAP_SYS_ADMIN a new mount namespace is needed')
+
+
+@pytest.mark.parametrize('option', ['unbindable', 'runbindable'])
+def test_what_the_copy_would_lack_is_refused(runtime, option):
+    """A copied root has no unbindable mounts: what they were to cover would be seen."""
+    config = guest(runtime, '/bin/true')
+    config['mounts'].append({'destination': '/data', 'type': 'tmpfs', 'source': 'tmpfs', 'options': [option]})
+    done = runtime.run(config=config)
+    place = len(config['mounts']) - 1
+    assert (done.returncode, done.stderr) == (
+        3, f'bulkhead-runtime: config.json: mounts[{place}]: an unbindable mount needs a new mount namespace\n')
+    assert runtime.leftovers() == []

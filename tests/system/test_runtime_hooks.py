@@ -120,3 +120,62 @@ def test_hook_of_the_machine_in_the_containers_namespaces(runtime):
     assert uts.startswith('uts:[') and uts != os.readlink('/proc/self/ns/uts')
     assert (json.loads(state)['status'], json.loads(state)['id']) == ('creating', 'c1')
     assert done.stdout == 'box\n'
+
+
+def held(runtime, *words):
+    """A command in whose hook the container waits, and the file that lets it go on."""
+    with open(runtime.folder / 'held.err', 'wb') as errors:
+        held = subprocess.Popen([runtime.program, '--root', str(runtime.state), *map(str, words)],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
+    wait_until(lambda: list(runtime.state.glob('c*/state.json')) and runtime.status('c1').get('pid'))
+    place = runtime.folder / 'place'
+    wait_until((place / 'here').exists)
+    (place / 'here').unlink()
+    return held, place / 'go'
+
+
+@pytest.mark.parametrize('command', ['start', 'run'])
+def test_a_hook_that_takes_its_time_keeps_nobody_from_the_container(runtime, command):
+    """Others look, are told that it is being started, signal it and take it away, though the end before
+    the program looks like the program to the one who waits."""
+    script = 'echo > /data/here; while [ ! -e /data/go ]; do sleep 0.02; done'
+    config = runtime.config('/bin/sleep', '1000')
+    (runtime.folder / 'place').mkdir()
+    (runtime.folder / 'place').chmod(0o777)
+    config['mounts'].append({'destination': '/data', 'type': 'bind', 'source': str(runtime.folder / 'place'),
+                             'options': ['bind', 'rw']})
+    config['hooks'] = {'startContainer': [inside(script)]}
+    bundle = runtime.bundle(config)
+    if command == 'start':
+        subprocess.run([runtime.program, '--root', str(runtime.state), 'create', '--bundle', str(bundle), 'c1'],
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=60)
+        process, go = held(runtime, 'start', 'c1')
+        done = runtime.call('start', 'c1')
+        assert (done.returncode, done.stderr) == (
+            3, "bulkhead-runtime: container 'c1' cannot be started: it is being started\n")
+    else:
+        process, go = held(runtime, 'run', '--detach', '--bundle', bundle, 'c1')
+    assert runtime.status('c1')['status'] == 'created'
+    assert runtime.call('kill', 'c1', 'URG').returncode == 0
+    assert process.poll() is None
+    go.touch()
+    assert process.wait(10) == 0
+    assert runtime.status('c1')['status'] == 'running'
+    assert runtime.call('delete', '--force', 'c1').returncode == 0
+    go.unlink()
+    # Once more, and this time it is taken away meanwhile.
+    words = ['run', '--detach', '--bundle', bundle, 'c1']
+    process, _ = held(runtime, *words)
+    assert runtime.call('delete', '--force', 'c1').returncode == 0
+    process.wait(10)
+    assert not runtime.leftovers()
+
+
+def test_state_of_a_container_can_be_asked_for_by_its_own_hook(runtime):
+    config = runtime.config('/bin/true')
+    log = runtime.folder / 'log'
+    command = f'{runtime.program} --root {runtime.state} state c1 > {log}'
+    config['hooks'] = {'createRuntime': [{'path': '/bin/sh', 'args': ['sh', '-c', command], 'timeout': 10}]}
+    done = runtime.run(config=config)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert json.loads(log.read_text())['status'] == 'created'

@@ -205,3 +205,29 @@ def test_killed_after_every_system_call(killer, command):
             command(killer, point)
         except Exception as problem:
             raise AssertionError(f'{command.__name__} killed at {point[0]}:{point[1]}: {problem}') from problem
+
+
+def test_what_died_before_it_took_its_group_harms_nobody_who_has_it(killer):
+    """ISO-2: the folder of a start that was killed names a group that another container has by now."""
+    group = f'{killer.parent}/shared'
+    refused = f"bulkhead-runtime: config.json: linux.cgroupsPath: control group '{group}' is in use already\n"
+    bundle = killer.bundle(killer.config('/bin/sleep', '1000', cgroupsPath=f'/{group}'))
+    _, calls = killer.kill(None, 'create', '--bundle', bundle, 'dead')
+    killer.remove('dead')
+    taken = []
+    for call in range(1, calls[0] + 1, max(1, calls[0] // 40)):
+        killer.kill((0, call), 'create', '--bundle', bundle, 'dead')
+        # What it made ends by itself, unless it was through.
+        time.sleep(0.02)
+        status, _ = killer.kill(None, 'run', '--detach', '--bundle', bundle, 'lives')
+        taken.append(status != 0)
+        if status:
+            assert (killer.folder / 'errors').read_text() == refused
+            killer.remove('dead')
+            continue
+        done = killer.call('delete', '--force', 'dead')
+        assert (done.returncode, done.stderr) == (0, '')
+        assert killer.status('lives')['status'] == 'running', call
+        assert len(killer.members('shared')) > 0, call
+        killer.remove('lives')
+    assert True in taken and False in taken

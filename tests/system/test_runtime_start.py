@@ -81,8 +81,8 @@ def test_run_is_running_once_its_program_runs(runtime):
     bundle = runtime.bundle(runtime.config('/bin/sleep', '1000'))
     with subprocess.Popen([runtime.program, '--root', str(runtime.state), 'run', '--bundle', str(bundle), 'r'],
                           stdin=subprocess.DEVNULL) as run:
-        state = wait_until(lambda: (found := runtime.call('state', 'r')).returncode == 0 and json.loads(found.stdout))
-        assert state['status'] == 'running'
+        state = wait_until(lambda: (found := runtime.call('state', 'r')).returncode == 0 and
+                           (state := json.loads(found.stdout))['status'] == 'running' and state)
         assert os.readlink(f'/proc/{state["pid"]}/exe').endswith('/busybox')
         run.send_signal(signal.SIGTERM)
         # The first process of a pid namespace takes no signal it does not handle, but one that cannot be ignored.
