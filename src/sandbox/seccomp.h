@@ -57,7 +57,7 @@ enum seccomp_grant {
 	SECCOMP_GRANT_PTRACE = 1 << 4,          /* ptrace, process_vm_readv, process_vm_writev, pidfd_getfd */
 	SECCOMP_GRANT_USER_NAMESPACES = 1 << 5, /* clone and unshare with CLONE_NEWUSER, clone3 */
 	SECCOMP_GRANT_FOREIGN = 1 << 6,         /* the architectures that the profile names beside the machine's own */
-	SECCOMP_GRANT_X32 = 1 << 7,             /* x32, when the profile names it: engines do, and kernels are without it */
+	SECCOMP_GRANT_X32 = 1 << 7, /* x32, when the profile names it: engines do, and kernels are without it */
 };
 
 struct seccomp_floor {

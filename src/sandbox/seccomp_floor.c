@@ -81,8 +81,7 @@ int seccomp_compile_within(const struct spec_seccomp *profile, const struct secc
 	};
 	const struct spec_seccomp *const profiles[] = {profile, &least, floor->ceiling};
 
-	return seccomp_compile_all(profiles, floor->ceiling ? 3 : 2, floor->granted,
-				   ret_program, err);
+	return seccomp_compile_all(profiles, floor->ceiling ? 3 : 2, floor->granted, ret_program, err);
 }
 
 static const char *name_of(int code, enum syscalls_abi abi)
