@@ -91,7 +91,10 @@ uint32_t cgroup_made(const struct cgroup *cgroup);
 /* The descriptor for CLONE_INTO_CGROUP, -1 when there is no version 2 hierarchy. */
 int cgroup_unified_fd(const struct cgroup *cgroup);
 
-/* Sends a signal to every process in the group and in those below it; thaws it for SIGKILL. */
+/*
+ * Sends a signal to every process in the group and in those below it. For SIGKILL it thaws the group and lifts its limit
+ * of the processors, for who ends needs some.
+ */
 int cgroup_kill(struct cgroup *cgroup, int signal, struct err *err) MUST_CHECK;
 
 /* Lists the processes of the group and of those below it. The caller frees *ret_pids. */

@@ -175,14 +175,24 @@ static int kill_all(struct cgroup *cgroup, struct err *err)
 	return 0;
 }
 
+/* Who was killed ends in the kernel, which before 6.18 takes the group's share of the processors: there may be next to none. */
+static void lift_share(struct cgroup *cgroup)
+{
+	if (cgroup->only_unified)
+		(void)cgroup_file_write(cgroup_unified_fd(cgroup), "cpu.max", "max");
+	else
+		(void)cgroup_file_write(cgroup_controller_fd(cgroup, "cpu"), "cpu.cfs_quota_us", "-1");
+}
+
 int cgroup_kill(struct cgroup *cgroup, int signal, struct err *err)
 {
-	int unified = cgroup_unified_fd(cgroup);
+	int unified = cgroup_unified_fd(cgroup), r = 0;
 	size_t count;
 
 	if (signal != SIGKILL)
 		return signal_all(cgroup, signal, &count, err);
-	if (unified >= 0 && cgroup_file_write(unified, "cgroup.kill", "1") == 0 && cgroup->only_unified)
-		return 0;
-	return kill_all(cgroup, err);
+	if (unified < 0 || cgroup_file_write(unified, "cgroup.kill", "1") < 0 || !cgroup->only_unified)
+		r = kill_all(cgroup, err);
+	lift_share(cgroup);
+	return r;
 }

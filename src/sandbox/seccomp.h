@@ -44,8 +44,8 @@ void seccomp_program_done(struct seccomp_program *program);
 
 /*
  * The floor under every profile that is not the runtime's own: what a container does not get whatever its config.json
- * says, unless a capability or a grant opens it. Sockets are unix, inet, inet6 and netlink route only (packet with
- * CAP_NET_RAW). No io_uring, no keyrings, no bpf (CAP_BPF opens it), no ptrace and no memory or descriptors of other
+ * says, unless a capability or a grant opens it. Sockets are unix, inet, inet6 and netlink route only, none of them raw
+ * (CAP_NET_RAW opens raw ones and packet). No io_uring, no keyrings, no bpf (CAP_BPF opens it), no ptrace and no memory or descriptors of other
  * processes (CAP_SYS_PTRACE), no user namespace may be made; clone3, whose flags no filter sees, fails with ENOSYS, and
  * the C library falls back to clone.
  */
@@ -84,7 +84,7 @@ int seccomp_check_ceiling(const struct spec_seccomp *profile, const struct spec_
 /*
  * Compiles the built-in profile, within the ceiling of the floor: what ordinary programs need. No io_uring, keyrings, bpf,
  * ptrace, mounts or module loading unless a capability opens them, no namespace may be made or joined, and sockets are
- * unix, inet, inet6 and netlink route only (packet with CAP_NET_RAW). The machine's own architecture alone, and of the
+ * unix, inet, inet6 and netlink route only, none of them raw (CAP_NET_RAW opens raw ones and packet). The machine's own architecture alone, and of the
  * grants none counts. The caller frees with seccomp_program_done.
  */
 int seccomp_default(const struct seccomp_floor *floor, struct seccomp_program *ret_program, struct err *err) MUST_CHECK;

@@ -5,8 +5,20 @@
 #include <linux/capability.h>
 #include <sys/socket.h>
 
+/* The type without its flags, as the kernel reads it. */
+#define OF_TYPE(type)                                                                \
+	{                                                                            \
+		.index = 1, .value = 0xf, .value_two = type, .op = SPEC_OP_MASKED_EQ \
+	}
+
 const struct seccomp_row seccomp_rows_sockets[SECCOMP_SOCKET_ROWS] = {
 	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_UNIX)}},
+	{"socket", 0, CAP_NET_RAW, 1, {SECCOMP_LOW(0, AF_INET)}},
+	{"socket", 0, CAP_NET_RAW, 1, {SECCOMP_LOW(0, AF_INET6)}},
+	{"socket", EPERM, -1, 2, {SECCOMP_LOW(0, AF_INET), OF_TYPE(SOCK_RAW)}},
+	/* The kernel takes this for AF_PACKET. */
+	{"socket", EPERM, -1, 2, {SECCOMP_LOW(0, AF_INET), OF_TYPE(SOCK_PACKET)}},
+	{"socket", EPERM, -1, 2, {SECCOMP_LOW(0, AF_INET6), OF_TYPE(SOCK_RAW)}},
 	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET)}},
 	{"socket", 0, -1, 1, {SECCOMP_LOW(0, AF_INET6)}},
 	{"socket", 0, -1, 2, {SECCOMP_LOW(0, AF_NETLINK), SECCOMP_LOW(2, 0)}},

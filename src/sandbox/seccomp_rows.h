@@ -24,7 +24,7 @@ struct seccomp_row {
 };
 
 /* The families of sockets that may be made, for every profile. */
-#define SECCOMP_SOCKET_ROWS 8
+#define SECCOMP_SOCKET_ROWS 13
 extern const struct seccomp_row seccomp_rows_sockets[SECCOMP_SOCKET_ROWS];
 
 /* Whether a set has a capability; every set has -1. */

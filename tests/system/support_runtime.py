@@ -11,11 +11,16 @@ import subprocess
 import tempfile
 import time
 
+import pytest
+
 APPLETS = ('sh cat cp dd echo env false free grep head hostname id kill ls mkdir mount nice ps rm sleep stat sync '
            'stty tail touch tr true tty umount uname wc yes').split()
 UID_BASE = 1900000000
 NAMESPACES = ('user', 'mount', 'pid', 'network', 'ipc', 'uts', 'cgroup')
 CGROUPS = pathlib.Path('/sys/fs/cgroup')
+KERNEL = tuple(map(int, os.uname().release.split('.')[:2]))
+# Memory over the image, for a root that is written to or lacks a mount's target.
+needs_layer = pytest.mark.skipif(KERNEL < (6, 13), reason='a kernel before 6.13 lays no memory over a root')
 
 BASE = {
     'ociVersion': '1.2.0',
@@ -155,6 +160,27 @@ class Runtime:
                 wait_until(lambda group=below: not (group / 'cgroup.procs').read_text(), 5)
                 below.rmdir()
         shutil.rmtree(self.folder)
+
+
+def read_limit(group, file):
+    """A limit by the name and in the words of version 1, from a group of either version."""
+    if (group / file).exists():
+        return (group / file).read_text().strip()
+    if file.startswith('cpu.cfs_'):
+        quota, period = (group / 'cpu.max').read_text().split()
+        return period if file == 'cpu.cfs_period_us' else quota.replace('max', '-1')
+    memory = (group / 'memory.max').read_text().strip()
+    if file == 'memory.limit_in_bytes':
+        return memory
+    assert file == 'memory.memsw.limit_in_bytes', file
+    return str(int(memory) + int((group / 'memory.swap.max').read_text()))
+
+
+def limit_quota(group, quota):
+    """Makes a group with this much of a processor's time in 100 ms, of either version."""
+    group.mkdir()
+    legacy = group / 'cpu.cfs_quota_us'
+    (legacy if legacy.exists() else group / 'cpu.max').write_text(str(quota))
 
 
 def is_alive(pid):

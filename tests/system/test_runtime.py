@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from support_runtime import CGROUPS, UID_BASE, Runtime, is_alive, wait_until
+from support_runtime import CGROUPS, UID_BASE, Runtime, is_alive, needs_layer, wait_until
 
 ONLY_UNIFIED = not (CGROUPS / 'memory').exists()
 
@@ -201,6 +201,7 @@ def test_delete_force_of_nothing(runtime):
     assert (done.returncode, done.stderr) == (4, "bulkhead-runtime: container 'nothing' does not exist\n")
 
 
+@needs_layer
 def test_root_layer_takes_writes_and_spares_the_image(runtime):
     before = sorted(str(path) for path in (runtime.folder / 'rootfs').rglob('*'))
     script = 'echo x > /etc/new && cat /etc/new && cat /srv/deep/file && stat -c %u /etc/new'
@@ -239,6 +240,7 @@ def test_user_groups_umask_and_limits(runtime):
     assert done.stdout == 'uid=33 gid=44 groups=55\n0027\n77\n640\n/tmp\n'
 
 
+@needs_layer
 def test_missing_cwd_is_made_in_the_layer(runtime):
     config = runtime.config('/bin/sh', '-c', 'pwd')
     config['root']['readonly'] = False

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from support_ceiling import NAME, Bounded, over, set_bind, set_member
-from support_runtime import wait_until
+from support_runtime import limit_quota, needs_layer, read_limit, wait_until
 from test_runtime_ceiling import random_ceiling, random_config
 from test_runtime_rootless import User
 from test_runtime_supervise import Pod
@@ -32,7 +32,7 @@ def refusal(asked, key, document='config.json', name=NAME):
 
 def read(runtime, controller, file):
     """A file of the newest container's control group."""
-    return (runtime.group(controller, f'c{runtime.count - 1}') / file).read_text().strip()
+    return read_limit(runtime.group(controller, f'c{runtime.count - 1}'), file)
 
 
 def narrowed(runtime, config):
@@ -100,9 +100,7 @@ def test_an_update_of_half_a_share_is_judged_whole(runtime):
 def test_a_share_changes_below_a_limited_group(runtime, first, then):
     """Version 1 judges each of the two files alone: in the wrong order a share that fits is refused."""
     runtime.ceiling()
-    parent = runtime.group('cpu')
-    parent.mkdir()
-    (parent / 'cpu.cfs_quota_us').write_text('50000')
+    limit_quota(runtime.group('cpu'), 50000)
     name = runtime.start(resources={'cpu': {'quota': first[0], 'period': first[1]}})
     done = update(runtime, name, {'cpu': {'quota': then[0], 'period': then[1]}})
     assert (done.returncode, done.stderr) == (0, '')
@@ -123,14 +121,18 @@ def test_memory_is_swap_as_well(runtime):
     assert done.stderr == refusal("linux.resources.unified: sets 'memory.max'", 'limits.swap')
     name = runtime.start(resources={'memory': {'limit': 32 << 20}})
     group = runtime.group('memory', f'c{runtime.count - 1}')
-    files = [file for file in (group / 'memory.limit_in_bytes', group / 'memory.memsw.limit_in_bytes') if file.exists()]
-    assert {file.read_text() for file in files} == {f'{32 << 20}\n'}
+
+    def both():
+        """Without accounting of swap, the first alone."""
+        known = [(group / file).exists() for file in ('memory.memsw.limit_in_bytes', 'memory.swap.max')]
+        return {read_limit(group, f'memory.{word}limit_in_bytes') for word in (['', 'memsw.'] if any(known) else [''])}
+    assert both() == {str(32 << 20)}
     done = update(runtime, name, {'memory': {'limit': 10 << 30}})
     assert done.stderr == refusal(f'linux.resources.memory.limit: asks for {10 << 30} where {most} is the most',
                                   'limits.swap', 'update')
     runtime.ceiling(mode='narrow', limits={'swap': {'most': most}})
     assert update(runtime, name, {'memory': {'limit': 10 << 30}}).returncode == 0
-    assert {file.read_text() for file in files} == {f'{most}\n'}
+    assert both() == {str(most)}
     config = runtime.config(resources={'memory': {'limit': 10 << 30, 'swap': -1}})
     assert narrowed(runtime, config)['linux']['resources']['memory'] == {'limit': most, 'swap': most}
     runtime.start(resources={})
@@ -218,6 +220,7 @@ def test_the_machine_is_no_root_elsewhere_either(runtime):
     assert done.stderr == refusal(f"root.path: asks for '{runtime.folder}/x' of the host", 'mounts.sources')
 
 
+@needs_layer
 def test_roots_have_sources_of_their_own(runtime):
     image, link = runtime.folder / 'rootfs', runtime.folder / 'link'
     link.symlink_to(image)
@@ -794,7 +797,9 @@ def test_an_update_of_devices_is_bounded(runtime):
         "linux.resources.devices[0]: asks for device 'c 1:11 r'", 'devices', 'update')
     runtime.ceiling(mode='narrow', devices=[])
     assert update(runtime, name, {'devices': [rule]}).returncode == 0
-    assert 'c 1:11' not in read(runtime, 'devices', 'devices.list')
+    # Version 2 has a program for them, which tests/vm asks.
+    if (runtime.group('devices', f'c{runtime.count - 1}') / 'devices.list').exists():
+        assert 'c 1:11' not in read(runtime, 'devices', 'devices.list')
 
 
 def test_a_name_that_denies_nothing_is_a_slip(runtime):

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from support_runtime import UID_BASE, Runtime
+from support_runtime import UID_BASE, Runtime, needs_layer
 
 CAPABILITIES = {'CAP_CHOWN': 0, 'CAP_KILL': 5, 'CAP_SETUID': 7, 'CAP_NET_BIND_SERVICE': 10, 'CAP_SYS_CHROOT': 18}
 
@@ -69,18 +69,18 @@ def test_no_descriptor_of_the_host_stays_open(runtime):
     assert done.stdout.split() == ['0', '1', '2', '3']
 
 
-def test_only_the_containers_mounts_are_seen(runtime):
+@pytest.mark.parametrize('readonly', [True, pytest.param(False, marks=needs_layer)], ids=['root', 'layer'])
+def test_only_the_containers_mounts_are_seen(runtime, readonly):
     config = runtime.config('/bin/cat', '/proc/self/mountinfo')
-    for readonly in (True, False):
-        config['root']['readonly'] = readonly
-        lines = runtime.run(config=config).stdout.splitlines()
-        points = [line.split()[4] for line in lines]
-        assert points.count('/') == 1
-        assert 'nodev' in next(line.split()[5] for line in lines if line.split()[4] == '/')
-        known = {'/', '/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys', '/sys/fs/cgroup', '/tmp',
-                 *config['linux']['maskedPaths'], *config['linux']['readonlyPaths']}
-        assert {point for point in points if not point.startswith('/sys/fs/cgroup/')} <= known
-        assert not any('master:' in line or 'shared:' in line for line in lines)
+    config['root']['readonly'] = readonly
+    lines = runtime.run(config=config).stdout.splitlines()
+    points = [line.split()[4] for line in lines]
+    assert points.count('/') == 1
+    assert 'nodev' in next(line.split()[5] for line in lines if line.split()[4] == '/')
+    known = {'/', '/proc', '/dev', '/dev/pts', '/dev/shm', '/dev/mqueue', '/sys', '/sys/fs/cgroup', '/tmp',
+             *config['linux']['maskedPaths'], *config['linux']['readonlyPaths']}
+    assert {point for point in points if not point.startswith('/sys/fs/cgroup/')} <= known
+    assert not any('master:' in line or 'shared:' in line for line in lines)
 
 
 def test_root_is_read_only_and_dev_has_only_the_known(runtime):
@@ -151,6 +151,7 @@ def test_kernel_folders_that_are_links_are_refused(runtime, target):
     assert not runtime.leftovers()
 
 
+@needs_layer
 def test_links_of_the_image_do_not_lead_out(runtime):
     rootfs = runtime.folder / 'rootfs'
     (rootfs / 'out').symlink_to('/../../../../var/tmp')

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from support_runtime import CGROUPS, Runtime, is_alive, wait_until
+from support_runtime import CGROUPS, Runtime, is_alive, needs_layer, wait_until
 
 MIB = 1 << 20
 LEGACY = (CGROUPS / 'memory').exists()
@@ -98,6 +98,7 @@ def test_files_are_bounded(runtime, neighbour, place, most):
     assert (most // 2 < count < most, error) == (True, 'No space left on device')
 
 
+@needs_layer
 def test_root_layer_is_bounded(runtime, neighbour):
     root = {'path': 'rootfs', 'readonly': False}
     count, error = hog(runtime, 'bytes', '/data', resources=limits(memory=8), root=root)
@@ -130,7 +131,7 @@ def test_open_files_have_a_limit_of_their_own(runtime):
     assert runtime.run(config=config).stdout == '77\n99\n'
 
 
-@pytest.mark.parametrize('readonly', [True, False], ids=['root', 'layer'])
+@pytest.mark.parametrize('readonly', [True, pytest.param(False, marks=needs_layer)], ids=['root', 'layer'])
 def test_starts_in_half_a_mebibyte(runtime, readonly):
     """The start is the runtime's and not the payload's memory: runc refuses this or is killed (runc #1980)."""
     for _ in range(5):

@@ -272,6 +272,7 @@ def test_other_architectures_only_when_granted(runtime, foreign, architectures, 
 FLOOR = [
     (('socket', 38, 5, 0), errno.EAFNOSUPPORT), (('socket', 16, 3, 6), errno.EAFNOSUPPORT),
     (('socket', 40, 1, 0), errno.EAFNOSUPPORT), (('socket', 17, 3, 0), errno.EAFNOSUPPORT),
+    (('socket', 2, 3, 1), errno.EPERM), (('socket', 10, 3, 58), errno.EPERM), (('socket', 2, 10, 0), errno.EPERM),
     (('socket', 2, 1, 0), 0), (('socket', 10, 1, 0), 0), (('socket', 1, 1, 0), 0), (('socket', 16, 3, 0), 0),
     (('io_uring_setup', 1, 0), errno.EPERM), (('keyctl', 0, -3, 0), errno.EPERM), (('add_key', 0), errno.EPERM),
     (('request_key', 0), errno.EPERM), (('bpf', 0, 0, 0), errno.EPERM), (('ptrace', 0), errno.EPERM),

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import support_trace
-from support_runtime import Runtime
+from support_runtime import Runtime, needs_layer
 
 # Calls with paths: (index of the descriptor or None, index of the path).
 PATHS = {
@@ -178,6 +178,7 @@ def out_of(path):
     return {'stdin': subprocess.DEVNULL, 'stdout': path.open('wb'), 'stderr': subprocess.STDOUT}
 
 
+@needs_layer
 @pytest.mark.parametrize('readonly', [True, False], ids=['root', 'layer'])
 def test_create_and_start_go_by_descriptor(runtime, readonly):
     config = rich(runtime, '/bin/marker')

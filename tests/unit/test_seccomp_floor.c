@@ -27,9 +27,14 @@ static uint32_t floor_of_socket(const struct seccomp_floor *floor, const struct 
 {
 	switch ((int)data->args[0]) {
 	case AF_UNIX:
+		return SECCOMP_RET_ALLOW;
 	case AF_INET:
 	case AF_INET6:
-		return SECCOMP_RET_ALLOW;
+		if (floor->capabilities >> CAP_NET_RAW & 1)
+			return SECCOMP_RET_ALLOW;
+		if ((data->args[1] & 0xf) == SOCK_PACKET && (int)data->args[0] == AF_INET)
+			return DENIED;
+		return (data->args[1] & 0xf) == SOCK_RAW ? DENIED : SECCOMP_RET_ALLOW;
 	case AF_NETLINK:
 		return (int)data->args[2] == 0 ? SECCOMP_RET_ALLOW : FAMILY;
 	case AF_PACKET:
@@ -77,7 +82,7 @@ static uint32_t floor_of(const struct seccomp_floor *floor, const char *name, co
 		return (int)data->args[0] == AF_UNIX ? SECCOMP_RET_ALLOW : FAMILY;
 	/* The family is out of sight: x86's multiplexer makes no sockets. */
 	if (str_eq(name, "socketcall") && data->arch == AUDIT_ARCH_I386 && (data->args[0] == 1 || data->args[0] == 8))
-		return FAMILY;
+		return data->args[0] == 1 ? DENIED : FAMILY;
 	return SECCOMP_RET_ALLOW;
 }
 
@@ -112,11 +117,12 @@ static const struct {
 	{AUDIT_ARCH_AARCH64, SYSCALLS_AARCH64}, {AUDIT_ARCH_ARM, SYSCALLS_ARM},
 };
 
-/* Every name of every architecture with first arguments that mean something to one of the rules. */
+/* Every name of every architecture with arguments that mean something to one of the rules. */
 static void check_floor(const struct spec_seccomp *profile, const struct seccomp_floor *floor)
 {
 	static const uint64_t firsts[] = {0,  1,  2,  3,  8,          10,         16,         17,
 					  38, 40, 44, 45, 0x10000011, 0x10000000, 0x7e020000, 0xefffffff};
+	static const uint64_t seconds[] = {SOCK_STREAM, SOCK_RAW | SOCK_CLOEXEC, SOCK_PACKET};
 	struct seccomp_program program;
 	struct err err = {0};
 
@@ -128,10 +134,11 @@ static void check_floor(const struct spec_seccomp *profile, const struct seccomp
 			int code = syscalls_code(i, spaces[space].abi);
 			struct seccomp_data data = {.arch = spaces[space].arch};
 
-			for (size_t k = 0; code >= 0 && k < 2 * ARRAY_SIZE(firsts); k++) {
+			for (size_t k = 0; code >= 0 && k < ARRAY_SIZE(seconds) * ARRAY_SIZE(firsts); k++) {
 				data.nr = (int)syscalls_code_number(code, spaces[space].abi);
-				data.args[0] = firsts[k / 2];
-				data.args[2] = k % 2 ? 9 : 0;
+				data.args[0] = firsts[k / ARRAY_SIZE(seconds)];
+				data.args[1] = seconds[k % ARRAY_SIZE(seconds)];
+				data.args[2] = k % ARRAY_SIZE(seconds) ? 9 : 0;
 				check_call(profile, floor, &program, syscalls_name(i), &data);
 			}
 		}
