@@ -16,6 +16,7 @@ static const struct {
 	[PRIVILEGE_CISM] = {"bulkhead-cism", 61901},
 	[PRIVILEGE_CIR] = {"bulkhead-cir", 61902},
 	[PRIVILEGE_INGEST] = {"bulkhead-ingest", 61903},
+	[PRIVILEGE_KEYS] = {"bulkhead-keys", 61904},
 };
 
 void privilege_ids(enum privilege_part part, uid_t *ret_uid, gid_t *ret_gid)

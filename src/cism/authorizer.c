@@ -29,6 +29,7 @@ static const struct {
 	{"list,watch", "", "pods", "", OWN_PODS_ONLY},
 	{"get,update,patch", "", "pods", "status", OWN_POD},
 	{"get", "", "pods", "ticket", OWN_POD},
+	{"create", "", "pods", "keys", OWN_POD},
 	{"get", "", "nodes", "", OWN_NODE},
 	{"get,update,patch", "", "nodes", "status", OWN_NODE},
 	{"create", "", "nodes", "stopped", OWN_NODE},

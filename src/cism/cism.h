@@ -16,6 +16,7 @@ struct relays;
 struct placer;
 struct workers;
 struct keeper;
+struct keyholder;
 struct leader;
 
 struct cism {
@@ -30,6 +31,7 @@ struct cism {
 	char *client_key;
 	char *binding_certificate; /* signs tickets; the key never reaches the store */
 	struct crypto_key *binding_key;
+	struct keyholder *keyholder; /* another process: keys of trust domains are never in this one */
 
 	pthread_mutex_t topology_lock;
 	struct topology topology; /* under the lock, as all replicas have it (shared_topology.h) */

@@ -161,7 +161,7 @@ void instances_holders(struct call *call)
 
 /* --- ticket --- */
 
-static int read_ticket(struct call *call, struct buf *to, struct err *err)
+int instances_read_ticket(struct call *call, struct buf *to, struct err *err)
 {
 	CLEANUP_OBJECT struct object pod = {0};
 	CLEANUP_STORE_ENTRY struct store_entry entry = {0};
@@ -190,7 +190,7 @@ void instances_ticket(struct call *call)
 	CLEANUP_BUF struct buf ticket = buf_of(STORE_VALUE_MAX);
 	struct err err = {0};
 
-	if (read_ticket(call, &ticket, &err) < 0)
+	if (instances_read_ticket(call, &ticket, &err) < 0)
 		call_answer_error(call, &err);
 	else
 		call_answer(call, 200, ENVELOPE_TYPE, ticket.data, ticket.len);

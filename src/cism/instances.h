@@ -11,6 +11,8 @@ void instances_stopped(struct call *call);
 void instances_holders(struct call *call);
 /* GET pods/NAME/ticket: the signed binding, with fresh times when half its life is over. */
 void instances_ticket(struct call *call);
+/* The envelope of the call's pod, as instances_ticket answers it; ERR_NOT_FOUND while it is not bound. */
+int instances_read_ticket(struct call *call, struct buf *to, struct err *err) MUST_CHECK;
 /* GET decisions/POD: the last placement decision about a pod. */
 void instances_decision(struct call *call);
 

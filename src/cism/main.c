@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/str.h"
+#include "cism/keyholder.h"
 #include "cism/service.h"
 
 static int wait_for_signal(const sigset_t *signals)
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
 	uint64_t ready_fd = 0;
 	int first, r;
 
+	if (argc > 1 && str_eq(argv[1], KEYHOLDER_WORD))
+		return keyholder_main();
 	log_init("cism", LOG_LEVEL_INFO);
 	r = options_parse(&command, argc, argv, &first, &err);
 	if (r > 0)

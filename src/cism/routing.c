@@ -77,6 +77,7 @@ static const struct {
 	{"nodes", "stopped"},
 	{"nodes", "holders"},
 	{"nodes", "streams"},
+	{"pods", "keys"},
 };
 
 static bool is_subresource(const struct api_kind *kind, const char *word)

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "cism/binder.h"
 #include "cism/call.h"
+#include "cism/imagekeys.h"
 #include "cism/instances.h"
 #include "cism/relays.h"
 #include "cism/reviews.h"
@@ -27,6 +28,7 @@ static const struct {
 	{"pods", "eviction", ROUTING_CREATE, verbs_evict},
 	{"pods", "log", ROUTING_GET, relays_log},
 	{"pods", "ticket", ROUTING_GET, instances_ticket},
+	{"pods", "keys", ROUTING_CREATE, imagekeys_answer},
 	{"nodes", "stopped", ROUTING_CREATE, instances_stopped},
 	{"nodes", "holders", ROUTING_GET, instances_holders},
 	{"nodes", "streams", ROUTING_GET, relays_poll},

@@ -13,6 +13,7 @@
 #include "base/privilege.h"
 #include "cism/cism.h"
 #include "cism/keeper.h"
+#include "cism/keyholder.h"
 #include "cism/leader.h"
 #include "cism/ledger.h"
 #include "cism/placer.h"
@@ -139,6 +140,8 @@ static int open_all(struct cism *cism, const char *root, struct err *err)
 	if (r == 0)
 		r = open_state(&paths, &state, err);
 	if (r == 0)
+		r = keyholder_start(NULL, cism->etc, &cism->keyholder, err);
+	if (r == 0)
 		r = privilege_drop(PRIVILEGE_CISM, err);
 	if (r == 0)
 		r = open_store(cism, state, err);
@@ -238,6 +241,7 @@ void service_stop(struct service *service)
 	watches_free(cism->watches);
 	relays_free(cism->relays);
 	store_close(cism->store);
+	keyholder_stop(cism->keyholder);
 	crypto_key_free(cism->binding_key);
 	topology_done(&cism->topology);
 	cism_config_done(&cism->config);

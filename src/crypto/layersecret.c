@@ -150,3 +150,24 @@ int layersecret_format_private(const struct layersecret *secret, struct buf *to)
 		r = crypto_base64(to, secret->nonce, sizeof(secret->nonce));
 	return r < 0 ? r : buf_puts(to, "\"}}");
 }
+
+void layersecret_pack(const struct layersecret *secret, uint8_t to[static LAYERSECRET_PACKED])
+{
+	memcpy(to, secret->key, 32);
+	memcpy(to + 32, secret->nonce, 16);
+	memcpy(to + 48, secret->hmac, 32);
+	to[80] = (uint8_t)secret->digest.algorithm;
+	memcpy(to + 81, secret->digest.bytes, DIGEST_BYTES_MAX);
+}
+
+int layersecret_unpack(const uint8_t from[static LAYERSECRET_PACKED], struct layersecret *ret_secret)
+{
+	if (from[80] != DIGEST_SHA256 && from[80] != DIGEST_SHA512)
+		return ERR_INVALID;
+	memcpy(ret_secret->key, from, 32);
+	memcpy(ret_secret->nonce, from + 32, 16);
+	memcpy(ret_secret->hmac, from + 48, 32);
+	ret_secret->digest.algorithm = (enum digest_algorithm)from[80];
+	memcpy(ret_secret->digest.bytes, from + 81, DIGEST_BYTES_MAX);
+	return 0;
+}

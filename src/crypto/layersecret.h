@@ -24,7 +24,8 @@ struct layersecret {
 /* Reads the public options (base64 of JSON) into ->hmac. ERR_INVALID, -EOPNOTSUPP for another cipher. */
 int layersecret_public(const struct encryption_text *options, struct layersecret *to, struct err *err) MUST_CHECK;
 
-/* Reads the private options (JSON) into all but ->hmac. The text is the caller's to wipe; copies made here are wiped. */
+/* Reads the private options (JSON) into all but ->hmac. The text is the caller's to wipe; jansson's
+ * own copies stay in freed memory: what opens layers is a process that ends with its answer. */
 int layersecret_private(const char *text, size_t len, struct layersecret *to, struct err *err) MUST_CHECK;
 
 /*
@@ -37,5 +38,11 @@ int layersecret_open(const struct encryption *encryption, struct unwrap_key *con
 /* Appends the options as JSON: what layersecret_public and layersecret_private read. */
 int layersecret_format_public(const struct layersecret *secret, struct buf *to) MUST_CHECK;
 int layersecret_format_private(const struct layersecret *secret, struct buf *to) MUST_CHECK;
+
+/* As bytes of one length, for what is handed over encrypted. */
+#define LAYERSECRET_PACKED 145
+void layersecret_pack(const struct layersecret *secret, uint8_t to[static LAYERSECRET_PACKED]);
+/* ERR_INVALID for an algorithm of the digest that is none. */
+int layersecret_unpack(const uint8_t from[static LAYERSECRET_PACKED], struct layersecret *ret_secret) MUST_CHECK;
 
 #endif
