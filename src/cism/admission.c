@@ -2,9 +2,11 @@
 #include "cism/admission.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/str.h"
 #include "policy/domain.h"
+#include "policy/resourcequota.h"
 
 #define ON(operation) (1U << (operation))
 #define ON_CREATE ON(ADMISSION_CREATE)
@@ -15,6 +17,7 @@ static int namespace_is_active(struct admission *admission, struct err *err);
 static int namespace_status(struct admission *admission, struct err *err);
 static int instance_speaks_of_itself(struct admission *admission, struct err *err);
 static int warn_of_what_is_missing(struct admission *admission, struct err *err);
+static int warn_of_what_is_not_counted(struct admission *admission, struct err *err);
 
 /* In this order; resource NULL: every kind. */
 static const struct {
@@ -26,6 +29,7 @@ static const struct {
 	{NULL, NULL, ON_CREATE, namespace_is_active},
 	{NULL, NULL, ON_ALL, instance_speaks_of_itself},
 	{NULL, NULL, ON_WRITE, warn_of_what_is_missing},
+	{"", "resourcequotas", ON_WRITE, warn_of_what_is_not_counted},
 	{"", "namespaces", ON_CREATE, namespace_status},
 	{"", "namespaces", ON_WRITE, admission_namespace_domain},
 	{"", "pods", ON_CREATE, admission_pod_placement},
@@ -151,7 +155,9 @@ static const struct {
 	const char *path;
 	const char *warning;
 } missing[] = {
-	{"resourcequotas", NULL, "ResourceQuota is kept but not enforced yet"},
+	{"resourcequotas", "spec.scopes", "a ResourceQuota with spec.scopes is kept but not enforced yet"},
+	{"resourcequotas", "spec.scopeSelector",
+	 "a ResourceQuota with spec.scopeSelector is kept but not enforced yet"},
 	{"limitranges", NULL, "LimitRange is kept but not enforced yet"},
 	{"services", NULL, "Service is kept but gets no address yet"},
 	{"pods", "spec.affinity", "spec.affinity is kept but not considered yet"},
@@ -159,17 +165,40 @@ static const struct {
 	{"pods", "spec.priorityClassName", "spec.priorityClassName is kept but not considered yet"},
 };
 
+static int warn(struct admission *admission, const char *what, const char *warning, struct err *err)
+{
+	struct buf *warnings = &admission->call->warnings;
+
+	if (buf_printf(warnings, "%s%s%s", warnings->len ? "\n" : "", what, warning) < 0)
+		return err_sys(err, -ENOMEM, "cannot warn");
+	return 0;
+}
+
+static int warn_of_what_is_not_counted(struct admission *admission, struct err *err)
+{
+	const char *name;
+	json_t *value;
+	int r = 0;
+
+	json_object_foreach(api_value(admission->object, "spec.hard"), name, value) {
+		char path[300];
+
+		(void)snprintf(path, sizeof(path), "spec.hard.%.250s", name);
+		if (r == 0 && !policy_resourcequota_counts(name))
+			r = warn(admission, path, " is kept but not enforced yet", err);
+	}
+	return r;
+}
+
 static int warn_of_what_is_missing(struct admission *admission, struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(missing); i++) {
-		if (!str_eq(missing[i].resource, admission->kind->resource) ||
-		    (missing[i].path && !api_value(admission->object, missing[i].path)))
-			continue;
-		if (buf_printf(&admission->call->warnings, "%s%s", admission->call->warnings.len ? "\n" : "",
-			       missing[i].warning) < 0)
-			return err_sys(err, -ENOMEM, "cannot warn");
-	}
-	return 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(missing); i++)
+		if (str_eq(missing[i].resource, admission->kind->resource) &&
+		    (!missing[i].path || api_value(admission->object, missing[i].path)))
+			r = warn(admission, "", missing[i].warning, err);
+	return r;
 }
 
 /* --- facts --- */

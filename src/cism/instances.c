@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cism/ledger.h"
+#include "cism/quotas.h"
 #include "cism/tickets.h"
 #include "policy/fields.h"
 
@@ -65,6 +66,9 @@ static int remove_pod(struct store *store, const char *namespace, const char *na
 	if (!str_eq(api_string(pod.json, "metadata.uid"), uid) || !api_string(pod.json, "metadata.deletionTimestamp") ||
 	    json_array_size(api_value(pod.json, "metadata.finalizers")) > 0)
 		return 0;
+	r = quotas_settle(store, pod.json, NULL, change, err);
+	if (r < 0)
+		return r;
 	records_remove(change, records_pods(), pod.json, pod.revision);
 	instances_forget_decision(change, pod.json);
 	return 0;

@@ -10,6 +10,7 @@
 #include "cism/instances.h"
 #include "cism/leader.h"
 #include "cism/ledger.h"
+#include "cism/quotas.h"
 #include "policy/domain.h"
 
 #define GRACE_S 30
@@ -70,10 +71,12 @@ static int delete_content(struct cism *cism, const struct api_kind *kind, json_t
 	if (r < 0)
 		return r;
 	if (!place && json_array_size(api_value(object, "metadata.finalizers")) == 0) {
-		records_remove(&change, kind, object, revision);
-		if (kind == records_pods())
+		if (kind == records_pods()) {
 			instances_forget_decision(&change, object);
-		return commit(&change, cism, err);
+			r = quotas_settle(cism->store, object, NULL, &change, err);
+		}
+		records_remove(&change, kind, object, revision);
+		return r < 0 ? r : commit(&change, cism, err);
 	}
 	if (api_string(object, "metadata.deletionTimestamp"))
 		return 0;
@@ -127,7 +130,8 @@ static int finish_namespace(struct cism *cism, const json_t *namespace, struct e
 	ledger_namespace_key(name, key);
 	change_compare(&change, key, count_revision);
 	records_remove(&change, records_namespaces(), namespace, revision);
-	return commit(&change, cism, err);
+	r = quotas_forget(cism->store, name, &change, err);
+	return r < 0 ? r : commit(&change, cism, err);
 }
 
 int janitor_finish_namespaces(struct cism *cism, struct err *err)

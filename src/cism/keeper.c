@@ -16,6 +16,7 @@
 #include "cism/janitor.h"
 #include "cism/leader.h"
 #include "cism/nodes.h"
+#include "cism/quotas.h"
 #include "cism/records.h"
 #include "cism/shared_topology.h"
 
@@ -108,6 +109,8 @@ static void round_of(struct keeper *keeper)
 		log_failure("cannot finish the deletion of namespaces", &err);
 	if (janitor_finish_domains(keeper->cism, &err) < 0)
 		log_failure("cannot finish the deletion of trust domains", &err);
+	if (quotas_follow(keeper->cism, &err) < 0)
+		log_failure("cannot bring the quotas up to date", &err);
 	if (keeper->rounds++ % SWEEP_ROUNDS == 0 && janitor_sweep_events(keeper->cism, KEEPER_EVENTS_S, &err) < 0)
 		log_failure("cannot sweep old events", &err);
 }

@@ -178,9 +178,17 @@ int records_reach(struct store *store, uint64_t revision, struct err *err)
 	return r;
 }
 
-static bool holds_rules(const struct api_kind *kind)
+/* What decisions are made by has a key of its own that changes with it: one compare holds a decision to all of them. */
+static void mark_rules(struct change *change, const struct api_kind *kind, const json_t *json)
 {
-	return kind == records_domains();
+	char key[STORE_KEY_MAX + 1];
+
+	if (kind == records_domains())
+		change_put_bytes(change, RECORDS_RULES_KEY, "{}", 2);
+	if (kind == records_quotas()) {
+		(void)snprintf(key, sizeof(key), RECORDS_QUOTAS_KEY, api_string(json, "metadata.namespace"));
+		change_put_bytes(change, key, "{}", 2);
+	}
 }
 
 static void add(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision, bool put)
@@ -203,11 +211,15 @@ static void add(struct change *change, const struct api_kind *kind, const json_t
 	} else {
 		change_delete(change, key);
 	}
-	if (holds_rules(kind))
-		change_put_bytes(change, RECORDS_RULES_KEY, "{}", 2);
 }
 
 void records_put(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision)
+{
+	add(change, kind, json, revision, true);
+	mark_rules(change, kind, json);
+}
+
+void records_put_status(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision)
 {
 	add(change, kind, json, revision, true);
 }
@@ -215,6 +227,7 @@ void records_put(struct change *change, const struct api_kind *kind, const json_
 void records_remove(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision)
 {
 	add(change, kind, json, revision, false);
+	mark_rules(change, kind, json);
 }
 
 int records_rules_revision(struct store *store, uint64_t *ret_revision, struct err *err)
@@ -226,6 +239,11 @@ int records_rules_revision(struct store *store, uint64_t *ret_revision, struct e
 		return r;
 	*ret_revision = r == ERR_NOT_FOUND ? 0 : entry.mod_revision;
 	return 0;
+}
+
+const struct api_kind *records_quotas(void)
+{
+	return api_kind_by_resource("", "v1", "resourcequotas");
 }
 
 const struct api_kind *records_pods(void)

@@ -11,6 +11,8 @@
 #include "cism/change.h"
 
 #define RECORDS_RULES_KEY "/rules/trustdomains"
+/* The same for the quotas of a namespace (%s). */
+#define RECORDS_QUOTAS_KEY "/quota/%s/rules"
 
 struct object {
 	json_t *json; /* owned; metadata.resourceVersion is set */
@@ -60,6 +62,9 @@ int records_reach(struct store *store, uint64_t revision, struct err *err) MUST_
 void records_put(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision);
 void records_remove(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision);
 
+/* As records_put for a status that no decision is made by. */
+void records_put_status(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision);
+
 /* The revision of all trust domains' rules; 0 when there never were any. */
 int records_rules_revision(struct store *store, uint64_t *ret_revision, struct err *err) MUST_CHECK;
 
@@ -73,5 +78,6 @@ const struct api_kind *records_namespaces(void);
 const struct api_kind *records_events(void);
 const struct api_kind *records_leases(void);
 const struct api_kind *records_domains(void);
+const struct api_kind *records_quotas(void);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cism/instances.h"
 #include "cism/ledger.h"
+#include "cism/quotas.h"
 
 #define TRIES 8
 #define GRACE_DEFAULT 30
@@ -193,6 +194,10 @@ static int remove_once(struct call *call, const struct removal *removal, const c
 	if (r == 0)
 		r = way_of(call, removal, ret_object->json, &change, ret_way, err);
 	if (r < 0 || removal->dry_run)
+		return r;
+	if (*ret_way == GONE && call->routing.kind == records_pods())
+		r = quotas_settle(call->cism->store, ret_object->json, NULL, &change, err);
+	if (r < 0)
 		return r;
 	if (*ret_way == MARKED)
 		records_put(&change, call->routing.kind, ret_object->json, ret_object->revision);

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cism/admission.h"
 #include "cism/ledger.h"
+#include "cism/quotas.h"
 #include "crypto/key.h"
 
 #define TRIES 8 /* how often a write without a stated revision is repeated when others come between */
@@ -129,6 +130,12 @@ static int stamp_object(struct call *call, json_t *object, struct err *err)
 	return is_apply(call) ? 0 : api_manage(kind, NULL, object, call->manager, NULL, err);
 }
 
+/* Pods are counted against the quotas of their namespace. */
+static int settle(struct call *call, const json_t *old, const json_t *now, struct change *change, struct err *err)
+{
+	return call->routing.kind == records_pods() ? quotas_settle(call->cism->store, old, now, change, err) : 0;
+}
+
 static int insert_once(struct call *call, json_t *object, struct err *err)
 {
 	CLEANUP_CHANGE struct change change = {0};
@@ -144,6 +151,8 @@ static int insert_once(struct call *call, json_t *object, struct err *err)
 		r = admission_run(&admission, err);
 	if (r == 0)
 		r = api_validate(admission.kind, object, NULL, err);
+	if (r == 0)
+		r = settle(call, NULL, object, &change, err);
 	if (r < 0)
 		return r;
 	records_put(&change, admission.kind, object, 0);
@@ -322,6 +331,7 @@ static int replace_once(struct call *call, json_t **object, const struct object 
 {
 	CLEANUP_CHANGE struct change change = {0};
 	struct admission admission = {.call = call, .kind = call->routing.kind, .old = old->json, .change = &change};
+	bool finished;
 	int r;
 
 	change_init(&change);
@@ -342,9 +352,12 @@ static int replace_once(struct call *call, json_t **object, const struct object 
 	if (r < 0 || json_equal(*object, old->json))
 		return r;
 	r = is_finished(call, *object, &change, err);
+	finished = r > 0;
+	if (r >= 0)
+		r = settle(call, old->json, finished ? NULL : *object, &change, err);
 	if (r < 0)
 		return r;
-	if (r > 0)
+	if (finished)
 		records_remove(&change, admission.kind, *object, old->revision);
 	else
 		records_put(&change, admission.kind, *object, old->revision);
