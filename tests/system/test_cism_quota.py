@@ -116,7 +116,7 @@ def test_a_namespace_that_goes_is_counted_no_more(cism):
 
 @pytest.mark.parametrize('most', [7, 40])
 def test_races_of_replicas(three, most):
-    """Three replicas over etcd are asked for 90 pods at once: as many are there as the quota allows, no more, no less."""
+    """Three replicas over etcd are asked for 90 pods at once: as many are there as the quota allows, not one more."""
     first = three[0]
     first.apply(domain('core'), namespace('ims', 'core'), quota('count', pods=str(most)))
 
