@@ -331,12 +331,16 @@ static int open_network(struct cis *cis, struct err *err)
 
 static int open_images(struct cis *cis, struct err *err)
 {
-	CLEANUP_FREE char *path = str_format("%s/cis/images", cis->config.paths.state);
-	int r = path ? fdio_mkdir_all(AT_FDCWD, path, 0700, err) : err_sys(err, -ENOMEM, "cannot open the image store");
+	CLEANUP_FREE char *path = str_format("%s/cis/images", cis->config.paths.state),
+			  *mounts = str_format("%s/images", cis->config.paths.run);
+	int r = path && mounts ? fdio_mkdir_all(AT_FDCWD, path, 0700, err)
+			       : err_sys(err, -ENOMEM, "cannot open the image store");
 
 	if (r == 0)
 		r = fdio_open_dir(AT_FDCWD, path, &cis->images_dir, err);
-	return r < 0 ? r : image_store_open(cis->images_dir, &(struct image_store_config){0}, &cis->images, err);
+	return r < 0 ? r
+		     : image_store_open(cis->images_dir, &(struct image_store_config){.mounts = mounts}, &cis->images,
+					err);
 }
 
 static int open_folders(struct cis *cis, struct err *err)
@@ -397,14 +401,25 @@ void cis_trim(struct cis *cis)
 	cgroup_done(&cgroup);
 }
 
+/* Mounts of images that no pod is on; those of pods that run on without this service stay. */
+static void trim_images(struct cis *cis)
+{
+	struct err err = {0};
+
+	if (cis->images && image_store_trim(cis->images, &err) < 0)
+		log_failure("cannot take images away", &err);
+}
+
 int cis_withdraw(struct cis *cis, struct err *err)
 {
 	cis_trim(cis);
+	trim_images(cis);
 	return network_remove(cis->network, err);
 }
 
 void cis_close(struct cis *cis)
 {
+	trim_images(cis);
 	while (cis->pod_count)
 		pod_free(cis->pods[--cis->pod_count]);
 	free(cis->pods);

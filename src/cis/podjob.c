@@ -223,8 +223,7 @@ static int supervise(struct prepare *job, struct err *err)
 static int write_bundle(struct prepare *job, const struct podvolume *volume, size_t i, struct err *err)
 {
 	struct pod *pod = job->pod;
-	CLEANUP_FREE char *root = str_format("%s/cis/images/%s", pod->cis->config.paths.state, job->images[i]->root),
-			  *path = NULL;
+	CLEANUP_FREE char *path = NULL;
 	struct bundle bundle = {
 		.env = {.spec = pod->admitted.spec,
 			.container = &pod->admitted.spec->containers[i],
@@ -234,11 +233,11 @@ static int write_bundle(struct prepare *job, const struct podvolume *volume, siz
 		.volume = volume,
 		.domain = pod->admitted.ticket->domain,
 		.namespaces = job->namespaces,
-		.root = root,
+		.root = job->images[i]->root,
 		.cgroup = job->cgroup,
 	};
 
-	return root ? bundle_write(&bundle, &path, err) : err_sys(err, -ENOMEM, "cannot write a bundle");
+	return bundle_write(&bundle, &path, err);
 }
 
 static int build(struct prepare *job)

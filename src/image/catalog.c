@@ -16,6 +16,7 @@
 #include "base/crashpoint.h"
 #include "base/fdio.h"
 #include "base/str.h"
+#include "image/mounts.h"
 
 #define TEMPORARY ".new-"
 #define INFO "info.json"
@@ -170,7 +171,7 @@ int image_store_open(int dir, const struct image_store_config *config, struct im
 	if (!store)
 		return err_sys(err, -ENOMEM, "cannot open the image store");
 	store->dir = dir;
-	store->lock = -1;
+	store->lock = store->mounts = -1;
 	store->config = *config;
 	if (!store->config.budget_bytes)
 		store->config.budget_bytes = UINT64_C(32) << 30;
@@ -178,11 +179,15 @@ int image_store_open(int dir, const struct image_store_config *config, struct im
 		store->config.image_bytes = UINT64_C(8) << 30;
 	if (!store->config.image_entries)
 		store->config.image_entries = 500000;
+	(void)pthread_mutex_init(&store->mounting, NULL);
 	(void)pthread_mutex_init(&store->mutex, NULL);
 	(void)pthread_cond_init(&store->pull_ended, NULL);
 	r = str_copy(store->ingest, sizeof(store->ingest), config->ingest ? config->ingest : "/proc/self/exe");
 	if (r < 0)
 		r = err_sys(err, r, "cannot open the image store");
+	store->mounts_path = strdup(config->mounts);
+	if (r == 0 && !store->mounts_path)
+		r = err_sys(err, -ENOMEM, "cannot open the image store");
 	/* Images hold files that anybody may write or run: nobody but root gets to them by path. */
 	if (r == 0 && fchmod(dir, 0700) < 0)
 		r = err_sys(err, -errno, "cannot close the image store to others");
@@ -204,8 +209,12 @@ void image_store_close(struct image_store *store)
 		return;
 	if (store->lock >= 0)
 		(void)close(store->lock);
+	if (store->mounts >= 0)
+		(void)close(store->mounts);
 	(void)pthread_cond_destroy(&store->pull_ended);
 	(void)pthread_mutex_destroy(&store->mutex);
+	(void)pthread_mutex_destroy(&store->mounting);
+	free(store->mounts_path);
 	free(store->entries);
 	free(store);
 }
@@ -222,11 +231,9 @@ int catalog_begin(struct image_store *store, char name[static CATALOG_NAME_SIZE]
 	if (mkdirat(store->dir, name, 0700) < 0)
 		return err_sys(err, -errno, "cannot make a folder in the image store");
 	fd = openat(store->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || mkdirat(fd, "rootfs", 0755) < 0 || fchmodat(fd, "rootfs", 0755, 0) < 0) {
+	if (fd < 0) {
 		int r = -errno;
 
-		if (fd >= 0)
-			(void)close(fd);
 		catalog_abandon(store, name);
 		return err_sys(err, r, "cannot make a folder in the image store");
 	}
@@ -247,8 +254,12 @@ void catalog_abandon(struct image_store *store, const char *name)
 static int remove_image(struct image_store *store, const struct digest *digest, struct err *err)
 {
 	char name[CATALOG_NAME_SIZE], aside[CATALOG_NAME_SIZE];
+	int r;
 
 	name_of(digest, name);
+	r = store->mounts >= 0 ? mounts_detach(store->mounts, name, err) : 0;
+	if (r < 0)
+		return r;
 	(void)snprintf(aside, sizeof(aside), TEMPORARY "gone-%llu", (unsigned long long)store->next_temporary++);
 	if (renameat(store->dir, name, store->dir, aside) < 0)
 		return err_sys(err, -errno, "cannot remove image '%s'", name);
@@ -309,6 +320,16 @@ static int write_info(int dir, const struct unpack_totals *totals, struct err *e
 	return fdio_replace_file(dir, INFO, text, (size_t)len, 0600, err);
 }
 
+static int bring_to_disk(int dir, struct err *err)
+{
+	CLEANUP_CLOSE int image = openat(dir, CATALOG_IMAGE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	/* The documents are synced already. */
+	if (image < 0 || fsync(image) < 0 || fsync(dir) < 0)
+		return err_sys(err, -errno, "cannot bring the image to disk");
+	return 0;
+}
+
 int catalog_publish(struct image_store *store, const char *name, int dir, const struct digest *digest,
 		    const struct unpack_totals *totals, struct err *err)
 {
@@ -322,8 +343,9 @@ int catalog_publish(struct image_store *store, const char *name, int dir, const 
 
 	if (r < 0)
 		return r;
-	if (syncfs(dir) < 0)
-		return err_sys(err, -errno, "cannot bring the image to disk");
+	r = bring_to_disk(dir, err);
+	if (r < 0)
+		return r;
 	crashpoint("image-unpacked");
 	name_of(digest, final);
 	(void)pthread_mutex_lock(&store->mutex);
@@ -380,6 +402,26 @@ static void let_go(struct image_store *store, const struct digest *digest)
 	(void)pthread_mutex_unlock(&store->mutex);
 }
 
+/* Mounts an image that is held, once for all who use it. */
+static int mount_image(struct image_store *store, const char *name, char **ret_root, struct err *err)
+{
+	CLEANUP_FREE char *path = str_format("%s/" CATALOG_IMAGE, name);
+	CLEANUP_CLOSE int file = path ? openat(store->dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	int r;
+
+	if (file < 0)
+		return err_sys(err, path ? -errno : -ENOMEM, "cannot open image '%s'", name);
+	(void)pthread_mutex_lock(&store->mounting);
+	r = store->mounts < 0 ? mounts_open(store->mounts_path, &store->mounts, err) : 0;
+	if (r == 0)
+		r = mounts_attach(store->mounts, name, file, err);
+	(void)pthread_mutex_unlock(&store->mounting);
+	if (r < 0)
+		return err_prefix(err, "image '%s'", name);
+	*ret_root = str_format("%s/%s", store->mounts_path, name);
+	return *ret_root ? 0 : err_sys(err, -ENOMEM, "cannot open image '%s'", name);
+}
+
 static int fill_handle(struct image *image, struct err *err)
 {
 	struct image_store *store = image->store;
@@ -390,7 +432,9 @@ static int fill_handle(struct image *image, struct err *err)
 	int r;
 
 	name_of(&image->digest, name);
-	(void)snprintf(image->root, sizeof(image->root), "%s/rootfs", name);
+	r = mount_image(store, name, &image->root, err);
+	if (r < 0)
+		return r;
 	(void)pthread_mutex_lock(&store->mutex);
 	entry = find(store, &image->digest);
 	if (entry) {
@@ -431,12 +475,13 @@ void image_release(struct image *image)
 		return;
 	let_go(image->store, &image->digest);
 	image_config_done(&image->config);
+	free(image->root);
 	free(image);
 }
 
 int image_open_root(const struct image *image, int *ret_fd, struct err *err)
 {
-	int fd = openat(image->store->dir, image->root, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(image->root, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return err_sys(err, -errno, "cannot open the files of image '%s'", image->root);
@@ -501,5 +546,62 @@ int image_remove(struct image_store *store, const struct digest *digest, struct 
 	if (r == 0)
 		*entry = store->entries[--store->count];
 	(void)pthread_mutex_unlock(&store->mutex);
+	return r;
+}
+
+static bool is_held(struct image_store *store, const char *name)
+{
+	struct catalog_entry *entry;
+	struct digest digest;
+	bool held;
+
+	if (digest_of_name(name, &digest) < 0)
+		return false;
+	(void)pthread_mutex_lock(&store->mutex);
+	entry = find(store, &digest);
+	held = entry && entry->holds;
+	(void)pthread_mutex_unlock(&store->mutex);
+	return held;
+}
+
+static int trim(struct image_store *store, bool *ret_empty, struct err *err)
+{
+	int copy = openat(store->mounts, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *names = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *name;
+
+	*ret_empty = true;
+	while (names && r == 0 && (name = readdir(names))) {
+		if (name->d_name[0] == '.')
+			continue;
+		if (is_held(store, name->d_name))
+			*ret_empty = false;
+		else
+			r = mounts_detach(store->mounts, name->d_name, err);
+	}
+	if (names)
+		(void)closedir(names);
+	else if (copy >= 0)
+		(void)close(copy);
+	return names ? r : err_sys(err, -errno, "cannot read the folder of images");
+}
+
+int image_store_trim(struct image_store *store, struct err *err)
+{
+	bool empty;
+	int r;
+
+	(void)pthread_mutex_lock(&store->mounting);
+	r = store->mounts < 0 && mounts_exist(store->mounts_path) ? mounts_open(store->mounts_path, &store->mounts, err)
+								  : 0;
+	if (r == 0 && store->mounts >= 0) {
+		r = trim(store, &empty, err);
+		if (r == 0 && empty) {
+			r = mounts_close(store->mounts_path, store->mounts, err);
+			(void)close(store->mounts);
+			store->mounts = -1;
+		}
+	}
+	(void)pthread_mutex_unlock(&store->mounting);
 	return r;
 }

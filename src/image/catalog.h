@@ -9,6 +9,8 @@
 #include "image/image.h"
 #include "image/unpack.h"
 
+#define CATALOG_IMAGE "image"
+
 /* "sha256-HEX" and NUL. */
 #define CATALOG_NAME_SIZE DIGEST_TEXT_SIZE
 
@@ -30,10 +32,12 @@ struct catalog_pull {
 };
 
 struct image_store {
-	int dir, lock;
+	int dir, lock, mounts; /* mounts: -1 until something is mounted */
 	struct image_store_config config;
 	char ingest[512];
-	pthread_mutex_t mutex; /* of all below */
+	char *mounts_path;
+	pthread_mutex_t mounting; /* one mount at a time; taken before mutex */
+	pthread_mutex_t mutex;    /* of all below */
 	pthread_cond_t pull_ended;
 	struct catalog_entry *entries;
 	size_t count, capacity;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node's image store: images pulled by digest, verified, flattened to one root folder each, published complete or not
+ * The node's image store: images pulled by digest, verified, flattened to one EROFS image each, published complete or not
  * at all. Below the store's folder, which is root's alone (0700):
  *
- *	sha256-HEX/rootfs/         the image's files, owned by ids 0 to 65535 as the image says
+ *	sha256-HEX/image           the files as an EROFS image; owners are ids 0 to 65535 as the image says
  *	sha256-HEX/config.json     the image configuration, byte for byte
  *	sha256-HEX/manifest.json   the manifest, byte for byte
  *	sha256-HEX/info.json       what the store notes itself: size, entries
  *	.new-*                     what is being unpacked; removed when the store opens
  *
- * HEX is the digest the image was asked for: of a manifest, or of an index whose entry for the platform was taken.
+ * HEX is the digest the image was asked for: of a manifest, or of an index whose entry for the platform was taken. Each image
+ * is mounted once, below a second folder (image/mounts.h), and stays so until it is removed or the store is trimmed.
  * All functions may be called from any thread. A handle holds its image: what is held is never evicted or removed.
  */
 #ifndef IMAGE_IMAGE_H
@@ -36,11 +37,13 @@ struct image_store_config {
 	 * NULL: the running executable.
 	 */
 	const char *ingest;
+	/* Absolute path of the folder that images are mounted in. Mounts of an earlier process are taken over. */
+	const char *mounts;
 };
 
 #define IMAGE_INGEST_WORD "image-ingest"
 
-/* The whole main program of the unpacking process: descriptor 0 is its channel, 3 the folder it may write. */
+/* The whole main program of the unpacking process: descriptor 0 is its channel, 3 the file it may write. */
 int image_ingest_main(void);
 
 /*
@@ -50,13 +53,16 @@ int image_ingest_main(void);
 int image_store_open(int dir, const struct image_store_config *config, struct image_store **ret_store,
 		     struct err *err) MUST_CHECK;
 
-/* Closes it; no pull may be under way. NULL is accepted. */
+/* Closes it; no pull may be under way. Mounts stay: containers may run on them. NULL is accepted. */
 void image_store_close(struct image_store *store);
+
+/* Takes the mounts of images away that nobody holds, and the folder of mounts when it is empty then. */
+int image_store_trim(struct image_store *store, struct err *err) MUST_CHECK;
 
 /* A held image. Read it freely; it does not change. */
 struct image {
 	struct digest digest;       /* what was asked for */
-	char root[160];             /* folder of the files, relative to the store's folder: "sha256-HEX/rootfs" */
+	char *root;                 /* absolute path of its mount, read-only */
 	struct image_config config; /* entrypoint, environment, user */
 	uint64_t bytes;             /* of the files, as unpacked */
 	uint64_t entries;
@@ -67,7 +73,7 @@ struct image {
 void image_release(struct image *image);
 CLEANUP_DEFINE(image, struct image *, image_release)
 
-/* The descriptor of an image's root folder, O_PATH and close-on-exec, which the caller closes. */
+/* The descriptor of an image's mount, O_PATH and close-on-exec, which the caller closes. */
 int image_open_root(const struct image *image, int *ret_fd, struct err *err) MUST_CHECK;
 
 struct image_request {

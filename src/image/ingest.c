@@ -45,7 +45,7 @@ static int send_frame(struct ingest *ingest, enum ingest_frame frame, const void
 	return r < 0 ? r : send_all(ingest->channel, bytes, len);
 }
 
-int ingest_start(const char *executable, int root, const struct unpack_limits *limits, struct ingest **ret_ingest,
+int ingest_start(const char *executable, int file, const struct unpack_limits *limits, struct ingest **ret_ingest,
 		 struct err *err)
 {
 	const char *const argv[] = {"bulkhead-" IMAGE_INGEST_WORD, IMAGE_INGEST_WORD, NULL};
@@ -68,7 +68,7 @@ int ingest_start(const char *executable, int root, const struct unpack_limits *l
 					       .in = other,
 					       .out = -1,
 					       .error = -1,
-					       .keep = &root,
+					       .keep = &file,
 					       .keep_count = 1,
 					       .new_session = true,
 					       .die_with_parent = true};

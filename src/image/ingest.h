@@ -39,8 +39,8 @@ struct ingest_verdict {
 
 struct ingest;
 
-/* Starts the unpacking process for an empty folder. executable NULL: the running one. */
-int ingest_start(const char *executable, int root, const struct unpack_limits *limits, struct ingest **ret_ingest,
+/* Starts the unpacking process for an empty file open for writing. executable NULL: the running one. */
+int ingest_start(const char *executable, int file, const struct unpack_limits *limits, struct ingest **ret_ingest,
 		 struct err *err) MUST_CHECK;
 
 /* Kills the process unless it ended. NULL is accepted. */

@@ -9,16 +9,27 @@
 #include <unistd.h>
 
 #include "base/fdio.h"
+#include "image/confine.h"
 #include "image/decompress.h"
 #include "image/decrypt.h"
 #include "image/image.h"
-#include "image/ingest_confine.h"
+#include "image/imagefile.h"
 
 #define CHANNEL 0
-#define ROOT 3
+#define OUTPUT 3
+#define MEMORY_MAX ((size_t)64 << 20)
+
+/* All that unpacking does. */
+static const char *const calls[] = {
+	"read",       "write",         "pwrite64",        "close",        "fstat",          "lseek",
+	"mmap",       "munmap",        "mremap",          "mprotect",     "madvise",        "brk",
+	"futex",      "getrandom",     "rt_sigreturn",    "rt_sigaction", "rt_sigprocmask", "exit",
+	"exit_group", "clock_gettime", "restart_syscall", "getpid",
+};
 
 struct session {
 	struct unpack *unpack;
+	struct imagefile *file;
 	struct digest_stream *diff; /* of the layer at hand, uncompressed */
 	struct decompress *decompress;
 	uint32_t data_left; /* of the data frame at hand */
@@ -146,6 +157,14 @@ static int answer(int code, const struct unpack_totals *totals, const struct err
 	return fdio_write_all(CHANNEL, &verdict, sizeof(verdict));
 }
 
+static int finish(struct session *session, struct unpack_totals *totals, struct err *err)
+{
+	uint8_t first[EROFS_BLOCK];
+	int r = unpack_finish(session->unpack, totals, first, err);
+
+	return r < 0 ? r : imagefile_finish(session->file, first, err);
+}
+
 /* Takes layers until the store says that was the last. */
 static int serve(struct session *session, struct unpack_totals *totals, struct err *err)
 {
@@ -157,7 +176,7 @@ static int serve(struct session *session, struct unpack_totals *totals, struct e
 		if (r < 0)
 			return r;
 		if (head.frame == INGEST_FINISH && head.len == 0)
-			return unpack_finish(session->unpack, totals, err);
+			return finish(session, totals, err);
 		if (head.frame != INGEST_LAYER || head.len != sizeof(layer))
 			return err_set(err, -EPROTO, "the image store sent frame %u of %u bytes", head.frame, head.len);
 		r = fdio_read_exact(CHANNEL, &layer, sizeof(layer));
@@ -175,6 +194,7 @@ static int serve(struct session *session, struct unpack_totals *totals, struct e
 static int run(void)
 {
 	CLEANUP(cleanup_unpack) struct unpack *unpack = NULL;
+	CLEANUP(cleanup_imagefile) struct imagefile *file = NULL;
 	struct unpack_totals totals = {0};
 	struct unpack_limits limits;
 	struct session session = {0};
@@ -185,12 +205,13 @@ static int run(void)
 	/* libcrypto looks for its configuration when it is first used: while there is a file system. */
 	r = digest_of(DIGEST_SHA256, "", 0, &warm);
 	if (r == 0)
-		r = ingest_confine(ROOT, &err);
+		r = confine_self(&(struct confine){PRIVILEGE_INGEST, calls, ARRAY_SIZE(calls), MEMORY_MAX}, &err);
 	if (r == 0)
 		r = read_frame(INGEST_LIMITS, &limits, sizeof(limits), &err);
-	if (r == 0 && unpack_new(ROOT, &limits, &unpack) < 0)
+	if (r == 0 && (imagefile_new(OUTPUT, &file) < 0 || unpack_new(imagefile_put, file, &limits, &unpack) < 0))
 		r = err_sys(&err, -ENOMEM, "cannot unpack");
 	session.unpack = unpack;
+	session.file = file;
 	if (r == 0)
 		r = serve(&session, &totals, &err);
 	return answer(r, r == 0 ? &totals : NULL, &err) < 0 || r < 0 ? 1 : 0;

@@ -104,11 +104,10 @@ static int unpack_layers(struct pull *pull, struct unpack_totals *totals, struct
 	const struct unpack_limits limits = {.bytes = pull->store->config.image_bytes,
 					     .entries = pull->store->config.image_entries};
 	CLEANUP(cleanup_ingest) struct ingest *ingest = NULL;
-	CLEANUP_CLOSE int root = -1;
-	int r = fdio_open_dir(pull->dir, "rootfs", &root, err);
+	CLEANUP_CLOSE int file = openat(pull->dir, CATALOG_IMAGE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r = file < 0 ? err_sys(err, -errno, "cannot make the image's file")
+			 : ingest_start(pull->store->ingest, file, &limits, &ingest, err);
 
-	if (r == 0)
-		r = ingest_start(pull->store->ingest, root, &limits, &ingest, err);
 	for (size_t i = 0; r == 0 && i < pull->manifest.entry_count; i++) {
 		const struct descriptor *layer = &pull->manifest.entries[i];
 		char digest[DIGEST_TEXT_SIZE];

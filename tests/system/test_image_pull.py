@@ -120,6 +120,11 @@ def store(job):
     return job.state / 'cis/images'
 
 
+def mounted(job, digest):
+    """Where an image is mounted, as the cell sees it."""
+    return job.root / 'run/bulkhead/images' / digest.replace(':', '-')
+
+
 def unfinished(job):
     return [name for name in os.listdir(store(job)) if name.startswith('.new-')]
 
@@ -166,13 +171,17 @@ def test_wrong_diff_id_is_named(job, tmp_path):
 
 
 def test_image_runs_and_is_private(job, busybox):
-    """The store is root's alone; what it holds is the image, owned by the ids inside it."""
+    """The store is root's alone; what it holds is an EROFS image, mounted once, owned by the ids inside it."""
     job.apply(job.busybox_pod('plain', 'good', 'id -u; cat /proc/self/uid_map'))
     job.wait_phase('plain', 'good', 'Succeeded')
     assert job.kubectl('logs', '-n', 'plain', 'good').stdout.splitlines()[0] == '1000'
     folder = store(job) / busybox.replace(':', '-')
     assert store(job).stat().st_mode & 0o777 == 0o700
-    assert (folder / 'rootfs/home/service').stat().st_uid == 1000
+    mount = mounted(job, busybox)
+    assert job.cell.run(['stat', '-c', '%u', mount / 'home/service']).stdout.split() == ['1000']
+    assert job.cell.run(['stat', '-fc', '%T', mount]).stdout.split() == ['erofs']
+    assert mount.parent.stat().st_mode & 0o777 == 0o700
+    subprocess.run(['fsck.erofs', folder / 'image'], check=True, stdout=subprocess.DEVNULL)
     assert digest_of((folder / 'manifest.json').read_bytes()) == busybox
     job.kubectl('delete', 'pod', '-n', 'plain', 'good', timeout=60)
 
@@ -198,6 +207,6 @@ def test_crash(job, tmp_path, programs, point):
     job.up()
     # There is no program in this image: that the start failed for that shows that the image is whole.
     reason_of(job, f'crash-{point}', "cannot execute 'sh'")
-    assert (final / f'rootfs/file-of-{point}').read_bytes() == b'x'
+    assert job.cell.run(['cat', mounted(job, layout.digest) / f'file-of-{point}']).stdout == 'x'
     assert not unfinished(job)
     job.kubectl('delete', 'pod', '-n', 'plain', f'crash-{point}', timeout=60)

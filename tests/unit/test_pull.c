@@ -46,7 +46,7 @@ static struct registry {
 
 struct fixture {
 	char mount[32];
-	char path[64];
+	char path[64], mounts[64];
 	int dir;
 	struct image_store *store;
 };
@@ -243,9 +243,11 @@ static int pull(struct fixture *fixture, const struct blob *blob, struct image *
 
 static void open_store(struct fixture *fixture, const struct image_store_config *config)
 {
+	struct image_store_config complete = *config;
 	struct err err = {0};
 
-	if (image_store_open(fixture->dir, config, &fixture->store, &err) < 0)
+	complete.mounts = fixture->mounts;
+	if (image_store_open(fixture->dir, &complete, &fixture->store, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -258,6 +260,7 @@ static int setup(void **state)
 	if (!mkdtemp(fixture.mount) || mount("bulkhead-test", fixture.mount, "tmpfs", 0, "size=64m") < 0)
 		return -1;
 	(void)snprintf(fixture.path, sizeof(fixture.path), "%s/store", fixture.mount);
+	(void)snprintf(fixture.mounts, sizeof(fixture.mounts), "%s/mounts", fixture.mount);
 	if (mkdir(fixture.path, 0700) < 0)
 		return -1;
 	fixture.dir = open(fixture.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -270,6 +273,8 @@ static int teardown(void **state)
 {
 	struct fixture *fixture = *state;
 
+	if (fixture->store && image_store_trim(fixture->store, NULL) < 0)
+		return -1;
 	image_store_close(fixture->store);
 	fixture->store = NULL;
 	stop_registry();
@@ -307,7 +312,7 @@ static void test_pull(void **state)
 	assert_string_equal(text.data, "hello");
 	(void)close(root);
 	buf_clear(&text);
-	(void)snprintf(path, sizeof(path), "%.*s/manifest.json", (int)strcspn(image->root, "/"), image->root);
+	(void)snprintf(path, sizeof(path), "%s/manifest.json", strrchr(image->root, '/') + 1);
 	assert_int_equal(fdio_read_file(fixture->dir, path, &text, &err), 0);
 	assert_int_equal(text.len, blob->bytes.len);
 	assert_int_equal(fstat(fixture->dir, &st), 0);
@@ -542,7 +547,9 @@ static void test_request(void **state)
 	{
 		int dir = open(fixture->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-		assert_int_equal(image_store_open(dir, &defaults, &second, &err), ERR_BUSY);
+		const struct image_store_config config = {.mounts = fixture->mounts};
+
+		assert_int_equal(image_store_open(dir, &config, &second, &err), ERR_BUSY);
 		assert_string_equal(err.msg, "the image store is open in another process");
 		(void)close(dir);
 	}
@@ -733,6 +740,7 @@ static void test_full_disk(void **state)
 
 	open_store(fixture, &defaults);
 	(void)snprintf(small.path, sizeof(small.path), "%s/small", fixture->mount);
+	(void)snprintf(small.mounts, sizeof(small.mounts), "%s/small-mounts", fixture->mount);
 	assert_int_equal(mkdir(small.path, 0700), 0);
 	assert_int_equal(mount("bulkhead-test", small.path, "tmpfs", 0, "size=4m"), 0);
 	small.dir = open(small.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -754,7 +762,7 @@ static void test_full_disk(void **state)
 
 		/* In use: there is no room. */
 		assert_int_equal(pull(&small, blobs[1], &second, &err), -ENOSPC);
-		assert_true(str_ends(err.msg, ": entry 'f': cannot write the file: No space left on device"));
+		assert_true(str_ends(err.msg, ": entry 'f': cannot write the image: No space left on device"));
 		image_release(image);
 		assert_int_equal(pull(&small, blobs[1], &second, &err), 0);
 		image_release(second);
@@ -763,6 +771,7 @@ static void test_full_disk(void **state)
 	assert_int_equal(image_list(small.store, &rows, &count, &err), 0);
 	assert_int_equal(count, 0);
 	free(rows);
+	assert_int_equal(image_store_trim(small.store, &err), 0);
 	image_store_close(small.store);
 	assert_int_equal(unlinkat(small.dir, ".lock", 0), 0);
 	/* Its link count says that no folder is left in it. */
@@ -777,7 +786,7 @@ static void test_leftovers(void **state)
 	struct fixture *fixture = *state;
 	struct stat st;
 
-	assert_int_equal(fdio_mkdir_all(fixture->dir, ".new-7/rootfs/etc", 0700, NULL), 0);
+	assert_int_equal(fdio_mkdir_all(fixture->dir, ".new-7/etc", 0700, NULL), 0);
 	assert_int_equal(
 		fdio_mkdir_all(fixture->dir,
 			       "sha256-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad/rootfs", 0700,
@@ -791,8 +800,9 @@ static void test_leftovers(void **state)
 }
 
 /* The process that test_killed kills: pulls once. */
-static int pull_and_end(const char *path, const char *reference)
+static int pull_and_end(const char *path, const char *mounts, const char *reference)
 {
+	const struct image_store_config config = {.mounts = mounts};
 	static const struct http_client_config client = {0};
 	const struct image_request request = {.image = reference,
 					      .token = "secret",
@@ -802,7 +812,7 @@ static int pull_and_end(const char *path, const char *reference)
 	struct image_store *store;
 	struct image *image;
 
-	if (image_store_open(dir, &defaults, &store, NULL) < 0 || image_pull(store, &request, &image, NULL) < 0)
+	if (image_store_open(dir, &config, &store, NULL) < 0 || image_pull(store, &request, &image, NULL) < 0)
 		return 1;
 	image_release(image);
 	image_store_close(store);
@@ -832,7 +842,7 @@ static void test_killed(void **state)
 	blob = put_image(layers, 2, MEDIA_OCI_CONFIG, 0);
 	reference_of(reference, blob);
 	for (unsigned round = 0; round < 40; round++) {
-		const char *const argv[] = {"test_pull", "pull", fixture->path, reference, NULL};
+		const char *const argv[] = {"test_pull", "pull", fixture->path, fixture->mounts, reference, NULL};
 		const struct proc_spec spec = {.path = "/proc/self/exe",
 					       .argv = argv,
 					       .in = -1,
@@ -889,8 +899,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && str_eq(argv[1], IMAGE_INGEST_WORD))
 		return image_ingest_main();
-	if (argc > 3 && str_eq(argv[1], "pull"))
-		return pull_and_end(argv[2], argv[3]);
+	if (argc > 4 && str_eq(argv[1], "pull"))
+		return pull_and_end(argv[2], argv[3], argv[4]);
 	/* Setting owners needs root; 77 tells meson that the tests were skipped. */
 	if (geteuid() != 0)
 		return 77;
