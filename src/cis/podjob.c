@@ -421,6 +421,9 @@ static void done_teardown(void *user)
 	struct pod *pod = job->pod;
 
 	pod->busy = false;
+	/* Nothing of it runs: its images may go when room is needed. */
+	for (size_t i = 0; job->code == 0 && i < pod->count; i++)
+		image_release(take_ptr(pod->containers[i].image));
 	job->done(pod, job->code < 0 ? &job->err : NULL);
 	free(job->run);
 	free(job->state);
