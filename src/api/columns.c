@@ -409,3 +409,47 @@ const struct api_column api_columns_trust_domain[] = {
 	 "Which parts of a network function its rules tell apart."},
 	{0},
 };
+
+static json_t *image_default_cell(const json_t *object, int64_t now_ms)
+{
+	char text[CELL_MAX] = "";
+	size_t len = 0, i;
+	json_t *requirement;
+
+	(void)now_ms;
+	json_array_foreach(api_value(object, "spec.default"), i, requirement) {
+		const char *type = api_string(requirement, "type");
+
+		len = add_word(text, sizeof(text), len, ",", type ? type : "?");
+	}
+	return text_or(text, "<none>");
+}
+
+static json_t *image_scopes_cell(const json_t *object, int64_t now_ms)
+{
+	const json_t *transports = api_value(object, "spec.transports");
+
+	(void)now_ms;
+	return json_integer((json_int_t)json_object_size(json_object_get(transports, "docker")));
+}
+
+static json_t *image_domains_cell(const json_t *object, int64_t now_ms)
+{
+	char text[CELL_MAX] = "";
+	size_t len = 0, i;
+	json_t *domain;
+
+	(void)now_ms;
+	json_array_foreach(api_value(object, "spec.domains"), i, domain)
+		len = add_word(text, sizeof(text), len, ",", json_string_value(domain));
+	return text_or(text, "<all>");
+}
+
+const struct api_column api_columns_image_policy[] = {
+	{"Name", "string", 0, "metadata.name", NULL, NAME_DOC},
+	{"Domains", "string", 0, NULL, image_domains_cell, "Trust domains whose pods it is for."},
+	{"Default", "string", 0, NULL, image_default_cell, "What images must meet that no scope is for."},
+	{"Scopes", "integer", 0, NULL, image_scopes_cell, "For how many scopes it says something of its own."},
+	{"Age", "string", 0, NULL, age_cell, AGE_DOC},
+	{0},
+};

@@ -231,6 +231,20 @@ static const struct api_kind kinds[] = {
 	 .name_check = API_CHECK_SUBDOMAIN,
 	 .message = &api_m_trust_domain,
 	 .columns = api_columns_trust_domain},
+	{.group = "trust.bulkhead.dev",
+	 .version = "v1",
+	 .kind = "ImagePolicy",
+	 .list_kind = "ImagePolicyList",
+	 .resource = "imagepolicies",
+	 .singular = "imagepolicy",
+	 .short_names = WORDS("imgpol"),
+	 .categories = NO_WORDS,
+	 .subresources = NO_WORDS,
+	 .verbs = ALL_VERBS,
+	 .has_generation = true,
+	 .name_check = API_CHECK_SUBDOMAIN,
+	 .message = &api_m_image_policy,
+	 .columns = api_columns_image_policy},
 };
 
 /* Kinds of bodies that have no place of their own. */

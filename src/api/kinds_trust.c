@@ -135,3 +135,28 @@ static const struct api_field trust_domain[] = {
 };
 API_MESSAGE(trust_domain, TRUST_V1 "TrustDomain",
 	    .doc = "A group of namespaces that trust each other, and what keeps the others away from it.");
+
+static const struct api_field image_policy_spec[] = {
+	{"domains", 1, STRING, LIST | SET, .check = API_CHECK_SUBDOMAIN, .most = 256,
+	 .doc = "Trust domains whose pods it is for; all when absent."},
+	{"default", 2, ANY, LIST | REQUIRED | ATOMIC, .most = 16,
+	 .doc = "What images must meet that no scope is for: requirements as in containers-policy.json(5), of type "
+		"insecureAcceptAnything, reject or sigstoreSigned (keyData or keyDatas, signedIdentity)."},
+	{"transports", 3, ANY,
+	 .doc = "\"docker\": scopes (host/repository@digest, host/repository, host/part, host, *.domain, \"\") and "
+		"what their "
+		"images must meet. The narrowest counts."},
+	{0},
+};
+API_MESSAGE(image_policy_spec, TRUST_V1 "ImagePolicySpec",
+	    .doc = "Which keys must have signed which images, in the syntax of containers-policy.json(5).");
+
+static const struct api_field image_policy[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta, .doc = "Name, labels and annotations."},
+	{"spec", 2, OBJECT, REQUIRED, .of = &api_m_image_policy_spec, .doc = "The rules."},
+	{0},
+};
+API_MESSAGE(
+	image_policy, TRUST_V1 "ImagePolicy",
+	.doc = "What images must be signed with before they are started. Every policy that is for a pod's domain must "
+	       "be met.");

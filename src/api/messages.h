@@ -250,6 +250,8 @@ extern const struct api_message api_m_ceiling;
 extern const struct api_message api_m_trust_domain_spec;
 extern const struct api_message api_m_trust_domain_status;
 extern const struct api_message api_m_trust_domain;
+extern const struct api_message api_m_image_policy_spec;
+extern const struct api_message api_m_image_policy;
 
 /* Rules that concern several fields (hooks.c, podhooks.c). */
 void api_hook_pod_update(struct api_faults *faults, const json_t *object, const json_t *old);

@@ -163,8 +163,8 @@ static int check_policy(struct http_request *request, const struct manifest *man
 
 	if (r == 0 && rule && rule->encrypted && !signature)
 		r = check_encrypted(work, manifest, err);
-	if (r == 0 && rule && rule->keys[0] && !signature && !work->route.has_digest)
-		r = cir_signature_check(&work->service->files, work->route.repository, digest, rule->keys, err);
+	if (r == 0 && rule && rule->key_count && !signature && !work->route.has_digest)
+		r = cir_signature_check(&work->service->files, work->route.repository, digest, rule, err);
 	return r;
 }
 

@@ -7,7 +7,6 @@
 
 #include "base/str.h"
 #include "cir/cir_json.h"
-#include "crypto/key.h"
 
 #define ROWS_MAX 1000
 #define PLACE_SIZE 320
@@ -119,26 +118,32 @@ static int read_rights(const struct cir_rules *rules, const json_t *row, struct 
 }
 
 /* A key that cannot be read would refuse everything, with no word why. */
-static int check_keys(const struct cir_rule *rule, const char *where, struct err *err)
+static int read_keys(const json_t *list, struct cir_rule *rule, const char *where, struct err *err)
 {
-	static const uint8_t none[] = {0};
+	char **texts = NULL;
+	int r = cir_json_strings(list, where, "signed", &texts, err);
 
-	for (char **at = rule->keys; *at; at++) {
-		int r = crypto_verify_by(*at, "", 0, none, sizeof(none), err);
-
-		if (r != ERR_UNKNOWN_PEER)
-			return err_prefix(err, "%s: 'signed'", where);
+	if (r < 0)
+		return r;
+	rule->keys = calloc(json_array_size(list) + 1, sizeof(struct crypto_public *));
+	if (!rule->keys)
+		r = err_set(err, -ENOMEM, "no memory for the policy");
+	for (char **at = texts; r == 0 && *at; at++) {
+		r = crypto_public_parse(*at, strlen(*at), &rule->keys[rule->key_count], err);
+		if (r < 0)
+			(void)err_prefix(err, "%s: 'signed'", where);
+		else
+			rule->key_count++;
 	}
-	return 0;
+	cir_json_strings_free(texts);
+	return r;
 }
 
 static int read_demands(const json_t *row, struct cir_rule *rule, const char *where, struct err *err)
 {
 	const json_t *encrypted = json_object_get(row, "encrypted");
-	int r = cir_json_strings(json_object_get(row, "signed"), where, "signed", &rule->keys, err);
+	int r = read_keys(json_object_get(row, "signed"), rule, where, err);
 
-	if (r == 0)
-		r = check_keys(rule, where, err);
 	if (r == 0)
 		r = cir_json_strings(json_object_get(row, "immutableTags"), where, "immutableTags", &rule->immutable,
 				     err);
@@ -238,7 +243,9 @@ void cir_rules_free(struct cir_rules *rules)
 		free(row->domain);
 		for (size_t right = 0; right < CIR_RIGHT_COUNT; right++)
 			cir_json_strings_free(row->allow[right]);
-		cir_json_strings_free(row->keys);
+		for (size_t k = 0; k < row->key_count; k++)
+			crypto_public_free(row->keys[k]);
+		free(row->keys);
 		cir_json_strings_free(row->immutable);
 	}
 	cir_json_strings_free(rules->metrics);

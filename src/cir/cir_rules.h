@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "crypto/public.h"
 
 enum cir_right { CIR_RIGHT_PULL, CIR_RIGHT_PUSH, CIR_RIGHT_DELETE, CIR_RIGHT_SIGN };
 #define CIR_RIGHT_COUNT 4
@@ -35,9 +36,10 @@ struct cir_rule {
 	char *match;
 	char *domain;                  /* NULL: none */
 	char **allow[CIR_RIGHT_COUNT]; /* NULL-terminated, never NULL */
-	char **keys;                   /* NULL-terminated; empty: unsigned images are accepted */
-	char **immutable;              /* likewise: patterns of tags */
-	bool encrypted;                /* accepts encrypted layers alone */
+	struct crypto_public **keys;   /* none: unsigned images are accepted */
+	size_t key_count;
+	char **immutable; /* likewise: patterns of tags */
+	bool encrypted;   /* accepts encrypted layers alone */
 };
 
 struct cir_rules;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "crypto/envelope.h"
+#include "crypto/imagetrust.h"
 #include "policy/cacheclass.h"
 #include "policy/ceiling.h"
 #include "policy/separation.h"
@@ -118,13 +119,35 @@ static int check_capabilities(const struct policy_domain *domain, const struct p
 				      capability_list(drop, dropped, ADMIT_CAPABILITIES_MAX), &set, err);
 }
 
-static bool has_pull(const struct policy_ticket *ticket, const char *image)
+static const struct policy_pull *find_pull(const struct policy_ticket *ticket, const char *image)
 {
 	for (size_t i = 0; i < ticket->pull_count; i++) {
 		if (str_eq(ticket->pulls[i].image, image))
-			return true;
+			return &ticket->pulls[i];
 	}
-	return false;
+	return NULL;
+}
+
+/* What the ImagePolicies demand, verified once more from the raw bytes of the signatures; nothing is asked of anybody. */
+static int check_signatures(const struct policy_pull *pull, struct err *err)
+{
+	size_t used;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < pull->demand_count; i++)
+		r = imagetrust_check(&pull->demands[i], pull->image, pull->signatures, pull->signature_count, &used,
+				     err);
+	return r;
+}
+
+static int check_pull(const struct policy_ticket *ticket, const struct podspec_container *container, struct err *err)
+{
+	const struct policy_pull *pull = find_pull(ticket, container->image);
+
+	if (!pull)
+		return err_set(err, ERR_DENIED, "it carries no pull token for image '%s' of container '%s'",
+			       container->image, container->name);
+	return check_signatures(pull, err);
 }
 
 /* What the platform says the pod is must follow from its images here too. */
@@ -162,9 +185,8 @@ static int check_containers(const struct policy_ticket *ticket, const struct pod
 
 		if (r == 0)
 			r = check_capabilities(ticket->domain, container, err);
-		if (r == 0 && !has_pull(ticket, container->image))
-			r = err_set(err, ERR_DENIED, "it carries no pull token for image '%s' of container '%s'",
-				    container->image, container->name);
+		if (r == 0)
+			r = check_pull(ticket, container, err);
 		if (r < 0)
 			return r;
 	}

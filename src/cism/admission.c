@@ -38,6 +38,7 @@ static const struct {
 	{"", "pods", ON_WRITE, admission_pod_domain},
 	{"", "pods", ON(ADMISSION_UPDATE), admission_pod_fixed},
 	{"trust.bulkhead.dev", "trustdomains", ON_WRITE, admission_domain_rules},
+	{"trust.bulkhead.dev", "imagepolicies", ON_WRITE, admission_image_policy},
 };
 
 int admission_run(struct admission *admission, struct err *err)

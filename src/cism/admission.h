@@ -28,6 +28,7 @@ int admission_pod_placement(struct admission *admission, struct err *err) MUST_C
 int admission_pod_host(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_pod_domain(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_pod_fixed(struct admission *admission, struct err *err) MUST_CHECK;
+int admission_image_policy(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_domain_rules(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_namespace_domain(struct admission *admission, struct err *err) MUST_CHECK;
 

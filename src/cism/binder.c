@@ -12,6 +12,7 @@
 #include "cism/bindfacts.h"
 #include "cism/conditions.h"
 #include "cism/happenings.h"
+#include "cism/imagepolicies.h"
 #include "cism/instances.h"
 #include "cism/podfacts.h"
 #include "cism/shared_topology.h"
@@ -32,10 +33,8 @@ static void binding_done(struct binding *binding)
 {
 	struct policy_ticket *ticket = &binding->ticket;
 
-	for (size_t i = 0; ticket->pulls && i < ticket->pull_count; i++) {
-		free(ticket->pulls[i].image);
-		free(ticket->pulls[i].token);
-	}
+	for (size_t i = 0; ticket->pulls && i < ticket->pull_count; i++)
+		policy_pull_done(&ticket->pulls[i]);
 	free(ticket->pulls);
 	free(ticket->pod_text);
 	json_decref(binding->pod);
@@ -44,13 +43,20 @@ static void binding_done(struct binding *binding)
 
 /* --- images --- */
 
-static int add_pull(struct policy_ticket *ticket, const char *image)
+/* Images are added once, after the ImagePolicies are met. */
+static int add_pull(struct cism *cism, const struct bindfacts *facts, const struct imagepolicies *policies,
+		    struct policy_ticket *ticket, const char *image, struct err *err)
 {
+	struct policy_pull *pull = &ticket->pulls[ticket->pull_count];
+
 	for (size_t i = 0; i < ticket->pull_count; i++)
 		if (str_eq(ticket->pulls[i].image, image))
 			return 0;
-	ticket->pulls[ticket->pull_count].image = strdup(image);
-	return ticket->pulls[ticket->pull_count].image ? (ticket->pull_count++, 0) : -ENOMEM;
+	ticket->pull_count++;
+	pull->image = strdup(image);
+	if (!pull->image)
+		return err_sys(err, -ENOMEM, "cannot resolve the images");
+	return imagepolicies_verify(cism, policies, facts->who.domain, pull, err);
 }
 
 /* Puts the digests into the final pod and, by container, into *digests. */
@@ -59,12 +65,16 @@ static int resolve_images(struct cism *cism, const struct bindfacts *facts, json
 {
 	/* Where sub-function or cache class follow from a repository's name, the repository must really hold the image. */
 	bool proven = facts->domain && (facts->domain->subfunction_count || facts->domain->cache_count);
+	CLEANUP_IMAGEPOLICIES struct imagepolicies policies = {0};
 	struct podfacts_walk walk = {0};
 	json_t *container;
 
 	ticket->pulls = calloc(PODFACTS_CONTAINERS_MAX, sizeof(*ticket->pulls));
 	if (!ticket->pulls)
 		return err_sys(err, -ENOMEM, "cannot resolve the images");
+	/* Behind the revision of the rules: what is newer fails the commit. */
+	if (imagepolicies_read(cism, &policies, err) < 0)
+		return err->code;
 	while ((container = podfacts_next(final, &walk))) {
 		const char *image = api_string(container, "image");
 		char resolved[TAGS_IMAGE_SIZE];
@@ -73,10 +83,11 @@ static int resolve_images(struct cism *cism, const struct bindfacts *facts, json
 		if (ticket->pull_count == PODFACTS_CONTAINERS_MAX)
 			return err_set(err, ERR_TOO_LARGE, "the pod has more than %d images", PODFACTS_CONTAINERS_MAX);
 		r = tags_resolve(cism, image ? image : "", proven, resolved, err);
+		if (r == 0)
+			r = add_pull(cism, facts, &policies, ticket, resolved, err);
 		if (r < 0)
 			return r;
-		if (add_pull(ticket, resolved) < 0 ||
-		    json_object_set_new(container, "image", json_string(resolved)) < 0 ||
+		if (json_object_set_new(container, "image", json_string(resolved)) < 0 ||
 		    json_object_set_new(digests, api_string(container, "name"), json_string(resolved)) < 0)
 			return err_sys(err, -ENOMEM, "cannot resolve the images");
 	}

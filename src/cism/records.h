@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * API objects in the store: /registry/GROUP/RESOURCE/[NAMESPACE/]NAME holds the object's JSON without resourceVersion,
- * which is the key's last revision. Every write of a trust domain also writes RECORDS_RULES_KEY, whose last revision is
+ * which is the key's last revision. Every write of a trust domain or an image policy also writes RECORDS_RULES_KEY, whose last revision is
  * thereby the revision of all rules: one compare on it holds a decision to the rules it was made under.
  */
 #ifndef CISM_RECORDS_H
@@ -65,7 +65,7 @@ void records_remove(struct change *change, const struct api_kind *kind, const js
 /* As records_put for a status that no decision is made by. */
 void records_put_status(struct change *change, const struct api_kind *kind, const json_t *json, uint64_t revision);
 
-/* The revision of all trust domains' rules; 0 when there never were any. */
+/* The revision of all trust domains' and image policies' rules; 0 when there never were any. */
 int records_rules_revision(struct store *store, uint64_t *ret_revision, struct err *err) MUST_CHECK;
 
 /* Sets metadata.resourceVersion. */
@@ -79,5 +79,6 @@ const struct api_kind *records_events(void);
 const struct api_kind *records_leases(void);
 const struct api_kind *records_domains(void);
 const struct api_kind *records_quotas(void);
+const struct api_kind *records_image_policies(void);
 
 #endif

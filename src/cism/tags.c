@@ -4,17 +4,11 @@
 #include <stdio.h>
 
 #include "base/str.h"
-#include "http/client.h"
+#include "cism/registries.h"
+#include "oci/media.h"
 #include "oci/reference.h"
 
-#define ASK_MS 5000
-
-static const char *const headers[] = {
-	"Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
-	"application/vnd.docker.distribution.manifest.v2+json, "
-	"application/vnd.docker.distribution.manifest.list.v2+json",
-	NULL,
-};
+static const char *const headers[] = {"Accept: " MEDIA_ACCEPT, NULL};
 
 static int write_image(const struct reference *reference, const struct digest *digest, char to[static TAGS_IMAGE_SIZE],
 		       struct err *err)
@@ -29,19 +23,11 @@ static int write_image(const struct reference *reference, const struct digest *d
 	return 0;
 }
 
-static int ask(struct cism *cism, const struct cism_config_registry *registry, const struct reference *reference,
-	       struct digest *ret_digest, struct err *err)
+static int ask(struct http_client *client, const struct reference *reference, struct digest *ret_digest,
+	       struct err *err)
 {
-	struct http_client_config config = {
-		.ca = registry->ca ? registry->ca : cism->ca,
-		.certificate = cism->client_certificate,
-		.key = cism->client_key,
-		.connect_ms = ASK_MS,
-		.stall_ms = ASK_MS,
-	};
-	CLEANUP(cleanup_http_client) struct http_client *client = NULL;
 	CLEANUP_HTTP_REPLY struct http_reply reply = {0};
-	struct http_call call = {.method = "HEAD", .headers = headers, .timeout_ms = ASK_MS};
+	struct http_call call = {.method = "HEAD", .headers = headers, .timeout_ms = REGISTRIES_ASK_MS};
 	char url[TAGS_IMAGE_SIZE + 64];
 	char text[DIGEST_TEXT_SIZE];
 	int r;
@@ -53,9 +39,7 @@ static int ask(struct cism *cism, const struct cism_config_registry *registry, c
 		       : reference->tag[0]   ? reference->tag
 					     : "latest");
 	call.url = url;
-	r = http_client_new(&config, &client, err);
-	if (r == 0)
-		r = http_client_call(client, &call, &reply, err);
+	r = http_client_call(client, &call, &reply, err);
 	if (r < 0)
 		return r;
 	if (reply.status == 404)
@@ -70,22 +54,19 @@ static int ask(struct cism *cism, const struct cism_config_registry *registry, c
 
 static int resolve(struct cism *cism, const char *image, bool proven, char to[static TAGS_IMAGE_SIZE], struct err *err)
 {
-	const struct cism_config_registry *registry;
+	CLEANUP(cleanup_http_client) struct http_client *client = NULL;
 	struct reference reference;
 	struct digest digest;
 	int r;
 
 	r = reference_parse(image, &reference, err);
+	if (r == 0)
+		r = registries_client(cism, reference.host, &client, err);
 	if (r < 0)
 		return r;
-	registry = cism_config_registry(&cism->config, reference.host);
-	if (!registry) {
-		r = err_set(err, ERR_DENIED, "registry '%s' is not among those the CISM may contact", reference.host);
-		return err_hint(err, "name it under \"registries\" in cism.json"), r;
-	}
 	if (reference.has_digest && !proven)
 		return write_image(&reference, &reference.digest, to, err);
-	r = ask(cism, registry, &reference, &digest, err);
+	r = ask(client, &reference, &digest, err);
 	if (r == 0 && reference.has_digest && !digest_equal(&digest, &reference.digest))
 		r = err_set(err, ERR_CORRUPT, "registry '%s' answered with another digest", reference.host);
 	return r < 0 ? r : write_image(&reference, &digest, to, err);

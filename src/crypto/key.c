@@ -69,8 +69,7 @@ int crypto_key_generate(struct crypto_key **ret_key, struct err *err)
 	return key_new(pkey, ret_key, err);
 }
 
-/* An encrypted key has no passphrase here; without this OpenSSL would ask the terminal. */
-static int no_passphrase(char *to, int size, int writing, void *user)
+int crypto_no_passphrase(char *to, int size, int writing, void *user)
 {
 	(void)to, (void)size, (void)writing, (void)user;
 	return -1;
@@ -83,7 +82,7 @@ int crypto_key_parse(const char *pem, struct crypto_key **ret_key, struct err *e
 
 	if (!bio)
 		return err_set(err, -ENOMEM, "no memory for a key");
-	pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	pkey = PEM_read_bio_PrivateKey(bio, NULL, crypto_no_passphrase, NULL);
 	BIO_free(bio);
 	ERR_clear_error();
 	if (!pkey)
@@ -134,45 +133,6 @@ int crypto_sign(const struct crypto_key *key, const void *bytes, size_t len,
 		return crypto_openssl_error(err, -EIO, "cannot sign");
 	*ret_len = size;
 	return 0;
-}
-
-static int read_public(const char *pem, EVP_PKEY **ret_pkey, struct err *err)
-{
-	BIO *bio = BIO_new_mem_buf(pem, -1);
-	EVP_PKEY *pkey;
-
-	if (!bio)
-		return err_set(err, -ENOMEM, "no memory for a key");
-	pkey = PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
-	BIO_free(bio);
-	ERR_clear_error();
-	if (!pkey)
-		return err_set(err, ERR_SYNTAX, "cannot read the public key");
-	if (!crypto_pkey_is_p256(pkey)) {
-		EVP_PKEY_free(pkey);
-		return err_set(err, ERR_INVALID, "the public key is not an ECDSA key on P-256");
-	}
-	*ret_pkey = pkey;
-	return 0;
-}
-
-int crypto_verify_by(const char *public_pem, const void *bytes, size_t len, const uint8_t *signature,
-		     size_t signature_len, struct err *err)
-{
-	EVP_MD_CTX *ctx;
-	EVP_PKEY *pkey;
-	bool ok;
-	int r = read_public(public_pem, &pkey, err);
-
-	if (r < 0)
-		return r;
-	ctx = EVP_MD_CTX_new();
-	ok = ctx && EVP_DigestVerifyInit(ctx, NULL, crypto_md_sha256(), NULL, pkey) == 1 &&
-	     EVP_DigestVerify(ctx, signature, signature_len, bytes, len) == 1;
-	EVP_MD_CTX_free(ctx);
-	EVP_PKEY_free(pkey);
-	ERR_clear_error();
-	return ok ? 0 : err_set(err, ERR_UNKNOWN_PEER, "the signature is not by that key over these bytes");
 }
 
 void crypto_sha256(const void *bytes, size_t len, uint8_t digest[static CRYPTO_SHA256_SIZE])

@@ -24,10 +24,6 @@ CLEANUP_DEFINE(crypto_key, struct crypto_key *, crypto_key_free)
 int crypto_sign(const struct crypto_key *key, const void *bytes, size_t len,
 		uint8_t signature[static CRYPTO_SIGNATURE_MAX], size_t *ret_len, struct err *err) MUST_CHECK;
 
-/* Verifies such a signature by a public key (PEM, P-256): ERR_SYNTAX, ERR_INVALID for the key, ERR_UNKNOWN_PEER otherwise. */
-int crypto_verify_by(const char *public_pem, const void *bytes, size_t len, const uint8_t *signature,
-		     size_t signature_len, struct err *err) MUST_CHECK;
-
 #define CRYPTO_SHA256_SIZE 32
 void crypto_sha256(const void *bytes, size_t len, uint8_t digest[static CRYPTO_SHA256_SIZE]);
 

@@ -18,6 +18,9 @@ const EVP_MD *crypto_md_sha256(void);
 /* Sets err to text and OpenSSL's last word about it, empties OpenSSL's error queue and returns code. */
 int crypto_openssl_error(struct err *err, int code, const char *text);
 
+/* An encrypted key has no passphrase here: without this for a callback OpenSSL would ask the terminal. */
+int crypto_no_passphrase(char *to, int size, int writing, void *user);
+
 /* Whether the key is an ECDSA key on P-256. */
 bool crypto_pkey_is_p256(const EVP_PKEY *pkey);
 

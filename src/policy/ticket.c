@@ -46,21 +46,6 @@ static int check_kind(const json_t *object, const char *what, const char *kind, 
 	return 0;
 }
 
-static int parse_pull(const json_t *object, struct policy_pull *pull, struct err *err)
-{
-	static const struct policy_field fields[] = {
-		{"image", POLICY_FIELD_STRING, true, 1024},
-		{"token", POLICY_FIELD_STRING, true, POLICY_TOKEN_MAX},
-	};
-	int r = policy_fields_check(object, "ticket.pulls[]", fields, ARRAY_SIZE(fields), err);
-
-	if (r == 0)
-		r = copy_text(object, "ticket.pulls[]", "image", &pull->image, err);
-	if (r == 0)
-		r = copy_text(object, "ticket.pulls[]", "token", &pull->token, err);
-	return r;
-}
-
 static int parse_pulls(const json_t *array, struct policy_ticket *ticket, struct err *err)
 {
 	size_t count = json_array_size(array);
@@ -73,7 +58,7 @@ static int parse_pulls(const json_t *array, struct policy_ticket *ticket, struct
 		return out_of_memory(err);
 	ticket->pull_count = count;
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = parse_pull(json_array_get(array, i), &ticket->pulls[i], err);
+		r = policy_pull_parse(json_array_get(array, i), &ticket->pulls[i], err);
 	return r;
 }
 
@@ -225,10 +210,8 @@ void policy_ticket_free(struct policy_ticket *ticket)
 {
 	if (!ticket)
 		return;
-	for (size_t i = 0; i < ticket->pull_count; i++) {
-		free(ticket->pulls[i].image);
-		free(ticket->pulls[i].token);
-	}
+	for (size_t i = 0; i < ticket->pull_count; i++)
+		policy_pull_done(&ticket->pulls[i]);
 	free(ticket->pulls);
 	free(ticket->uid);
 	free(ticket->namespace);
@@ -266,7 +249,7 @@ static json_t *format_pulls(const struct policy_ticket *ticket)
 	json_t *pulls = json_array();
 
 	for (size_t i = 0; i < ticket->pull_count && pulls; i++) {
-		json_t *pull = json_pack("{s:s,s:s}", "image", ticket->pulls[i].image, "token", ticket->pulls[i].token);
+		json_t *pull = policy_pull_format(&ticket->pulls[i]);
 
 		if (!pull || json_array_append_new(pulls, pull) < 0) {
 			json_decref(pulls);

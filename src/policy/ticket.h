@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "policy/domain.h"
+#include "policy/imagepolicy.h"
 
 #define POLICY_TICKET_MAX ((size_t)1400 * 1024) /* bytes of a payload */
 #define POLICY_PULLS_MAX 64
@@ -17,7 +18,18 @@
 struct policy_pull {
 	char *image; /* host/repository@sha256:… */
 	char *token; /* base64url of a pull-token envelope */
+	/* What the ImagePolicies demand of the image, and the signatures that meet it: the instance verifies them again. */
+	struct policy_image_demand *demands;
+	size_t demand_count;
+	struct policy_image_signature *signatures;
+	size_t signature_count;
 };
+
+/* One pull of a ticket, strictly. The caller calls policy_pull_done, also after a failure. */
+int policy_pull_parse(const json_t *object, struct policy_pull *pull, struct err *err) MUST_CHECK;
+void policy_pull_done(struct policy_pull *pull);
+/* A new reference; NULL without memory. */
+json_t *policy_pull_format(const struct policy_pull *pull) MUST_CHECK;
 
 struct policy_ticket {
 	char *uid, *namespace, *name;

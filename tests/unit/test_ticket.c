@@ -263,9 +263,67 @@ static void test_token_is_no_ticket(void **state)
 	json_decref(ticket);
 }
 
+/* CIR-2: what ImagePolicies demand and the signatures that meet it travel with the ticket. */
+static void test_demands(void **state)
+{
+	struct policy_ticket *ticket CLEANUP(cleanup_policy_ticket) = NULL,
+				     *again CLEANUP(cleanup_policy_ticket) = NULL;
+	struct buf text CLEANUP(buf_done) = buf_of(POLICY_TICKET_MAX);
+	json_t *object = new_ticket(), *pull = json_array_get(json_object_get(object, "pulls"), 0);
+	struct err err = {0};
+
+	(void)state;
+	json_object_set_new(pull, "demands",
+			    json_pack("[{s:s,s:{s:s,s:s}}]", "policy", "cluster", "requirement", "type",
+				      "sigstoreSigned", "keyData", "QQ=="));
+	json_object_set_new(pull, "signatures",
+			    json_pack("[{s:s},{s:s,s:s}]", "bundle", "Qg==", "payload", "UA==", "signature", "Uw=="));
+	assert_int_equal(parse(object, &ticket, &err), 0);
+	assert_int_equal(policy_ticket_format(ticket, &text, &err), 0);
+	assert_int_equal(policy_ticket_parse(text.data, text.len, &again, &err), 0);
+	assert_int_equal(again->pulls[0].demand_count, 1);
+	assert_string_equal(again->pulls[0].demands[0].policy, "cluster");
+	assert_string_equal(again->pulls[0].demands[0].requirement.keys[0], "QQ==");
+	assert_int_equal(again->pulls[0].signature_count, 2);
+	assert_string_equal(again->pulls[0].signatures[0].bytes, "Qg==");
+	assert_null(again->pulls[0].signatures[0].signature);
+	assert_string_equal(again->pulls[0].signatures[1].signature, "Uw==");
+}
+
+static void test_demands_are_read_strictly(void **state)
+{
+	static const struct {
+		const char *field, *value, *message;
+	} cases[] = {
+		{"demands", "[{\"policy\":\"p\"}]", "field 'ticket.pulls[].demands[].requirement' is missing"},
+		{"demands", "[{\"policy\":\"p\",\"requirement\":{\"type\":\"x\"}}]",
+		 "field 'ticket.pulls[].demands[].requirement.type' 'x' is not insecureAcceptAnything, reject or "
+		 "sigstoreSigned"},
+		{"signatures", "[{}]",
+		 "field 'ticket.pulls[].signatures[]' is neither a bundle nor a payload with its signature"},
+		{"signatures", "[{\"payload\":\"UA==\"}]",
+		 "field 'ticket.pulls[].signatures[]' is neither a bundle nor a payload with its signature"},
+		{"signatures", "[{\"bundle\":\"UA==\",\"payload\":\"UA==\",\"signature\":\"UA==\"}]",
+		 "field 'ticket.pulls[].signatures[]' is neither a bundle nor a payload with its signature"},
+		{"keys", "[]", "unknown field 'ticket.pulls[].keys'"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		json_t *object = new_ticket(), *pull = json_array_get(json_object_get(object, "pulls"), 0);
+		struct policy_ticket *ticket = NULL;
+		struct err err = {0};
+
+		json_object_set_new(pull, cases[i].field, json_loads(cases[i].value, 0, NULL));
+		assert_int_equal(parse(object, &ticket, &err), ERR_INVALID);
+		assert_string_equal(err.msg, cases[i].message);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_demands),    cmocka_unit_test(test_demands_are_read_strictly),
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_bytes),      cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_token),      cmocka_unit_test(test_token_is_no_ticket),
