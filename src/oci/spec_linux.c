@@ -331,6 +331,9 @@ static int read_cgroups_path(struct spec_reader *reader, const json_t *value, vo
 		at += *at == '/';
 		if (str_starts(at, "..") && (at[2] == '/' || !at[2]))
 			return spec_read_fail(reader, ERR_INVALID, "must not contain '..'");
+		/* Another name of the group above, which may be that of the whole machine. */
+		if (at[0] == '.' && (at[1] == '/' || !at[1]))
+			return spec_read_fail(reader, ERR_INVALID, "must not contain '.'");
 	}
 	if (json_string_length(value) > 1024)
 		return spec_read_fail(reader, ERR_INVALID, "is longer than 1024 bytes");

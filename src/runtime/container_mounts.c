@@ -510,11 +510,19 @@ static int check_filesystem(int fd, const char *path)
 	return 0;
 }
 
+/* With a slash behind it a file would be none, and pass for one that is not there. */
 static int open_protected(struct container *container, const char *path, int *ret_fd)
 {
-	int r = inroot_open(container->root, path, O_PATH, ret_fd);
+	CLEANUP_FREE char *plain = strdup(path);
+	size_t len = strlen(path);
+	int r;
 
-	return r < 0 ? r : check_filesystem(*ret_fd, path);
+	if (!plain)
+		return -ENOMEM;
+	while (len > 1 && plain[len - 1] == '/')
+		plain[--len] = '\0';
+	r = inroot_open(container->root, plain, O_PATH, ret_fd);
+	return r < 0 ? r : check_filesystem(*ret_fd, plain + strspn(plain, "/") - 1);
 }
 
 static int clone_null(struct container *container, int *ret_fd)

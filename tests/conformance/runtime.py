@@ -106,7 +106,9 @@ def run_in_vm(built, names):
     if not shutil.which('qemu-system-x86_64') or not names:
         return {}
     job = built / 'job.sh'
+    package = subprocess.check_output([TOP / 'tools/debian-package', 'apparmor'], text=True).strip()
     job.write_text(f'export BULKHEAD_BUILD={os.environ["BULKHEAD_BUILD"]}\n'
+                   f'export APPARMOR_PARSER={package}/sbin/apparmor_parser\n'
                    f'exec bash {TOP}/tests/conformance/v1.sh {built} {" ".join(names)}\n')
     done = subprocess.run([TOP / 'tools/vm', '--timeout', '3600', job], stdout=subprocess.PIPE, text=True, check=False)
     results = {runtime: {} for runtime in runtimes()}

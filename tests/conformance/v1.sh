@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # In a VM: makes version 1 of control groups the only one, with every controller, loads the AppArmor profile that a
-# validation program names, and runs the programs. v1.sh BUILT PROGRAM...
+# validation program names, and runs the programs. APPARMOR_PARSER is the program for it. v1.sh BUILT PROGRAM...
 set -euo pipefail
+: "${APPARMOR_PARSER:?}"
 read -ra controllers </sys/fs/cgroup/cgroup.controllers
 for controller in "${controllers[@]}"; do
 	echo "-$controller" >/sys/fs/cgroup/cgroup.subtree_control
@@ -13,7 +14,7 @@ for controller in cpu cpuacct cpuset memory devices freezer blkio pids hugetlb n
 	mkdir /sys/fs/cgroup/$controller
 	mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller
 done
-apparmor_parser --replace --skip-cache <<'PROFILE'
+"$APPARMOR_PARSER" --replace --skip-cache <<'PROFILE'
 profile acme_secure_profile flags=(attach_disconnected,mediate_deleted) {
   file, capability, network, mount, umount, pivot_root, signal, ptrace, unix,
 }

@@ -99,6 +99,8 @@ FIELDS = [
     (('linux', 'devices'), [{'path': '/etc/x', 'type': 'c', 'major': 1, 'minor': 3}],
      "linux.devices[0].path: '/etc/x' is not below /dev"),
     (('linux', 'cgroupsPath'), '/a/../b', "linux.cgroupsPath: must not contain '..'"),
+    (('linux', 'cgroupsPath'), '/.', "linux.cgroupsPath: must not contain '.'"),
+    (('linux', 'cgroupsPath'), '/a/./b', "linux.cgroupsPath: must not contain '.'"),
     (('linux', 'cgroupsPath'), 'a.slice:x:y',
      "linux.cgroupsPath: 'a.slice:x:y' is for the systemd driver, which is not supported"),
     (('linux', 'seccomp'), {'defaultAction': 'SCMP_ACT_X'}, "linux.seccomp.defaultAction: unknown action 'SCMP_ACT_X'"),

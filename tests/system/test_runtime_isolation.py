@@ -99,6 +99,26 @@ def test_masked_and_protected_paths(runtime):
         assert re.search('Read-only file system|Permission denied', done.stderr), done.stderr
 
 
+@pytest.mark.parametrize('path', ['/proc/keys/', '//proc//keys', '/proc/./keys', '/proc/self/../keys', '/link/keys/'])
+def test_a_mask_holds_by_any_name(runtime, path):
+    """A slash behind a file is none that says it is not there."""
+    (runtime.folder / 'rootfs' / 'link').symlink_to('proc')
+    assert runtime.shell('stat -c %t:%T /proc/keys', maskedPaths=[path]) == '1:3\n'
+    done = runtime.run('/bin/sh', '-c', 'echo x >/proc/sys/kernel/hostname', maskedPaths=[],
+                       readonlyPaths=['/proc/sys/kernel/hostname/'])
+    assert 'Read-only file system' in done.stderr
+
+
+@pytest.mark.parametrize('path', ['/proc/keys', '//proc/keys'])
+def test_a_mask_that_would_fall_on_no_procfs_is_refused(runtime, path):
+    (runtime.folder / 'fake').mkdir()
+    (runtime.folder / 'fake' / 'keys').write_text('fake')
+    config = runtime.config(maskedPaths=[path], readonlyPaths=[])
+    config['mounts'].append({'destination': '/proc', 'type': 'bind', 'source': str(runtime.folder / 'fake'),
+                             'options': ['bind']})
+    assert runtime.run(config=config).stderr == f"bulkhead-runtime: cannot mask '{path}': Wrong medium type\n"
+
+
 def test_device_nodes_cannot_be_made(runtime):
     capabilities = {key: ['CAP_MKNOD', 'CAP_SYS_ADMIN'] for key in ('bounding', 'permitted', 'effective')}
     done = runtime.run('/bin/busybox', 'mknod', '/tmp/disk', 'b', '254', '0', capabilities=capabilities)

@@ -3,7 +3,7 @@
 # What is of version 2 of control groups, or needs AppArmor: device programs, io.max, unified keys, statistics, memory
 # events, profiles. Called by runtime_v2.sh. Prints one line a check.
 set -euo pipefail
-: "${RUNTIME:?}"
+: "${RUNTIME:?}" "${APPARMOR_PARSER:?}"
 work=/run/job
 failed=0
 
@@ -99,7 +99,7 @@ profile bulkhead-test flags=(attach_disconnected,mediate_deleted) {
   deny /etc/secret r,
 }
 PROFILE
-apparmor_parser --replace --skip-cache $work/profile
+"$APPARMOR_PARSER" --replace --skip-cache $work/profile
 echo seen >$work/disk/root/etc/secret
 change armor "
 c['process'].update(apparmorProfile='bulkhead-test',

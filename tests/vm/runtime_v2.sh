@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs a container with every protection on a kernel with cgroup v2 alone and looks at it from inside and outside.
-# RUNTIME is the bulkhead-runtime under test, KILLAT tests/programs/killat. Prints one line a check.
+# RUNTIME is the bulkhead-runtime under test, KILLAT tests/programs/killat, APPARMOR_PARSER the program that loads a
+# profile. Prints one line a check.
 set -euo pipefail
 : "${RUNTIME:?}" "${KILLAT:?}"
 work=/run/job
