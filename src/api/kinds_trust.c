@@ -7,6 +7,7 @@ static const char *const levels[] = {"Instance", "Server", NULL};
 static const char *const protocols[] = {"TCP", "UDP", "SCTP", NULL};
 static const char *const planes[] = {"User", "Control", "Management", NULL};
 static const char *const function_words[] = {"Same", "Different", NULL};
+static const char *const violation_words[] = {"Report", "Evict", NULL};
 static const char *const border_words[] = {"DedicatedServer", "VM", NULL};
 static const char *const cache_classes[] = {"Shared", "Encrypted", "Memory", "Never", NULL};
 
@@ -115,6 +116,10 @@ static const struct api_field trust_domain_spec[] = {
 	{"ceiling", 6, OBJECT, .of = &api_m_ceiling, .doc = "The most privilege a pod may ask for."},
 	{"serverQuota", 7, INT32, .check = API_CHECK_POSITIVE,
 	 .doc = "The most physical servers that pods of the domain may be on; any number when absent."},
+	{"onViolation", 8, STRING, .words = violation_words,
+	 .doc = "What becomes of pods that must be apart and are not any more, after a move or a change of rules: "
+		"Report "
+		"(when absent) or Evict."},
 	{0},
 };
 API_MESSAGE(trust_domain_spec, TRUST_V1 "TrustDomainSpec", .doc = "The rules of a trust domain.");

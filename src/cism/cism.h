@@ -18,6 +18,7 @@ struct workers;
 struct keeper;
 struct keyholder;
 struct leader;
+struct prover;
 
 struct cism {
 	struct cism_config config;
@@ -42,6 +43,7 @@ struct cism {
 	struct placer *placer;
 	struct keeper *keeper;
 	struct leader *leader;
+	struct prover *prover;
 	struct workers *workers;
 
 	atomic_bool leading; /* this replica leads the controllers */
@@ -54,6 +56,9 @@ struct cism {
 
 /* Copies the row of an instance; ERR_NOT_FOUND when the topology does not know it: an unknown server is no server. */
 int cism_topology_find(struct cism *cism, const char *instance, struct topology_instance *ret_instance) MUST_CHECK;
+
+/* A copy of all rows, which the caller ends with topology_done: the lock is not held while it is used. -ENOMEM. */
+int cism_topology_copy(struct cism *cism, struct topology *ret_topology, struct err *err) MUST_CHECK;
 
 /* The revision of the topology that cism_topology_find reads: what a decision by it compares. */
 uint64_t cism_topology_revision(struct cism *cism);

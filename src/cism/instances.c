@@ -13,7 +13,6 @@
 #include "cism/tickets.h"
 #include "policy/fields.h"
 
-#define TRIES 8
 #define STOPPED_MAX 4096
 #define ENVELOPE_TYPE "application/vnd.bulkhead.signed.v1+json"
 
@@ -37,7 +36,7 @@ void instances_forget_decision(struct change *change, const json_t *pod)
 
 /* --- stopped --- */
 
-static bool is_uid(const char *text)
+bool instances_is_uid(const char *text)
 {
 	size_t len = strlen(text);
 
@@ -74,25 +73,34 @@ static int remove_pod(struct store *store, const char *namespace, const char *na
 	return 0;
 }
 
+int instances_release(struct store *store, const char *instance, const char *uid, struct change *change,
+		      struct err *err)
+{
+	CLEANUP_JSON json_t *place = NULL;
+	char key[STORE_KEY_MAX + 1];
+	int r = ledger_find(store, uid, NULL, &place, err);
+
+	if (r < 0)
+		return r;
+	r = ledger_release(store, instance, uid, change, err);
+	if (r == 0)
+		r = remove_pod(store, api_string(place, "namespace"), api_string(place, "name"), uid, change, err);
+	instances_ticket_key(uid, key);
+	if (r == 0)
+		change_delete(change, key);
+	return r;
+}
+
 static int release_once(struct store *store, const char *instance, const char *uid, struct err *err)
 {
 	CLEANUP_CHANGE struct change change = {0};
-	CLEANUP_JSON json_t *place = NULL;
-	char key[STORE_KEY_MAX + 1];
 	uint64_t revision;
 	int r;
 
 	change_init(&change);
-	r = ledger_find(store, uid, NULL, &place, err);
-	if (r < 0 || !place)
-		return r; /* released before, or never held: nothing to do */
-	r = ledger_release(store, instance, uid, &change, err);
-	if (r == 0)
-		r = remove_pod(store, api_string(place, "namespace"), api_string(place, "name"), uid, &change, err);
+	r = instances_release(store, instance, uid, &change, err);
 	if (r < 0)
-		return r;
-	instances_ticket_key(uid, key);
-	change_delete(&change, key);
+		return r == ERR_NOT_FOUND ? 0 : r; /* released before, or never held: nothing to do */
 	r = change_commit(&change, store, &revision, err);
 	crashpoint("cism-stopped");
 	return r;
@@ -102,9 +110,9 @@ static int release(struct store *store, const char *instance, const char *uid, s
 {
 	int r = ERR_CONFLICT;
 
-	if (!is_uid(uid))
+	if (!instances_is_uid(uid))
 		return err_set(err, ERR_INVALID, "uids: '%.70s' is no uid", uid);
-	for (int i = 0; i < TRIES && r == ERR_CONFLICT; i++)
+	for (int i = 0; i < INSTANCES_TRIES && r == ERR_CONFLICT; i++)
 		r = release_once(store, instance, uid, err);
 	return r;
 }

@@ -16,6 +16,17 @@ int instances_read_ticket(struct call *call, struct buf *to, struct err *err) MU
 /* GET decisions/POD: the last placement decision about a pod. */
 void instances_decision(struct call *call);
 
+#define INSTANCES_TRIES 8
+
+/* Whether a text may be a pod's uid. */
+bool instances_is_uid(const char *text);
+/*
+ * Adds to a change that a uid leaves the ledger of its instance, and what goes with it: its ticket, and its Pod object when
+ * its deletion was asked for. ERR_NOT_FOUND, ERR_DENIED as ledger_release.
+ */
+int instances_release(struct store *store, const char *instance, const char *uid, struct change *change,
+		      struct err *err) MUST_CHECK;
+
 /* Notes which certificate an instance shows; pull tokens are bound to it. */
 void instances_seen(struct cism *cism, const char *instance, const uint8_t certificate_sha256[static 32]);
 /* The certificate last seen, in hexadecimal; ERR_NOT_FOUND before the instance was ever seen. */

@@ -54,8 +54,7 @@ static int commit(struct change *change, struct cism *cism, struct err *err)
 
 /* --- namespaces --- */
 
-/* A pod that may run somewhere is only asked to end; everything else goes. */
-static int delete_content(struct cism *cism, const struct api_kind *kind, json_t *object, struct err *err)
+int janitor_end(struct cism *cism, const struct api_kind *kind, json_t *object, struct err *err)
 {
 	CLEANUP_CHANGE struct change change = {0};
 	CLEANUP_JSON json_t *place = NULL;
@@ -101,7 +100,7 @@ static int empty_namespace(struct cism *cism, const char *name, size_t *ret_left
 		if ((*kind)->namespaced)
 			r = records_list(cism->store, &query, &list, err);
 		for (size_t i = 0; r == 0 && i < list.count; i++)
-			r = delete_content(cism, *kind, list.items[i], err);
+			r = janitor_end(cism, *kind, list.items[i], err);
 		if (r < 0)
 			return r;
 		*ret_left += list.count;

@@ -4,9 +4,16 @@
 #define CISM_JANITOR_H
 
 #include "cism/cism.h"
+#include "cism/records.h"
 
 /* Creates default, kube-system, kube-public and kube-node-lease where they are missing. */
 int janitor_first_namespaces(struct cism *cism, struct err *err) MUST_CHECK;
+
+/*
+ * Asks for the end of an object as the leader: a pod that may run somewhere is marked and ends in its grace period, what
+ * nothing waits for goes at once.
+ */
+int janitor_end(struct cism *cism, const struct api_kind *kind, json_t *object, struct err *err) MUST_CHECK;
 
 /* Deletes what is in namespaces that are Terminating, and the namespaces that are empty and hold nothing in the ledger. */
 int janitor_finish_namespaces(struct cism *cism, struct err *err) MUST_CHECK;

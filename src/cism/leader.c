@@ -16,7 +16,7 @@
 struct leader {
 	struct cism *cism;
 	char self[37];
-	uint64_t held;                           /* revision of the lease while this replica leads; else 0 */
+	atomic_uint_fast64_t held;               /* revision of the lease while this replica leads; else 0 */
 	uint64_t beat_ms;                        /* when it last wrote its beat */
 	uint64_t lease_seen, beat_seen, seen_ms; /* of another's, and since when they are so */
 };

@@ -229,26 +229,10 @@ static int follow_one(struct cism *cism, struct nodes_sightings *sightings, cons
 	return r;
 }
 
-/* A copy, so that the lock is not held while the store writes. */
-static int copy_topology(struct cism *cism, struct topology *to, struct err *err)
-{
-	int r = 0;
-
-	pthread_mutex_lock(&cism->topology_lock);
-	to->count = cism->topology.count;
-	to->instances = calloc(to->count + 1, sizeof(*to->instances));
-	if (!to->instances)
-		r = err_sys(err, -ENOMEM, "cannot read the topology");
-	else if (to->count > 0)
-		memcpy(to->instances, cism->topology.instances, to->count * sizeof(*to->instances));
-	pthread_mutex_unlock(&cism->topology_lock);
-	return r;
-}
-
 int nodes_follow(struct cism *cism, struct nodes_sightings *sightings, struct err *err)
 {
 	struct topology topology = {0};
-	int r = copy_topology(cism, &topology, err);
+	int r = cism_topology_copy(cism, &topology, err);
 
 	for (size_t i = 0; r == 0 && i < topology.count; i++)
 		r = follow_one(cism, sightings, &topology.instances[i], err);

@@ -79,6 +79,20 @@ static bool by_quota(const struct placement_facts *facts, const struct placement
 	return false;
 }
 
+static bool by_power(const struct placement_facts *facts, const struct placement_node *node,
+		     struct placement_verdict *verdict)
+{
+	char object[300], sentence[400];
+
+	(void)facts;
+	if (!node->mapping->off)
+		return true;
+	(void)snprintf(object, sizeof(object), "Node/%s", verdict->instance);
+	(void)snprintf(sentence, sizeof(sentence), "instance '%s' is powered off", verdict->instance);
+	refuse(verdict, "PoweredOff", object, sentence);
+	return false;
+}
+
 static bool by_readiness(const struct placement_facts *facts, const struct placement_node *node,
 			 struct placement_verdict *verdict)
 {
@@ -239,7 +253,7 @@ void placement_judge(const struct placement_facts *facts, const struct placement
 {
 	static bool (*const filters[])(const struct placement_facts *facts, const struct placement_node *node,
 				       struct placement_verdict *verdict) = {
-		by_separation, by_quota, by_readiness, by_selector, by_taints, by_resources,
+		by_separation, by_quota, by_power, by_readiness, by_selector, by_taints, by_resources,
 	};
 	const char *name = api_string(node->object, "metadata.name");
 

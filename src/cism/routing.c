@@ -175,6 +175,31 @@ static int parse_decision(const char *method, const struct segments *segments, s
 	return verb_of(method, false, to, err);
 }
 
+/* What administrators alone ask, in no namespace. */
+static const struct {
+	const char *resource, *method;
+	enum routing_class class;
+} oversight_rows[] = {
+	{"ledger", "GET", ROUTING_LEDGER},
+	{"releases", "POST", ROUTING_RELEASE},
+};
+
+/* 1 when it is one of them. */
+static int parse_oversight(const char *method, const struct segments *segments, struct routing *to, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(oversight_rows); i++) {
+		if (segments->count != 4 || !str_eq(segments->at[3], oversight_rows[i].resource))
+			continue;
+		if (!str_eq(method, oversight_rows[i].method))
+			return err_set(err, -EOPNOTSUPP,
+				       "the server does not allow this method on the requested resource");
+		to->class = oversight_rows[i].class;
+		to->verb = str_eq(method, "GET") ? ROUTING_LIST : ROUTING_CREATE;
+		return 1;
+	}
+	return 0;
+}
+
 int routing_parse(const char *method, const char *path, bool watch, struct routing *ret_routing, struct err *err)
 {
 	struct routing to = {0};
@@ -210,10 +235,12 @@ int routing_parse(const char *method, const char *path, bool watch, struct routi
 		if (namespace_of(&segments, first, core ? api_kind_by_resource("", "v1", "namespaces") : NULL, &to,
 				 &rest) < 0)
 			return not_found(path, err);
-		if (grouped && str_eq(group, "trust.bulkhead.dev") && str_eq(segments.at[2], "v1") &&
-		    str_eq(segments.at[rest], "decisions")) {
+		bool trust = grouped && str_eq(group, "trust.bulkhead.dev") && str_eq(segments.at[2], "v1");
+
+		r = trust ? parse_oversight(method, &segments, &to, err) : 0;
+		if (trust && str_eq(segments.at[rest], "decisions")) {
 			r = parse_decision(method, &segments, rest, &to, path, err);
-		} else {
+		} else if (r == 0) {
 			to.class = ROUTING_RESOURCE;
 			to.kind = api_kind_by_resource(group, segments.at[first - 1], segments.at[rest]);
 			r = to.kind ? parse_rest(&segments, rest, &to, path, err) : not_found(path, err);

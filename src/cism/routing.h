@@ -14,6 +14,8 @@ enum routing_class {
 	ROUTING_OPENAPI_V2, /* /openapi/v2 */
 	ROUTING_OPENAPI_V3, /* /openapi/v3 and below */
 	ROUTING_METRICS,    /* /metrics */
+	ROUTING_LEDGER,     /* /apis/trust.bulkhead.dev/v1/ledger */
+	ROUTING_RELEASE,    /* /apis/trust.bulkhead.dev/v1/releases */
 	ROUTING_DECISION,   /* /apis/trust.bulkhead.dev/v1/namespaces/NS/decisions/POD */
 	ROUTING_RESOURCE,   /* everything with a kind */
 };

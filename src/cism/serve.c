@@ -11,6 +11,7 @@
 #include "cism/call.h"
 #include "cism/imagekeys.h"
 #include "cism/instances.h"
+#include "cism/oversight.h"
 #include "cism/relays.h"
 #include "cism/reviews.h"
 #include "cism/verbs.h"
@@ -165,6 +166,16 @@ static bool has_verb(const struct api_kind *kind, const char *verb)
 
 /* --- from the request line to the answer --- */
 
+/* The resource of what administrators alone ask; NULL for everything else. */
+static const char *oversight_name(enum routing_class class)
+{
+	if (class == ROUTING_DECISION)
+		return "decisions";
+	if (class == ROUTING_LEDGER)
+		return "ledger";
+	return class == ROUTING_RELEASE ? "releases" : NULL;
+}
+
 static int authorize(struct call *call, struct err *err)
 {
 	const struct routing *routing = &call->routing;
@@ -183,9 +194,9 @@ static int authorize(struct call *call, struct err *err)
 		question.subresource = routing->subresource;
 		question.field_selector = http_query(call->request, "fieldSelector");
 		/* A watch on one object is a watch confined by its name. */
-	} else if (routing->class == ROUTING_DECISION) {
+	} else if (oversight_name(routing->class)) {
 		question.group = "trust.bulkhead.dev";
-		question.resource = "decisions";
+		question.resource = oversight_name(routing->class);
 	} else {
 		question.path = http_path(call->request);
 	}
@@ -229,6 +240,10 @@ static void work(struct call *call)
 	note_instance(call);
 	if (call->routing.class == ROUTING_DECISION)
 		instances_decision(call);
+	else if (call->routing.class == ROUTING_LEDGER)
+		oversight_ledger(call);
+	else if (call->routing.class == ROUTING_RELEASE)
+		oversight_release(call);
 	else
 		answer_resource(call);
 }
@@ -302,6 +317,8 @@ static bool answer_at_once(struct call *call)
 	case ROUTING_METRICS:
 		answer_metrics(call);
 		return true;
+	case ROUTING_LEDGER:
+	case ROUTING_RELEASE:
 	case ROUTING_DECISION:
 	case ROUTING_RESOURCE:
 		break;
@@ -315,7 +332,7 @@ static bool answer_at_once(struct call *call)
 static bool is_plain(const struct call *call)
 {
 	return !call->user.name[0] || is_stream(&call->routing) ||
-	       (call->routing.class != ROUTING_DECISION && call->routing.class != ROUTING_RESOURCE);
+	       (!oversight_name(call->routing.class) && call->routing.class != ROUTING_RESOURCE);
 }
 
 void serve_handle(struct http_request *request, void *user)

@@ -17,6 +17,7 @@
 #include "cism/leader.h"
 #include "cism/ledger.h"
 #include "cism/placer.h"
+#include "cism/prover.h"
 #include "cism/relays.h"
 #include "cism/serve.h"
 #include "cism/watches.h"
@@ -209,6 +210,8 @@ int service_start(struct service *service, struct err *err)
 		r = start_server(service, err);
 	if (r == 0)
 		r = placer_start(cism, &cism->placer, err);
+	if (r == 0)
+		r = prover_start(cism, &cism->prover, err);
 	if (r < 0)
 		return r;
 	(void)snprintf(port, sizeof(port), "%u", http_server_port(service->server));
@@ -231,6 +234,7 @@ void service_stop(struct service *service)
 		return;
 	cism = &service->cism;
 	placer_stop(cism->placer);
+	prover_stop(cism->prover);
 	keeper_stop(cism->keeper);
 	leader_free(cism->leader);
 	relays_shut(cism->relays);

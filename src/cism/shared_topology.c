@@ -46,7 +46,7 @@ static int write_stored(struct cism *cism, const struct topology *topology, uint
 	return r;
 }
 
-static int offer_once(struct cism *cism, const struct topology *file, struct err *err)
+static int offer_once(struct cism *cism, struct topology *file, struct err *err)
 {
 	/* Where only one process has the store, only its file tells of a topology. */
 	bool alone = cism->config.etcd.endpoint_count == 0;
@@ -57,11 +57,13 @@ static int offer_once(struct cism *cism, const struct topology *file, struct err
 	if (r < 0)
 		return r;
 	r = revision ? topology_follows(&now, file, alone, err) : 1;
+	if (r > 0 && topology_remember(file, &now, err) < 0)
+		r = -ENOMEM;
 	topology_done(&now);
 	return r > 0 ? write_stored(cism, file, revision, err) : r;
 }
 
-int shared_topology_offer(struct cism *cism, const struct topology *file, struct err *err)
+int shared_topology_offer(struct cism *cism, struct topology *file, struct err *err)
 {
 	int r;
 

@@ -10,8 +10,8 @@
 
 #define SHARED_TOPOLOGY_KEY "/topology"
 
-/* Writes what a file says if that is newer. 0 also when the store has it already; ERR_DENIED with why it is not taken. */
-int shared_topology_offer(struct cism *cism, const struct topology *file, struct err *err) MUST_CHECK;
+/* Writes what a file says if that is newer, and what left with it. 0 also when the store has it already; ERR_DENIED with why it is not taken. */
+int shared_topology_offer(struct cism *cism, struct topology *file, struct err *err) MUST_CHECK;
 
 /* Brings cism->topology up to what the store has. */
 int shared_topology_follow(struct cism *cism, struct err *err) MUST_CHECK;

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "policy/fields.h"
@@ -24,17 +26,18 @@ static const char *text_of(const json_t *row, const char *name)
 	return text ? text : "";
 }
 
-static int read_instance(const json_t *row, size_t index, struct topology_instance *to, struct err *err)
+static int read_instance(const json_t *row, const char *list, size_t index, struct topology_instance *to,
+			 struct err *err)
 {
 	static const struct policy_field fields[] = {
 		{"name", POLICY_FIELD_STRING, true, 253},      {"server", POLICY_FIELD_STRING, true, 253},
 		{"deployment", POLICY_FIELD_STRING, true, 15}, {"vm", POLICY_FIELD_STRING, false, 253},
-		{"epoch", POLICY_FIELD_INTEGER, true, 0},
+		{"epoch", POLICY_FIELD_INTEGER, true, 0},      {"power", POLICY_FIELD_STRING, false, 3},
 	};
 	char path[32];
 	int r;
 
-	(void)snprintf(path, sizeof(path), "instances[%zu]", index);
+	(void)snprintf(path, sizeof(path), "%s[%zu]", list, index);
 	r = policy_fields_check(row, path, fields, ARRAY_SIZE(fields), err);
 	if (r < 0)
 		return r;
@@ -53,6 +56,40 @@ static int read_instance(const json_t *row, size_t index, struct topology_instan
 			       to->deployment);
 	if (json_integer_value(json_object_get(row, "epoch")) < 1)
 		return err_set(err, ERR_INVALID, "%s.epoch: must be at least 1", path);
+	to->off = str_eq(text_of(row, "power"), "Off");
+	if (json_object_get(row, "power") && !to->off && !str_eq(text_of(row, "power"), "On"))
+		return err_set(err, ERR_INVALID, "%s.power: '%s' is none of On, Off", path, text_of(row, "power"));
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct topology_instance *)a)->name, ((const struct topology_instance *)b)->name);
+}
+
+/* One list of rows, sorted by name. */
+static int read_instances(const json_t *rows, const char *list, struct topology_instance **ret_instances,
+			  size_t *ret_count, struct err *err)
+{
+	struct topology_instance *instances = calloc(json_array_size(rows) + 1, sizeof(*instances));
+	const json_t *row;
+	size_t i;
+	int r = instances ? 0 : err_sys(err, -ENOMEM, "cannot read the topology");
+
+	json_array_foreach(rows, i, row)
+		if (r == 0)
+			r = read_instance(row, list, i, &instances[i], err);
+	if (r == 0 && json_array_size(rows) > 1)
+		qsort(instances, json_array_size(rows), sizeof(*instances), by_name);
+	for (i = 1; r == 0 && i < json_array_size(rows); i++)
+		if (str_eq(instances[i].name, instances[i - 1].name))
+			r = err_set(err, ERR_INVALID, "%s: '%s' stands twice", list, instances[i].name);
+	if (r < 0) {
+		free(instances);
+		return r;
+	}
+	*ret_instances = instances;
+	*ret_count = json_array_size(rows);
 	return 0;
 }
 
@@ -61,32 +98,22 @@ static int read_root(const json_t *root, struct topology *to, struct err *err)
 	static const struct policy_field fields[] = {
 		{"generation", POLICY_FIELD_INTEGER, false, 0},
 		{"instances", POLICY_FIELD_ARRAY, true, TOPOLOGY_INSTANCES_MAX},
+		{"departed", POLICY_FIELD_ARRAY, false, TOPOLOGY_INSTANCES_MAX},
 	};
 	const json_t *generation = json_object_get(root, "generation");
-	const json_t *rows = json_object_get(root, "instances");
-	const json_t *row;
-	size_t i;
-	int r;
+	int r = policy_fields_check(root, "", fields, ARRAY_SIZE(fields), err);
 
-	r = policy_fields_check(root, "", fields, ARRAY_SIZE(fields), err);
 	if (r < 0)
 		return r;
 	if (generation && json_integer_value(generation) < 1)
 		return err_set(err, ERR_INVALID, "generation: must be at least 1");
 	to->generation = (uint64_t)json_integer_value(generation);
-	to->instances = calloc(json_array_size(rows) + 1, sizeof(*to->instances));
-	if (!to->instances)
-		return err_sys(err, -ENOMEM, "cannot read the topology");
-	json_array_foreach(rows, i, row) {
-		r = read_instance(row, i, &to->instances[i], err);
-		if (r < 0)
-			return r;
-		if (topology_find(to, to->instances[i].name))
-			return err_set(err, ERR_INVALID, "instances[%zu].name: '%s' stands twice", i,
-				       to->instances[i].name);
-		to->count++;
-	}
-	return 0;
+	to->sorted = true;
+	r = read_instances(json_object_get(root, "instances"), "instances", &to->instances, &to->count, err);
+	if (r == 0)
+		r = read_instances(json_object_get(root, "departed"), "departed", &to->departed, &to->departed_count,
+				   err);
+	return r;
 }
 
 int topology_parse(const char *text, size_t len, struct topology *ret_topology, struct err *err)
@@ -107,24 +134,58 @@ int topology_parse(const char *text, size_t len, struct topology *ret_topology, 
 	return 0;
 }
 
+static json_t *rows_of(const struct topology_instance *instances, size_t count)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		const struct topology_instance *instance = &instances[i];
+
+		if (json_array_append_new(rows,
+					  json_pack("{s:s, s:s, s:s, s:s*, s:I, s:s*}", "name", instance->name,
+						    "server", instance->server, "deployment", instance->deployment,
+						    "vm", instance->vm[0] ? instance->vm : NULL, "epoch",
+						    (json_int_t)instance->epoch, "power",
+						    instance->off ? "Off" : NULL)) < 0) {
+			json_decref(rows);
+			return NULL;
+		}
+	}
+	return rows;
+}
+
+static const struct topology_instance *find_row(const struct topology_instance *rows, size_t count, bool sorted,
+						const char *name)
+{
+	size_t low = 0, high = sorted ? count : 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(rows[middle].name, name);
+
+		if (order == 0)
+			return &rows[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (size_t i = 0; !sorted && i < count; i++)
+		if (str_eq(rows[i].name, name))
+			return &rows[i];
+	return NULL;
+}
+
 char *topology_format(const struct topology *topology)
 {
-	json_t *root = json_pack("{s:[]}", "instances");
-	json_t *rows = json_object_get(root, "instances");
+	json_t *root = json_pack("{s:o}", "instances", rows_of(topology->instances, topology->count));
 	char *text = NULL;
 	int r = root ? 0 : -1;
 
 	if (r == 0 && topology->generation)
 		r = json_object_set_new(root, "generation", json_integer((json_int_t)topology->generation));
-	for (size_t i = 0; r == 0 && i < topology->count; i++) {
-		const struct topology_instance *instance = &topology->instances[i];
-
-		r = json_array_append_new(rows,
-					  json_pack("{s:s, s:s, s:s, s:s*, s:I}", "name", instance->name, "server",
-						    instance->server, "deployment", instance->deployment, "vm",
-						    instance->vm[0] ? instance->vm : NULL, "epoch",
-						    (json_int_t)instance->epoch));
-	}
+	if (r == 0 && topology->departed_count)
+		r = json_object_set_new(root, "departed", rows_of(topology->departed, topology->departed_count));
 	if (r == 0)
 		text = json_dumps(root, JSON_COMPACT);
 	json_decref(root);
@@ -144,6 +205,9 @@ static int check_instance(const struct topology_instance *now, const struct topo
 	if (next->epoch == now->epoch && !is_same_place(now, next))
 		return err_set(err, ERR_DENIED, "instance '%s' is on server '%s' in the same epoch %llu as on '%s'",
 			       now->name, next->server, (unsigned long long)now->epoch, now->server);
+	if (next->off && !now->off && next->epoch == now->epoch)
+		return err_set(err, ERR_DENIED, "instance '%s' is powered off in the same epoch %llu as it ran in",
+			       now->name, (unsigned long long)now->epoch);
 	return 0;
 }
 
@@ -154,7 +218,8 @@ static bool is_same(const struct topology *a, const struct topology *b)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct topology_instance *other = topology_find(b, a->instances[i].name);
 
-		if (!other || other->epoch != a->instances[i].epoch || !is_same_place(&a->instances[i], other))
+		if (!other || other->epoch != a->instances[i].epoch || other->off != a->instances[i].off ||
+		    !is_same_place(&a->instances[i], other))
 			return false;
 	}
 	return true;
@@ -182,24 +247,45 @@ int topology_follows(const struct topology *now, const struct topology *next, bo
 		return 0;
 	r = check_generation(now, next, alone, err);
 	for (size_t i = 0; r == 0 && i < next->count; i++) {
-		const struct topology_instance *known = topology_find(now, next->instances[i].name);
+		const char *name = next->instances[i].name;
+		const struct topology_instance *known = topology_find(now, name);
 
+		if (!known)
+			known = find_row(now->departed, now->departed_count, now->sorted, name);
 		r = known ? check_instance(known, &next->instances[i], err) : 0;
 	}
 	return r < 0 ? r : 1;
 }
 
+int topology_remember(struct topology *next, const struct topology *now, struct err *err)
+{
+	struct topology_instance *departed = calloc(now->count + now->departed_count + 1, sizeof(*departed));
+	size_t count = 0;
+
+	if (!departed)
+		return err_sys(err, -ENOMEM, "cannot remember what left the topology");
+	for (size_t i = 0; i < now->departed_count; i++)
+		if (!topology_find(next, now->departed[i].name))
+			departed[count++] = now->departed[i];
+	for (size_t i = 0; i < now->count; i++)
+		if (!topology_find(next, now->instances[i].name))
+			departed[count++] = now->instances[i];
+	if (count > 1)
+		qsort(departed, count, sizeof(*departed), by_name);
+	free(next->departed);
+	next->departed = departed;
+	next->departed_count = count;
+	return 0;
+}
+
 void topology_done(struct topology *topology)
 {
 	free(topology->instances);
-	topology->instances = NULL;
-	topology->count = 0;
+	free(topology->departed);
+	*topology = (struct topology){.generation = topology->generation};
 }
 
 const struct topology_instance *topology_find(const struct topology *topology, const char *instance)
 {
-	for (size_t i = 0; i < topology->count; i++)
-		if (str_eq(topology->instances[i].name, instance))
-			return &topology->instances[i];
-	return NULL;
+	return find_row(topology->instances, topology->count, topology->sorted, instance);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "cli/pki.h"
@@ -73,19 +74,18 @@ static int fail_with(const struct http_reply *reply, const char *path, struct er
 	return code;
 }
 
-int apiclient_get(struct apiclient *client, const char *path, json_t **ret_object, struct err *err)
+static int call_api(struct apiclient *client, struct http_call *call, const char *path, json_t **ret_object,
+		    struct err *err)
 {
-	static const char *const headers[] = {"Accept: application/json", NULL};
 	struct http_reply reply CLEANUP_HTTP_REPLY = {.body = buf_of(ANSWER_MAX)};
 	char *url CLEANUP_FREE = str_format("%s%s", client->base, path);
-	struct http_call call = {.method = "GET",
-				 .url = url,
-				 .headers = headers,
-				 .send_len = -1,
-				 .timeout_ms = TIMEOUT_MS};
 	json_error_t error;
-	int r = url ? http_client_call(client->http, &call, &reply, err) : err_set(err, -ENOMEM, "out of memory");
+	int r;
 
+	call->url = url;
+	call->send_len = -1;
+	call->timeout_ms = TIMEOUT_MS;
+	r = url ? http_client_call(client->http, call, &reply, err) : err_set(err, -ENOMEM, "out of memory");
 	if (r == ERR_UNAVAILABLE)
 		(void)err_hint(err, "'bulkhead status' shows which parts run, 'bulkhead up' starts them");
 	if (r < 0)
@@ -97,4 +97,28 @@ int apiclient_get(struct apiclient *client, const char *path, json_t **ret_objec
 	if (!*ret_object)
 		return err_set(err, ERR_SYNTAX, "the CISM's answer to '%s' is not JSON: %s", path, error.text);
 	return 0;
+}
+
+int apiclient_get(struct apiclient *client, const char *path, json_t **ret_object, struct err *err)
+{
+	static const char *const headers[] = {"Accept: application/json", NULL};
+	struct http_call call = {.method = "GET", .headers = headers};
+
+	return call_api(client, &call, path, ret_object, err);
+}
+
+int apiclient_send(struct apiclient *client, const char *method, const char *path, const json_t *body,
+		   json_t **ret_object, struct err *err)
+{
+	static const char *const headers[] = {"Accept: application/json", "Content-Type: application/json", NULL};
+	char *text CLEANUP_FREE = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	struct http_call call = {.method = method,
+				 .headers = headers,
+				 .body = text,
+				 .body_len = text ? strlen(text) : 0,
+				 .once = true};
+
+	if (body && !text)
+		return err_set(err, -ENOMEM, "out of memory");
+	return call_api(client, &call, path, ret_object, err);
 }

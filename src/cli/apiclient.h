@@ -17,5 +17,8 @@ CLEANUP_DEFINE(apiclient, struct apiclient *, apiclient_free)
 
 /* Reads an object or list. What the server answers in its Status becomes the message, its HTTP status the code. */
 int apiclient_get(struct apiclient *client, const char *path, json_t **ret_object, struct err *err) MUST_CHECK;
+/* Sends one (body NULL: nothing) and reads the answer, in the same way. */
+int apiclient_send(struct apiclient *client, const char *method, const char *path, const json_t *body,
+		   json_t **ret_object, struct err *err) MUST_CHECK;
 
 #endif

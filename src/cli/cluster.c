@@ -14,7 +14,7 @@ const json_t *cluster_items(const json_t *list)
 	return json_object_get(list, "items");
 }
 
-static int parse_domains(struct cluster *cluster, struct err *err)
+int cluster_parse_domains(const struct cluster *cluster, struct policy_domains *domains, struct err *err)
 {
 	const json_t *object;
 	size_t i;
@@ -24,10 +24,58 @@ static int parse_domains(struct cluster *cluster, struct err *err)
 
 		if (policy_domain_parse(object, &domain, err) < 0)
 			continue;
-		if (policy_domains_put(&cluster->domains, domain) < 0)
+		if (policy_domains_put(domains, domain) < 0)
 			return err_set(err, -ENOMEM, "out of memory");
 	}
 	return 0;
+}
+
+static const char *text_or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+static void add_holder(struct cluster *cluster, const json_t *row, const char *server)
+{
+	cluster->holders[cluster->holder_count++] = (struct policy_holder){
+		.pod = {.uid = text_or_empty(api_string(row, "uid")),
+			.namespace = text_or_empty(api_string(row, "namespace")),
+			.name = text_or_empty(api_string(row, "name")),
+			.domain = text_or_empty(api_string(row, "domain")),
+			.subfunction = text_or_empty(api_string(row, "subFunction"))},
+		.instance = text_or_empty(api_string(row, "instance")),
+		.server = text_or_empty(api_string(row, server)),
+	};
+}
+
+/* The ledger says who is charged, also of pods whose objects were deleted by force. */
+static int read_holders(struct cluster *cluster, struct err *err)
+{
+	const json_t *rows = json_object_get(cluster->ledger, "holders"), *row;
+	size_t i;
+
+	cluster->holders = calloc(2 * json_array_size(rows) + 1, sizeof(*cluster->holders));
+	if (!cluster->holders)
+		return err_set(err, -ENOMEM, "out of memory");
+	json_array_foreach(rows, i, row) {
+		add_holder(cluster, row, "server");
+		if (!str_eq(text_or_empty(api_string(row, "server")), text_or_empty(api_string(row, "serverNow"))))
+			add_holder(cluster, row, "serverNow");
+	}
+	return 0;
+}
+
+int cluster_open(const char *root, struct apiclient **ret_client, struct cluster *ret_cluster, struct err *err)
+{
+	struct settings settings;
+	struct paths paths;
+	int r = paths_init(&paths, root, err);
+
+	if (r == 0)
+		r = settings_load(&paths, &settings, err);
+	if (r == 0)
+		r = apiclient_new(&paths, &settings, ret_client, err);
+	return r == 0 ? cluster_load(*ret_client, ret_cluster, err) : r;
 }
 
 int cluster_load(struct apiclient *client, struct cluster *ret_cluster, struct err *err)
@@ -41,13 +89,16 @@ int cluster_load(struct apiclient *client, struct cluster *ret_cluster, struct e
 		{"/api/v1/namespaces", &cluster.namespaces},
 		{"/apis/trust.bulkhead.dev/v1/trustdomains", &cluster.trust_domains},
 		{"/api/v1/pods", &cluster.pods},
+		{"/apis/trust.bulkhead.dev/v1/ledger", &cluster.ledger},
 	};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists) && r == 0; i++)
 		r = apiclient_get(client, lists[i].path, lists[i].list, err);
 	if (r == 0)
-		r = parse_domains(&cluster, err);
+		r = cluster_parse_domains(&cluster, &cluster.domains, err);
+	if (r == 0)
+		r = read_holders(&cluster, err);
 	if (r < 0)
 		cluster_done(&cluster);
 	else
@@ -61,13 +112,10 @@ void cluster_done(struct cluster *cluster)
 	json_decref(cluster->namespaces);
 	json_decref(cluster->trust_domains);
 	json_decref(cluster->pods);
+	json_decref(cluster->ledger);
+	free(cluster->holders);
 	policy_domains_done(&cluster->domains);
 	*cluster = (struct cluster){0};
-}
-
-static const char *text_or_empty(const char *text)
-{
-	return text ? text : "";
 }
 
 const json_t *cluster_pod(const struct cluster *cluster, const char *namespace, const char *name)
@@ -154,42 +202,12 @@ struct policy_place cluster_place_facts(const json_t *node)
 	return place;
 }
 
-static const char *server_of(const struct cluster *cluster, const char *instance)
+void cluster_decide(const struct cluster *cluster, const json_t *pod, const json_t *node,
+		    struct policy_decision *ret_decision)
 {
-	const json_t *node;
-	size_t i;
-
-	json_array_foreach(cluster_items(cluster->nodes), i, node)
-		if (str_eq(text_or_empty(api_string(node, "metadata.name")), instance))
-			return api_label(node, POLICY_LABEL_SERVER);
-	return NULL;
-}
-
-static bool is_over(const json_t *pod)
-{
-	const char *phase = text_or_empty(api_string(pod, "status.phase"));
-
-	return str_eq(phase, "Succeeded") || str_eq(phase, "Failed");
-}
-
-int cluster_decide(const struct cluster *cluster, const json_t *pod, const json_t *node,
-		   struct policy_decision *ret_decision, struct err *err)
-{
-	const json_t *pods = cluster_items(cluster->pods), *other;
-	struct policy_holder *holders CLEANUP_FREE = calloc(json_array_size(pods) + 1, sizeof(struct policy_holder));
 	struct policy_place place = cluster_place_facts(node);
 	struct policy_pod facts = cluster_pod_facts(cluster, pod);
-	size_t count = 0, i;
 
-	if (!holders)
-		return err_set(err, -ENOMEM, "out of memory");
-	json_array_foreach(pods, i, other) {
-		const char *instance = api_string(other, "spec.nodeName");
-
-		if (instance && *instance && !is_over(other))
-			holders[count++] = (struct policy_holder){cluster_pod_facts(cluster, other), instance,
-								  server_of(cluster, instance)};
-	}
-	policy_separation_decide(&facts, &place, holders, count, &cluster->domains, ret_decision);
-	return 0;
+	policy_separation_decide(&facts, &place, cluster->holders, cluster->holder_count, &cluster->domains,
+				 ret_decision);
 }

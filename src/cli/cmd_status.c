@@ -138,6 +138,31 @@ static int add_pods(const struct cluster *cluster, json_t *status)
 	return r;
 }
 
+/* What is charged without being shown above, since its object is gone: it still keeps others away. */
+static int add_charged(const struct cluster *cluster, json_t *status)
+{
+	json_t *list = json_array();
+	const json_t *holder;
+	size_t i;
+	int r = json_object_set_new(status, "charged", list);
+
+	json_array_foreach(json_object_get(cluster->ledger, "holders"), i, holder) {
+		const json_t *pod = cluster_pod(cluster, or_empty(api_string(holder, "namespace")),
+						or_empty(api_string(holder, "name")));
+
+		if (r == 0 && !str_eq(or_empty(api_string(pod, "metadata.uid")), or_empty(api_string(holder, "uid"))))
+			r = json_array_append(list, (json_t *)(uintptr_t)holder);
+	}
+	return r;
+}
+
+static int add_proof(const struct cluster *cluster, json_t *status)
+{
+	json_t *proof = json_object_get(cluster->ledger, "proof");
+
+	return proof ? json_object_set(status, "proof", proof) : 0;
+}
+
 /* Asks the CISM; when it does not answer its words are kept under "error". */
 static int add_cluster(const struct paths *paths, const struct settings *settings, json_t *status, bool *ret_answers)
 {
@@ -154,7 +179,11 @@ static int add_cluster(const struct paths *paths, const struct settings *setting
 	r = add_instances(&cluster, status);
 	if (r == 0)
 		r = add_domains(&cluster, status);
-	return r == 0 ? add_pods(&cluster, status) : r;
+	if (r == 0)
+		r = add_pods(&cluster, status);
+	if (r == 0)
+		r = add_charged(&cluster, status);
+	return r == 0 ? add_proof(&cluster, status) : r;
 }
 
 struct column {
@@ -213,6 +242,28 @@ static int print_list(const json_t *list, const struct column *columns, size_t c
 	return r;
 }
 
+/* The drift check's last word, with its age. */
+static void print_proof(const json_t *proof)
+{
+	const json_t *finding;
+	size_t i;
+
+	if (!proof) {
+		(void)printf("\nSEPARATION: not proven yet\n");
+		return;
+	}
+	(void)printf(
+		"\nSEPARATION: %s %lld s ago: %lld pods on %lld servers, %lld violations, %lld on no known server\n",
+		json_is_true(json_object_get(proof, "proven")) ? "proven" : "VIOLATED",
+		(long long)json_integer_value(json_object_get(proof, "ageSeconds")),
+		(long long)json_integer_value(json_object_get(proof, "pods")),
+		(long long)json_integer_value(json_object_get(proof, "servers")),
+		(long long)json_integer_value(json_object_get(proof, "violations")),
+		(long long)json_integer_value(json_object_get(proof, "unplaced")));
+	json_array_foreach(json_object_get(proof, "findings"), i, finding)
+		(void)printf("  %s\n", or_empty(api_string(finding, "sentence")));
+}
+
 static int print_text(const json_t *status)
 {
 	static const struct column parts[] = {
@@ -229,6 +280,10 @@ static int print_text(const json_t *status)
 		{"NAMESPACE", "namespace"},      {"POD", "name"},
 		{"INSTANCE", "instance"},        {"PHASE", "phase"},
 	};
+	static const struct column charged[] = {
+		{"STILL CHARGED", "uid"}, {"NAMESPACE", "namespace"}, {"POD", "name"},
+		{"INSTANCE", "instance"}, {"SERVER", "server"},
+	};
 	const char *error = json_string_value(json_object_get(status, "error"));
 	int r;
 
@@ -242,6 +297,10 @@ static int print_text(const json_t *status)
 			       "no trust domains are defined");
 	if (r == 0)
 		r = print_list(json_object_get(status, "pods"), pods, ARRAY_SIZE(pods), "no pods");
+	if (r == 0 && json_array_size(json_object_get(status, "charged")))
+		r = print_list(json_object_get(status, "charged"), charged, ARRAY_SIZE(charged), "");
+	if (r == 0)
+		print_proof(json_object_get(status, "proof"));
 	return r;
 }
 

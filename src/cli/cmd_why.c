@@ -85,16 +85,17 @@ static const json_t *node_named(const struct cluster *cluster, const char *name)
 	return NULL;
 }
 
-static int explain_placed(const struct cluster *cluster, const json_t *pod, const char *instance, struct reason *reason,
-			  struct err *err)
+static void explain_placed(const struct cluster *cluster, const json_t *pod, const char *instance,
+			   struct reason *reason)
 {
 	const json_t *node = node_named(cluster, instance);
 	const char *phase = or_empty(api_string(pod, "status.phase")), *message = api_string(pod, "status.message");
 	const char *name = or_empty(api_string(pod, "metadata.name"));
-	int r = node ? cluster_decide(cluster, pod, node, &reason->decision, err) : 0;
 
-	if (r < 0 || explain_containers(pod, instance, reason))
-		return r;
+	if (node)
+		cluster_decide(cluster, pod, node, &reason->decision);
+	if (explain_containers(pod, instance, reason))
+		return;
 	if (message)
 		say(reason, api_string(pod, "status.reason"), "pod '%s/%s' is placed on instance '%s' and %s: %s",
 		    namespace, name, instance, phase, message);
@@ -103,7 +104,6 @@ static int explain_placed(const struct cluster *cluster, const json_t *pod, cons
 	else
 		say(reason, phase, "pod '%s/%s' is placed on instance '%s', which is no Node any more", namespace, name,
 		    instance);
-	return 0;
 }
 
 /* The verdict that says most: one by a rule, or else the first. */
@@ -119,15 +119,14 @@ static const json_t *telling_verdict(const json_t *decision)
 }
 
 /* Before the CISM has come to the pod: what the rules say about what is known of the instances. */
-static int foretell(const struct cluster *cluster, const json_t *pod, struct reason *reason, struct err *err)
+static void foretell(const struct cluster *cluster, const json_t *pod, struct reason *reason)
 {
 	const json_t *node;
 	size_t i;
-	int r = 0;
 
 	json_array_foreach(cluster_items(cluster->nodes), i, node) {
-		r = cluster_decide(cluster, pod, node, &reason->decision, err);
-		if (r < 0 || !reason->decision.allowed)
+		cluster_decide(cluster, pod, node, &reason->decision);
+		if (!reason->decision.allowed)
 			break;
 	}
 	if (reason->decision.sentence[0] && !reason->decision.allowed)
@@ -135,7 +134,6 @@ static int foretell(const struct cluster *cluster, const json_t *pod, struct rea
 	else
 		say(reason, "Pending", "pod '%s/%s' is not placed yet", namespace,
 		    or_empty(api_string(pod, "metadata.name")));
-	return r;
 }
 
 /* The CISM's own words: it alone knows resources and the ledger, and it tells its decision to administrators alone. */
@@ -148,8 +146,12 @@ static int explain_waiting(struct apiclient *client, const struct cluster *clust
 	json_t *decision CLEANUP_JSON = NULL;
 	int r = path ? apiclient_get(client, path, &decision, err) : err_set(err, -ENOMEM, "out of memory");
 
+	if (r == ERR_NOT_FOUND) {
+		foretell(cluster, pod, reason);
+		return 0;
+	}
 	if (r < 0)
-		return r == ERR_NOT_FOUND ? foretell(cluster, pod, reason, err) : r;
+		return r;
 	verdict = telling_verdict(decision);
 	say(reason, or_empty(api_string(verdict, "reason")), "%s", or_empty(api_string(decision, "message")));
 	if (str_copy(reason->decision.rule, sizeof(reason->decision.rule), or_empty(api_string(verdict, "rule"))) < 0 ||
@@ -191,12 +193,14 @@ static int explain(struct apiclient *client, const struct cluster *cluster, cons
 	const json_t *pod = cluster_pod(cluster, namespace, name);
 	const char *instance = api_string(pod, "spec.nodeName");
 	struct reason reason = {0};
-	int r;
+	int r = 0;
 
 	if (!pod)
 		return err_set(err, ERR_NOT_FOUND, "pod '%s/%s' does not exist", namespace, name);
-	r = instance && *instance ? explain_placed(cluster, pod, instance, &reason, err)
-				  : explain_waiting(client, cluster, pod, &reason, err);
+	if (instance && *instance)
+		explain_placed(cluster, pod, instance, &reason);
+	else
+		r = explain_waiting(client, cluster, pod, &reason, err);
 	if (r < 0)
 		return r;
 	if (as_json)

@@ -23,6 +23,8 @@ extern const struct command cmd_down;
 extern const struct command cmd_status;
 extern const struct command cmd_why;
 extern const struct command cmd_domains;
+extern const struct command cmd_plan;
+extern const struct command cmd_release;
 extern const struct command cmd_move_store;
 extern const struct command cmd_completion;
 extern const struct command cmd_help;

@@ -6,8 +6,8 @@
 #include "cli/command.h"
 
 const struct command *const main_commands[] = {
-	&cmd_up,         &cmd_down,       &cmd_status, &cmd_why,     &cmd_domains,
-	&cmd_move_store, &cmd_completion, &cmd_help,   &cmd_version, NULL,
+	&cmd_up,      &cmd_down,       &cmd_status,     &cmd_why,  &cmd_domains, &cmd_plan,
+	&cmd_release, &cmd_move_store, &cmd_completion, &cmd_help, &cmd_version, NULL,
 };
 
 static const struct option_command program = {
@@ -20,6 +20,8 @@ static const struct option_command program = {
 		  "  status      show the parts, the instances, the trust domains and their pods\n"
 		  "  why         say in one sentence why a pod is where it is, or not\n"
 		  "  domains     show which trust domains may share an instance or a server\n"
+		  "  plan        show what a change of trust domains would displace\n"
+		  "  release     end the charge of a pod that will never confirm its stop\n"
 		  "  move-store  move the CISM's state from its file to etcd\n"
 		  "  completion  print the completion of a shell\n"
 		  "  help        show the help of a command\n"

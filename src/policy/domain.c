@@ -19,6 +19,7 @@ static const char *const cache_names[] = {"Shared", "Encrypted", "Memory", "Neve
 static const char *const protocol_names[] = {"TCP", "UDP", "SCTP"};
 static const char *const plane_names[] = {"Any", "User", "Control", "Management"};
 static const char *const function_names[] = {"Any", "Same", "Different"};
+static const char *const violation_names[] = {"Report", "Evict"};
 static const char *const border_names[] = {"DedicatedServer", "VM"};
 
 const char *policy_level_name(enum policy_level level)
@@ -432,6 +433,15 @@ static int parse_isolation(const json_t *spec, struct policy_domain *domain, str
 	return 0;
 }
 
+static int parse_on_violation(const json_t *spec, struct policy_domain *domain, struct err *err)
+{
+	const char *word = json_string_value(json_object_get(spec, "onViolation"));
+	int r = word ? read_word(word, "spec", "onViolation", violation_names, 0, ARRAY_SIZE(violation_names), err) : 0;
+
+	domain->evicts = r > 0;
+	return r < 0 ? r : 0;
+}
+
 static int parse_server_quota(const json_t *spec, struct policy_domain *domain, struct err *err)
 {
 	const json_t *value = json_object_get(spec, "serverQuota");
@@ -454,6 +464,7 @@ static int parse_spec(const json_t *spec, struct policy_domain *domain, struct e
 		{"cache", POLICY_FIELD_ARRAY, false, POLICY_RULES_MAX},
 		{"ceiling", POLICY_FIELD_OBJECT, false, 0},
 		{"serverQuota", POLICY_FIELD_INTEGER, false, 0},
+		{"onViolation", POLICY_FIELD_STRING, false, 0},
 	};
 	int r = policy_fields_check(spec, "spec", fields, ARRAY_SIZE(fields), err);
 
@@ -461,6 +472,8 @@ static int parse_spec(const json_t *spec, struct policy_domain *domain, struct e
 		r = parse_isolation(spec, domain, err);
 	if (r == 0)
 		r = parse_server_quota(spec, domain, err);
+	if (r == 0)
+		r = parse_on_violation(spec, domain, err);
 	if (r == 0)
 		r = parse_list(json_object_get(spec, "separation"), "spec.separation", sizeof(struct policy_rule),
 			       parse_rule, &domain->rules, &domain->rule_count, err);

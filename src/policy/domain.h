@@ -99,6 +99,7 @@ struct policy_domain {
 	struct policy_cache_rule *caches;
 	size_t cache_count;
 	uint32_t server_quota; /* most physical servers its pods may be on; 0: any number */
+	bool evicts;           /* of pods that must be apart and are not, those of the domain are ended */
 	uint64_t ceiling;      /* capabilities pods may add, bit n is capability n of linux/capability.h */
 };
 

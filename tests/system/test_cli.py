@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 
-COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'move-store', 'completion', 'help', 'version']
+COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'plan', 'release', 'move-store', 'completion', 'help', 'version']
 
 
 def run(programs, *words, **environment):

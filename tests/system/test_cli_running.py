@@ -75,6 +75,36 @@ def test_why(applied):
     assert (done.returncode, done.stderr) == (4, "bulkhead: pod 'none/q' does not exist\n")
 
 
+def test_proof(applied):
+    """PLC-6: the drift check's age and outcome."""
+    status = show(applied, 'status')
+    assert status['proof']['proven'] and 0 <= status['proof']['ageSeconds'] < 60 and status['charged'] == []
+    assert 'SEPARATION: proven ' in applied.run('status').stdout
+
+
+def test_plan(applied, tmp_path):
+    """PLC-1: what a change of rules would do, by the functions that place; nothing of it is written."""
+    file = tmp_path / 'domains.yaml'
+    file.write_text(MANIFEST.replace('Dedicated', 'Container'))
+    assert show(applied, 'plan', '-f', file) == {'displaced': [], 'pods': 0}
+    assert applied.run('plan', '-f', file).stdout == '0 of 0 running pods would be displaced\n'
+    file.write_text(MANIFEST.replace('subFunction: management}', 'subFunction: user}'))
+    done = applied.run('plan', '-f', file, check=False)
+    assert (done.returncode, done.stderr) == (3, "bulkhead: TrustDomain 'border': spec.separation[0] cannot be "
+                                                 "satisfied: it keeps 'border/user' apart from itself\n")
+    file.write_text('kind: Namespace\n')
+    done = applied.run('plan', '-f', file, check=False)
+    assert (done.returncode, done.stderr) == (3, f"bulkhead: '{file}' has no TrustDomain\n")
+    assert [row['isolation'] for row in show(applied, 'status')['trustDomains']] == ['Dedicated', 'Container']
+
+
+def test_release_of_what_is_not_charged(applied):
+    done = applied.run('release', 'none/p', '--reason', 'lost', check=False)
+    assert (done.returncode, done.stderr) == (4, "bulkhead: no pod 'none/p' is charged to any server\n")
+    done = applied.run('release', 'none/p', check=False)
+    assert (done.returncode, done.stderr) == (3, 'bulkhead: --reason is needed: it is kept with the release\n')
+
+
 def test_part_that_was_killed(applied):
     pids = {part['name']: part['pid'] for part in show(applied, 'status')['parts']}
     applied.cell.run(['kill', f'-{int(signal.SIGKILL)}', str(pids['cism'])], check=True)

@@ -389,8 +389,22 @@ def test_6_the_two_others_share_the_server(job):
     nodes = {job.get('pod', pod, '-n', namespace)['spec']['nodeName'] for namespace, pod in PODS}
     assert len(nodes) == 1
     status = job.run('status').stdout
-    for word in ('ims-border', 'subscriber-data', 'pcscf', 'hlr'):
+    for word in ('ims-border', 'subscriber-data', 'pcscf', 'hlr', 'SEPARATION: proven '):
         assert word in status
+
+
+def test_6_plan_names_what_a_rule_would_displace(job, tmp_path):
+    """PLC-1: the same functions, before the change is made; the file is what kubectl would apply."""
+    changed = job.get('trustdomain', 'ims-border')
+    changed['spec']['separation'] = [{'from': {'domains': ['subscriber-data']}, 'level': 'Server'}]
+    file = tmp_path / 'changed.json'
+    file.write_text(json.dumps(changed))
+    planned = json.loads(job.run('plan', '-f', file, '-o', 'json').stdout)
+    assert {row['name'] for row in planned['displaced']} == {'pcscf', 'hlr'}, planned
+    assert {row['rule'] for row in planned['displaced']} == {"separation[0] of TrustDomain 'ims-border'"}
+    lines = job.run('plan', '-f', file).stdout.splitlines()
+    assert lines[0].split() == ['POD', 'TRUST', 'DOMAIN', 'INSTANCE', 'SERVER', 'RULE']
+    assert lines[-1] == f"2 of {planned['pods']} running pods would be displaced"
 
 
 def test_6_placed_when_the_others_are_gone(job):

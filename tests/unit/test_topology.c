@@ -47,6 +47,11 @@ static void test_bad(void **state)
 		{"", "topology.json"},
 		{"{}", "instances"},
 		{"{\"instances\":[],\"more\":1}", "more"},
+		{"{\"instances\":[{\"name\":\"a\",\"server\":\"s\",\"deployment\":\"Nested\",\"epoch\":1},"
+		 "{\"name\":\"a\",\"server\":\"t\",\"deployment\":\"Nested\",\"epoch\":1}]}",
+		 "instances: 'a' stands twice"},
+		{ROW("\"name\":\"a\",\"server\":\"s\",\"deployment\":\"Nested\",\"epoch\":1,\"power\":\"No\""),
+		 "instances[0].power: 'No' is none of On, Off"},
 		{"{\"instances\":[],\"generation\":0}", "generation: must be at least 1"},
 		{ROW("\"name\":\"a\""), "instances[0]"},
 		{ROW("\"name\":\"A\",\"server\":\"s\",\"deployment\":\"Nested\",\"epoch\":1"),
@@ -71,7 +76,7 @@ static void test_bad(void **state)
 	}
 }
 
-/* NAME@SERVER/EPOCH words and a generation as a topology. */
+/* NAME@SERVER/EPOCH words (with a '!' behind them: powered off) and a generation as a topology. */
 static struct topology topology_of(const char *words, unsigned generation)
 {
 	CLEANUP_FREE char *copy = strdup(words);
@@ -86,6 +91,7 @@ static struct topology topology_of(const char *words, unsigned generation)
 		(void)snprintf(to->server, sizeof(to->server), "%.*s", (int)(slash - at - 1), at + 1);
 		(void)snprintf(to->deployment, sizeof(to->deployment), "Nested");
 		to->epoch = strtoul(slash + 1, NULL, 10);
+		to->off = strchr(slash, '!');
 	}
 	return topology;
 }
@@ -116,6 +122,14 @@ static void test_follows(void **state)
 		{"a@s/2", 3, "a@s/1", 4, false, "instance 'a' goes back from epoch 2 to 1"},
 		{"a@s/2", 3, "a@t/2", 4, false, "instance 'a' is on server 't' in the same epoch 2 as on 's'"},
 		{"a@s/2", 0, "a@t/2", 0, true, "instance 'a' is on server 't' in the same epoch 2 as on 's'"},
+		/* Two servers that are swapped, said and not said. */
+		{"a@s/1 b@t/1", 1, "a@t/2 b@s/2", 2, false, "newer"},
+		{"a@s/1 b@t/1", 1, "a@t/1 b@s/1", 2, false,
+		 "instance 'a' is on server 't' in the same epoch 1 as on 's'"},
+		{"a@s/1", 1, "a@s/1!", 2, false, "instance 'a' is powered off in the same epoch 1 as it ran in"},
+		{"a@s/1", 1, "a@s/2!", 2, false, "newer"},
+		{"a@s/2!", 1, "a@s/2", 2, false, "newer"},
+		{"a@s/2!", 1, "a@s/2", 1, false, "it differs from the one of the same generation 1"},
 	};
 
 	(void)state;
@@ -130,6 +144,33 @@ static void test_follows(void **state)
 		topology_done(&now);
 		topology_done(&next);
 	}
+}
+
+/* An epoch does not start anew for who leaves the source and comes back. */
+static void test_departed(void **state)
+{
+	struct topology first = topology_of("a@s/5 b@t/1", 1), without = topology_of("b@t/1", 2);
+	struct topology stored = {0}, back = topology_of("a@u/5 b@t/1", 3), newer = topology_of("a@u/6 b@t/1", 3);
+	CLEANUP_FREE char *text = NULL;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(topology_follows(&first, &without, false, NULL), 1);
+	assert_int_equal(topology_remember(&without, &first, NULL), 0);
+	text = topology_format(&without);
+	assert_int_equal(parse(text, &stored, NULL), 0);
+	assert_int_equal(stored.departed_count, 1);
+	assert_null(topology_find(&stored, "a"));
+	assert_int_equal(topology_follows(&stored, &back, false, &err), ERR_DENIED);
+	assert_string_equal(err.msg, "instance 'a' is on server 'u' in the same epoch 5 as on 's'");
+	assert_int_equal(topology_follows(&stored, &newer, false, NULL), 1);
+	assert_int_equal(topology_remember(&newer, &stored, NULL), 0);
+	assert_int_equal(newer.departed_count, 0);
+	topology_done(&first);
+	topology_done(&without);
+	topology_done(&stored);
+	topology_done(&back);
+	topology_done(&newer);
 }
 
 static void test_format(void **state)
@@ -148,10 +189,8 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_follows),
-		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_good),     cmocka_unit_test(test_bad),    cmocka_unit_test(test_follows),
+		cmocka_unit_test(test_departed), cmocka_unit_test(test_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
