@@ -9,10 +9,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / 'separation'))
 
 import cases  # noqa: E402
 import oracle  # noqa: E402
+import placing  # noqa: E402
 
 REASONS = {'Allowed None', 'Border Server', 'Dedicated Server', 'IsolationUnavailable None', 'NoDomain None',
            'Quarantined Server', 'Separation Instance', 'Separation Server', 'UnknownDomain None',
            'UnknownDomain Server', 'UnknownServer Server'}
+
+PLACED = {'Apart', 'Near', 'NodeAffinity', 'NotReady', 'Placed', 'Pod', 'Quarantined', 'Resources', 'Selector',
+          'Separated', 'Shunned', 'Taint', 'UnknownServer', 'Unschedulable'}
 
 
 @pytest.fixture
@@ -46,3 +50,23 @@ def test_each_word_counts(program, word):
     forgetful = type('Forgetful', (Forgetful,), {'word': word})
     with pytest.raises(cases.Difference):
         cases.compare(program, 20000, 1, forgetful)
+
+
+def test_the_scheduler_places_as_the_oracle(build):
+    """Every filter and every score, in clusters whose instances, rules and pods change (PLC-1, PLC-2, PLC-5)."""
+    counts = placing.compare(build / 'tests' / 'programs' / 'place', 4000, 1)
+    assert len(counts) > 10 and counts['Placed'] > 1000
+
+
+class Blind(placing.Cluster):
+    """An oracle that leaves one filter out."""
+    filter = None
+
+    def reason(self, question, name):
+        return 'Allowed' if (found := super().reason(question, name)) == self.filter else found
+
+
+@pytest.mark.parametrize('word', sorted(PLACED - {'Placed'}))
+def test_each_filter_counts(build, word):
+    with pytest.raises(cases.Difference):
+        placing.compare(build / 'tests' / 'programs' / 'place', 20000, 1, type('One', (Blind,), {'filter': word}))
