@@ -10,6 +10,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cis/keyring.h"
 #include "policy/interface.h"
 #include "sandbox/cgroup.h"
 
@@ -365,6 +366,8 @@ int cis_open(struct cis *cis, struct err *err)
 
 	cis->images_dir = -1;
 	if (r == 0)
+		r = keyring_new(&cis->keyring, err);
+	if (r == 0)
 		r = open_images(cis, err);
 	if (r == 0)
 		r = podrecord_list(cis->pods_state, on_record, cis, err);
@@ -425,6 +428,7 @@ void cis_close(struct cis *cis)
 	free(cis->pods);
 	network_free(cis->network);
 	image_store_close(cis->images);
+	keyring_free(cis->keyring);
 	if (cis->images_dir >= 0)
 		(void)close(cis->images_dir);
 	nodestate_done(&cis->state);

@@ -16,6 +16,8 @@
 #include "image/image.h"
 #include "network/network.h"
 
+struct keyring;
+
 #define CIS_REASON_SIZE 48
 #define CIS_MESSAGE_SIZE 512
 
@@ -26,6 +28,7 @@ struct cis {
 	struct outbox *outbox; /* NULL: without a CISM (run from a ticket file) */
 	struct network *network;
 	struct image_store *images;
+	struct keyring *keyring; /* keys that were handed over for images of pods */
 	int images_dir;
 	struct nodestate state;
 	char *pods_state; /* var/lib/bulkhead/cis/pods */

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "cis/bundle.h"
 #include "cis/cis.h"
+#include "cis/podkeys.h"
 #include "oci/reference.h"
 #include "sandbox/cgroup.h"
 
@@ -69,6 +70,16 @@ static int check_registry(const struct nodeconfig *config, const char *image, st
 	return err_set(err, ERR_DENIED, "image '%s' is of a registry that this instance is not told to use", image);
 }
 
+/* What is told about an image before it is asked for; whether the pod may have it is found out with that. */
+static void announce(struct pod *pod, const struct podspec_container *container, bool here)
+{
+	char message[CIS_MESSAGE_SIZE];
+
+	(void)snprintf(message, sizeof(message), here ? "image '%s' is already here" : "pulling image '%s'",
+		       container->image);
+	podstatus_event(pod, container->name, "Normal", here ? "Pulled" : "Pulling", message);
+}
+
 static int pull_one(struct prepare *job, size_t i, struct err *err)
 {
 	struct pod *pod = job->pod;
@@ -77,23 +88,22 @@ static int pull_one(struct prepare *job, size_t i, struct err *err)
 					.token = token_for(pod->admitted.ticket, container->image),
 					.client = &job->client_config,
 					.cancelled = &pod->cancelled};
+	CLEANUP_PODKEYS struct podkeys keys = {0};
 	char message[CIS_MESSAGE_SIZE];
 	struct reference reference;
+	bool here;
 	int r = check_registry(&pod->cis->config, container->image, err);
 
 	if (r == 0)
 		r = reference_parse(container->image, &reference, err);
+	if (r == 0)
+		r = podkeys_init(&keys, pod, &job->client_config, &request, err);
 	if (r < 0)
 		return r;
-	if (image_get(pod->cis->images, &reference.digest, &job->images[i], err) == 0) {
-		(void)snprintf(message, sizeof(message), "image '%s' is already here", container->image);
-		podstatus_event(pod, container->name, "Normal", "Pulled", message);
-		return 0;
-	}
-	(void)snprintf(message, sizeof(message), "pulling image '%s'", container->image);
-	podstatus_event(pod, container->name, "Normal", "Pulling", message);
+	here = image_has(pod->cis->images, &reference.digest);
+	announce(pod, container, here);
 	r = image_pull(pod->cis->images, &request, &job->images[i], err);
-	if (r < 0)
+	if (r < 0 || here)
 		return r;
 	(void)snprintf(message, sizeof(message), "image '%s' is here, %llu bytes", container->image,
 		       (unsigned long long)job->images[i]->bytes);

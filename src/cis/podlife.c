@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cis/cis.h"
+#include "cis/keyring.h"
 #include "oci/reference.h"
 
 #define RETRY_FIRST_MS UINT64_C(1000)
@@ -393,6 +394,7 @@ static void finish(struct pod *pod)
 	int64_t until = clock_wall_ms() + FORGET_AFTER_MS;
 	struct err err = {0};
 
+	keyring_drop(cis->keyring, pod->uid);
 	if (pod->admitted.ticket && pod->admitted.ticket->expires_ms + POLICY_CLOCK_SKEW_MS > until)
 		until = pod->admitted.ticket->expires_ms + POLICY_CLOCK_SKEW_MS;
 	/* First it is remembered as finished, then it is forgotten as accepted: a crash between leaves both, never neither. */
@@ -424,6 +426,7 @@ static void finish(struct pod *pod)
 
 static void drained(struct pod *pod)
 {
+	keyring_drop(pod->cis->keyring, pod->uid);
 	pod->stage = POD_DRAINED;
 	podlife_save(pod);
 	podstatus_changed(pod);

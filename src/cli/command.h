@@ -25,6 +25,8 @@ extern const struct command cmd_why;
 extern const struct command cmd_domains;
 extern const struct command cmd_plan;
 extern const struct command cmd_release;
+extern const struct command cmd_encrypt;
+extern const struct command cmd_decrypt;
 extern const struct command cmd_move_store;
 extern const struct command cmd_completion;
 extern const struct command cmd_help;

@@ -391,7 +391,7 @@ int catalog_hold(struct image_store *store, const struct digest *digest, struct 
 	return r;
 }
 
-static void let_go(struct image_store *store, const struct digest *digest)
+void catalog_let_go(struct image_store *store, const struct digest *digest)
 {
 	struct catalog_entry *entry;
 
@@ -455,7 +455,7 @@ int catalog_handle(struct image_store *store, const struct digest *digest, struc
 	int r;
 
 	if (!image) {
-		let_go(store, digest);
+		catalog_let_go(store, digest);
 		return err_sys(err, -ENOMEM, "cannot open an image");
 	}
 	image->store = store;
@@ -473,7 +473,7 @@ void image_release(struct image *image)
 {
 	if (!image)
 		return;
-	let_go(image->store, &image->digest);
+	catalog_let_go(image->store, &image->digest);
 	image_config_done(&image->config);
 	free(image->root);
 	free(image);
@@ -497,6 +497,16 @@ int image_get(struct image_store *store, const struct digest *digest, struct ima
 }
 
 /* --- the whole --- */
+
+bool image_has(struct image_store *store, const struct digest *digest)
+{
+	bool has;
+
+	(void)pthread_mutex_lock(&store->mutex);
+	has = find(store, digest) != NULL;
+	(void)pthread_mutex_unlock(&store->mutex);
+	return has;
+}
 
 static int by_use(const void *a, const void *b)
 {

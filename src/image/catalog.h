@@ -68,5 +68,6 @@ int catalog_handle(struct image_store *store, const struct digest *digest, struc
 
 /* Holds an image; ERR_NOT_FOUND. */
 int catalog_hold(struct image_store *store, const struct digest *digest, struct err *err) MUST_CHECK;
+void catalog_let_go(struct image_store *store, const struct digest *digest);
 
 #endif

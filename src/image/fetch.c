@@ -109,7 +109,8 @@ static int get_manifest(struct fetch *fetch, const struct digest *digest, const 
 	return r;
 }
 
-int fetch_manifest(struct fetch *fetch, struct buf *ret_bytes, struct manifest *ret_manifest, struct err *err)
+int fetch_manifest(struct fetch *fetch, struct buf *ret_index, struct buf *ret_bytes, struct manifest *ret_manifest,
+		   struct err *err)
 {
 	const struct image_request *request = fetch->request;
 	struct manifest index CLEANUP_MANIFEST = {0};
@@ -136,6 +137,10 @@ int fetch_manifest(struct fetch *fetch, struct buf *ret_bytes, struct manifest *
 			    (unsigned long long)entry->size);
 		manifest_done(ret_manifest);
 		buf_done(ret_bytes);
+	}
+	if (r == 0) {
+		*ret_index = index_bytes;
+		index_bytes = buf_of(0);
 	}
 	return r;
 }

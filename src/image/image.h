@@ -6,6 +6,7 @@
  *	sha256-HEX/image           the files as an EROFS image; owners are ids 0 to 65535 as the image says
  *	sha256-HEX/config.json     the image configuration, byte for byte
  *	sha256-HEX/manifest.json   the manifest, byte for byte
+ *	sha256-HEX/index.json      the index it was taken from, if HEX is its digest
  *	sha256-HEX/info.json       what the store notes itself: size, entries
  *	.new-*                     what is being unpacked; removed when the store opens
  *
@@ -85,7 +86,9 @@ struct image_request {
 	const char *os, *architecture; /* NULL: linux, amd64 */
 	const atomic_bool *cancelled;  /* looked at between pieces: -ECANCELED; or NULL */
 	const struct image_protection *protection; /* NULL: class Shared, for every domain */
-	image_unwrap_fn unwrap;                    /* opens encrypted layers; NULL: they are refused */
+	image_grant_fn grant;                      /* asked at each pull and start; NULL: everybody may */
+	void *grant_user;
+	image_unwrap_fn unwrap; /* opens encrypted layers; NULL: they are refused */
 	void *unwrap_user;
 };
 
@@ -102,6 +105,9 @@ int image_pull(struct image_store *store, const struct image_request *request, s
 /* Yields an image that is there; ERR_NOT_FOUND. */
 int image_get(struct image_store *store, const struct digest *digest, struct image **ret_image,
 	      struct err *err) MUST_CHECK;
+
+/* Whether an image lies in the store; whether somebody may have it is asked with image_pull. */
+bool image_has(struct image_store *store, const struct digest *digest);
 
 struct image_row {
 	struct digest digest;

@@ -3,6 +3,7 @@
 #ifndef IMAGE_PROTECTION_H
 #define IMAGE_PROTECTION_H
 
+#include "base/buf.h"
 #include "crypto/layersecret.h"
 #include "oci/manifest.h"
 #include "policy/domain.h"
@@ -15,6 +16,19 @@ struct image_protection {
 	const char *domain;      /* the trust domain whose containers may use it */
 	const uint8_t *key;      /* the domain's key, IMAGE_DOMAIN_KEY_SIZE bytes; NULL: it has none */
 };
+
+/* The documents of an image as the registry gave them, verified by digest, for the platform that runs. */
+struct image_documents {
+	const struct buf *index; /* NULL: the image's digest is the manifest's */
+	const struct buf *manifest_bytes;
+	const struct manifest *manifest; /* the same, read */
+};
+
+/*
+ * Decides whether the image may be used, and fills in what the request's protection points to. Called before a byte of a layer is
+ * asked for, and before an image is handed out that lies in the store: each start needs what the first pull needed.
+ */
+typedef int (*image_grant_fn)(void *user, const struct image_documents *documents, struct err *err);
 
 /*
  * Opens the annotations of an encrypted layer with the keys of the domain. Called once a layer, before its first byte is

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "image/catalog.h"
 #include "image/fetch.h"
+#include "image/grant.h"
 #include "image/ingest.h"
 
 #define LAYERS_MAX 128
@@ -19,7 +20,7 @@ struct pull {
 	const struct image_request *request;
 	const struct reference *reference;
 	struct fetch fetch;
-	struct buf manifest_bytes, config_bytes;
+	struct buf index_bytes, manifest_bytes, config_bytes;
 	struct manifest manifest;
 	struct image_config config;
 	char name[CATALOG_NAME_SIZE];
@@ -59,7 +60,7 @@ static int check_config(const struct pull *pull, struct err *err)
 static int read_documents(struct pull *pull, struct err *err)
 {
 	const struct manifest *manifest = &pull->manifest;
-	int r = fetch_manifest(&pull->fetch, &pull->manifest_bytes, &pull->manifest, err);
+	int r = fetch_manifest(&pull->fetch, &pull->index_bytes, &pull->manifest_bytes, &pull->manifest, err);
 
 	if (r < 0)
 		return r;
@@ -77,6 +78,21 @@ static int read_documents(struct pull *pull, struct err *err)
 		r = image_config_parse(pull->config_bytes.data ? pull->config_bytes.data : "", pull->config_bytes.len,
 				       &pull->config, err);
 	return r < 0 ? r : check_config(pull, err);
+}
+
+/* Before a byte of a layer is asked for. */
+static int ask_grant(const struct pull *pull, struct err *err)
+{
+	const struct image_documents documents = {.index = pull->index_bytes.len ? &pull->index_bytes : NULL,
+						  .manifest_bytes = &pull->manifest_bytes,
+						  .manifest = &pull->manifest};
+
+	const struct image_protection *protection = pull->request->protection;
+	int r = pull->request->grant ? pull->request->grant(pull->request->grant_user, &documents, err) : 0;
+
+	if (r == 0 && protection && protection->class != POLICY_CACHE_SHARED)
+		return err_set(err, -EOPNOTSUPP, "class %s cannot be kept here", policy_cache_name(protection->class));
+	return r;
 }
 
 static int begin_layer(const struct pull *pull, size_t i, struct ingest *ingest, struct err *err)
@@ -137,6 +153,9 @@ static int fill_and_publish(struct pull *pull, struct err *err)
 	if (r == 0)
 		r = fdio_replace_file(pull->dir, "manifest.json", pull->manifest_bytes.data, pull->manifest_bytes.len,
 				      0600, err);
+	if (r == 0 && pull->index_bytes.len)
+		r = fdio_replace_file(pull->dir, "index.json", pull->index_bytes.data, pull->index_bytes.len, 0600,
+				      err);
 	if (r == 0)
 		r = catalog_publish(pull->store, pull->name, pull->dir, &pull->reference->digest, &totals, err);
 	(void)close(pull->dir);
@@ -156,11 +175,14 @@ static int download(struct image_store *store, const struct image_request *reque
 	if (r == 0)
 		r = read_documents(&pull, err);
 	if (r == 0)
+		r = ask_grant(&pull, err);
+	if (r == 0)
 		r = fill_and_publish(&pull, err);
 	if (r == -ENOSPC && catalog_evict(store, 0))
 		r = fill_and_publish(&pull, err);
 	image_config_done(&pull.config);
 	manifest_done(&pull.manifest);
+	buf_done(&pull.index_bytes);
 	buf_done(&pull.manifest_bytes);
 	buf_done(&pull.config_bytes);
 	fetch_done(&pull.fetch);
@@ -246,9 +268,9 @@ static int pull_once(struct image_store *store, const struct image_request *requ
 	int r = begin_pull(store, &reference->digest, &pull, err);
 
 	*ret_held = false;
-	/* Another's pull that was called off says nothing about this one. */
-	if (r == -ECANCELED && !pull)
-		return request->cancelled && atomic_load(request->cancelled) ? r : 0;
+	/* Another's pull that was called off, or that was not granted, says nothing about this one. */
+	if ((r == -ECANCELED || r == ERR_DENIED) && !pull)
+		return request->cancelled && atomic_load(request->cancelled) ? -ECANCELED : 0;
 	if (r < 0 || !pull)
 		return r;
 	/* It may have been published between the look into the catalog and now. */
@@ -279,6 +301,13 @@ int image_pull(struct image_store *store, const struct image_request *request, s
 		held = catalog_hold(store, &reference.digest, &here) == 0;
 		if (!held)
 			r = pull_once(store, request, &reference, &held, &here);
+	}
+	if (r == 0 && request->grant) {
+		r = grant_cached(store, request, &reference, &here);
+		if (r < 0) {
+			r = err_prefix(&here, "image '%.400s'", request->image);
+			catalog_let_go(store, &reference.digest);
+		}
 	}
 	if (r == 0)
 		r = catalog_handle(store, &reference.digest, ret_image, &here);

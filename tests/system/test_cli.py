@@ -10,7 +10,8 @@ import subprocess
 import pytest
 import yaml
 
-COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'plan', 'release', 'move-store', 'completion', 'help', 'version']
+COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'plan', 'release', 'encrypt', 'decrypt', 'move-store',
+            'completion', 'help', 'version']
 
 
 def run(programs, *words, **environment):
