@@ -188,6 +188,8 @@ int container_open_namespaces(struct container *container, struct err *err)
 	if (r == 0)
 		r = check_names(container, err);
 	if (r == 0)
+		r = container_check_ports(container->spec, err);
+	if (r == 0)
 		r = open_user(container, err);
 	return r == 0 && container->join[SPEC_NS_USER] < 0 ? container_check_user(container, err) : r;
 }

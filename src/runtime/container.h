@@ -141,7 +141,11 @@ int container_attach_mounts(struct container *container, struct err *err) MUST_C
 /* Child: makes the root the only one, then masks, write-protects and writes the sysctls. */
 int container_seal_root(struct container *container, struct err *err) MUST_CHECK;
 
-/* Child, in the sealed root: Landlock from the mounts. */
+/* Whether the annotations that bind a container to TCP ports can be read; then, in the child, binds it. */
+int container_check_ports(const struct spec *spec, struct err *err) MUST_CHECK;
+int container_confine_ports(const struct spec *spec, struct err *err) MUST_CHECK;
+
+/* Child, in the sealed root: Landlock from the mounts, and over those ports. */
 int container_confine(const struct container *container, struct err *err) MUST_CHECK;
 
 /* The child's whole life, up to the container's program. */

@@ -648,6 +648,7 @@ int container_confine(const struct container *container, struct err *err)
 {
 	CLEANUP_FREE struct landlock_mount *mounts = calloc(container->mount_count + 1, sizeof(*mounts));
 	size_t count = 0;
+	int r;
 
 	if (!mounts)
 		return err_set(err, -ENOMEM, "landlock: no memory");
@@ -655,5 +656,6 @@ int container_confine(const struct container *container, struct err *err)
 	for (size_t i = 0; i < container->mount_count; i++)
 		if (!container->mounts[i].skipped)
 			mounts[count++] = describe(&container->mounts[i]);
-	return landlock_confine(container->root, !container->spec->root_readonly, mounts, count, err);
+	r = landlock_confine(container->root, !container->spec->root_readonly, mounts, count, err);
+	return r == 0 ? container_confine_ports(container->spec, err) : r;
 }

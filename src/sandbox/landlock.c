@@ -20,6 +20,7 @@
 #define FS_IOCTL_DEV (1ull << 15) /* 5 */
 #define SCOPE_ABSTRACT_UNIX 1ull  /* 6 */
 #define SCOPE_SIGNAL 2ull         /* 6 */
+#define FS_CONNECT (1ull << 16)   /* 9: to the sockets there */
 
 struct ruleset_attr {
 	uint64_t handled_fs;
@@ -27,7 +28,7 @@ struct ruleset_attr {
 	uint64_t scoped;
 };
 
-#define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR | FS_CONNECT)
 #define FS_WRITE                                                                                          \
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
 	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |       \
@@ -35,7 +36,7 @@ struct ruleset_attr {
 #define FS_NEVER (LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
 #define FS_OF_FILES                                                                                                \
 	(LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_FILE | FS_TRUNCATE | \
-	 FS_IOCTL_DEV)
+	 FS_IOCTL_DEV | FS_CONNECT)
 
 struct domain {
 	int ruleset;
@@ -68,6 +69,8 @@ static int make_ruleset(int abi, uint64_t *ret_handled)
 		attr.handled_fs &= ~FS_TRUNCATE;
 	if (abi < 5)
 		attr.handled_fs &= ~FS_IOCTL_DEV;
+	if (abi < 9)
+		attr.handled_fs &= ~FS_CONNECT;
 	if (abi < 6)
 		size = sizeof(attr.handled_fs);
 	else

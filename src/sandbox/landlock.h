@@ -10,6 +10,8 @@
 #define SANDBOX_LANDLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -29,5 +31,23 @@ int landlock_abi(void);
  */
 int landlock_confine(int root, bool root_writable, const struct landlock_mount *mounts, size_t count,
 		     struct err *err) MUST_CHECK;
+
+/*
+ * The rights over TCP ports (ABI 4) are handled where somebody says which ports are wanted: a rule counts for one port, so
+ * that all of them cannot be granted. Not bound: every port. 0 stands for binding to a port that the kernel chooses.
+ */
+#define LANDLOCK_PORTS_MAX 64
+struct landlock_ports {
+	uint16_t items[LANDLOCK_PORTS_MAX];
+	size_t count;
+	bool bound;
+};
+
+/* Numbers with commas between them, or none at all. ERR_INVALID. */
+int landlock_ports_parse(const char *text, struct landlock_ports *ret_ports) MUST_CHECK;
+
+/* Confines the calling thread in a domain more; without effect when nothing is bound. -EOPNOTSUPP below ABI 4. */
+int landlock_confine_tcp(const struct landlock_ports *bind, const struct landlock_ports *connect,
+			 struct err *err) MUST_CHECK;
 
 #endif

@@ -309,3 +309,107 @@ def test_root_is_always_pivoted_to(runtime):
     done = runtime.call('run', '--no-pivot', '--bundle', runtime.bundle(runtime.config()), 'a')
     assert (done.returncode, done.stderr) == (3, 'bulkhead-runtime: --no-pivot is not supported\n')
     assert not runtime.leftovers()
+
+
+def test_landlock_handles_every_right_of_its_abi(runtime):
+    """What the kernel knows to hold back is held back, unless a mount grants it; nothing that can be written to is
+    executable, and devices are made nowhere."""
+    trace = runtime.folder / 'trace'
+    bundle = runtime.bundle(runtime.config('/bin/true'))
+    subprocess.run(['strace', '-f', '-X', 'raw', '-e', 'trace=landlock_create_ruleset,landlock_add_rule', '-o', trace,
+                    runtime.program, '--root', runtime.state, 'run', '--bundle', bundle, 'a'], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60)
+    text = trace.read_text()
+    abi = int(re.search(r'landlock_create_ruleset\(NULL, 0, 0x1\) = (\d+)', text).group(1))
+    every = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16, 6: 16, 7: 16, 8: 16}.get(abi, 17)
+    handled, = re.findall(r'landlock_create_ruleset\({handled_access_fs=(0x[0-9a-f]+)', text)
+    assert int(handled, 16) == (1 << every) - 1
+    # The scopes of ABI 6 are the structure's last word.
+    assert len(re.findall(r'\d, 24, 0\) = |}, 24, 0\) = ', text)) == (abi >= 6)
+    grants = [int(word, 16) for word in re.findall(r'allowed_access=(0x[0-9a-f]+)', text)]
+    execute, write, devices = 1 << 0, 1 << 1, 1 << 6 | 1 << 11
+    assert len(grants) > 5
+    assert any(grant & execute for grant in grants) and any(grant & write for grant in grants)
+    assert [hex(grant) for grant in grants if grant & devices or (grant & execute and grant & write)] == []
+
+
+PORTS = 'nc -l -p 7000 -e true & sleep 0.3; nc 127.0.0.1 {port} < /dev/null; echo $?; nc -l -p 7002; echo $?'
+
+
+@pytest.mark.parametrize('bind, connect, port, wanted', [
+    (None, None, 7000, ['0']),
+    ('7000', '7000', 7000, ['0', '1']),
+    ('7000', '', 7000, ['1', '1']),
+    ('7000,7001', '7001', 7000, ['1', '1']),
+    ('', None, 7000, ['1', '1']),
+])
+def test_tcp_ports_are_bound_by_annotations(runtime, bind, connect, port, wanted):
+    """The kernel's rights over ports are handled where a container says which it needs; exec is inside as well."""
+    annotations = {'dev.bulkhead.root.idmap': 'true'}
+    for key, value in (('bind', bind), ('connect', connect)):
+        if value is not None:
+            annotations[f'dev.bulkhead.landlock.{key}-tcp'] = value
+    (runtime.folder / 'rootfs/bin/nc').unlink(missing_ok=True)
+    (runtime.folder / 'rootfs/bin/nc').symlink_to('busybox')
+    script = PORTS.format(port=port) if bind is not None else PORTS.format(port=port).split('; nc -l')[0]
+    assert runtime.shell(script, annotations=annotations).split() == wanted
+    if bind is not None:
+        name = runtime.start('/bin/sleep', '1000', annotations=annotations)
+        done = runtime.call('exec', name, '/bin/nc', '-l', '-p', '7003')
+        assert (done.returncode, 'Permission denied' in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize('text', ['x', '80,', ',80', '65536', '-1', '80, 443', ','.join(['1'] * 65)])
+def test_ports_that_are_none(runtime, text):
+    done = runtime.run(annotations={'dev.bulkhead.landlock.connect-tcp': text})
+    assert (done.returncode, done.stderr) == (
+        3, f"bulkhead-runtime: config.json: annotations.dev.bulkhead.landlock.connect-tcp: '{text[:64]}' is no list of "
+        "up to 64 ports\n")
+
+
+@pytest.fixture
+def shared(runtime):
+    """A folder that is a shared mount in a mount namespace of its own, as the machine's root is under systemd; yields it
+    with the words that run something there."""
+    keeper = subprocess.Popen(['unshare', '-m', '--propagation', 'private', 'sh', '-c',
+                               f'mount --bind {runtime.folder} {runtime.folder}; '
+                               f'mount --make-shared {runtime.folder}; echo ready; read end'],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert keeper.stdout.readline() == b'ready\n'
+    yield ['nsenter', '-m', '-t', str(keeper.pid)]
+    keeper.communicate(b'\n', 10)
+
+
+@pytest.mark.parametrize('asked, arrives, leaves, optional', [
+    (None, False, False, ''), ('private', False, False, ''), ('rprivate', False, False, ''),
+    ('slave', True, False, 'master:'), ('rslave', True, False, 'master:'), ('shared', False, False, 'shared:'),
+    ('unbindable', False, False, 'unbindable'),
+])
+def test_propagation_of_the_root(runtime, shared, asked, arrives, leaves, optional):
+    """What the machine mounts below the root later is seen with `slave` alone; what the container mounts is never seen
+    outside of it; and the root is marked as it was asked for."""
+    config = runtime.config('/bin/sleep', '1000', annotations={})
+    linux = config['linux']
+    linux['namespaces'] = [row for row in linux['namespaces'] if row['type'] not in ('user', 'pid')]
+    for key in ('uidMappings', 'gidMappings'):
+        del linux[key]
+    if asked:
+        linux['rootfsPropagation'] = asked
+    bundle = runtime.bundle(config)
+    words = [*shared, runtime.program, '--root', runtime.state]
+    subprocess.run([*words, 'run', '--detach', '--bundle', bundle, 'a'], stdin=subprocess.DEVNULL, check=True,
+                   stdout=subprocess.DEVNULL, timeout=60)
+    subprocess.run([*shared, 'mount', '-t', 'tmpfs', 'later', runtime.folder / 'rootfs/data'], check=True)
+    try:
+        lines = runtime.call('exec', 'a', '/bin/cat', '/proc/self/mountinfo').stdout.splitlines()
+        root, = [line for line in lines if line.split()[4] == '/']
+        assert [word for word in root.split(' - ')[0].split()[6:]] == [] if not optional else optional in root
+        assert any(line.split()[4] == '/data' for line in lines) == arrives
+        pid = runtime.status('a')['pid']
+        subprocess.run(['nsenter', '-m', '-t', str(pid), '/bin/busybox', 'mount', '-t', 'tmpfs', 'inside', '/tmp'],
+                       check=True)
+        outside = subprocess.run([*shared, 'cat', '/proc/self/mountinfo'], stdout=subprocess.PIPE, text=True, check=True)
+        assert ('inside' in outside.stdout) == leaves
+    finally:
+        subprocess.run([*shared, 'umount', runtime.folder / 'rootfs/data'], check=True)
+        runtime.call('delete', '--force', 'a')
