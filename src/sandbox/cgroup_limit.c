@@ -84,18 +84,26 @@ static struct spec_number swap_limit(const struct spec_resources *res)
 	return res->memory_swap.present || res->memory_limit.value == 0 ? res->memory_swap : res->memory_limit;
 }
 
+/* A group that this process made, and nothing limits yet. */
+static bool is_new(const struct cgroup *cgroup, const char *controller)
+{
+	for (size_t i = 0; i < cgroup->count; i++)
+		if (cgroup_file_has_word(cgroup->hierarchies[i].controllers, controller))
+			return !cgroup->populated && !cgroup->hierarchies[i].found;
+	return false;
+}
+
 static int limit_legacy_memory(struct cgroup_limit_target *to, const struct spec_resources *res)
 {
 	int group = cgroup_controller_fd(to->cgroup, "memory");
 	const struct spec_number both = swap_limit(res);
 	bool swap = both.present && group >= 0;
-	char ignored[32];
 
 	/* A kernel without swap accounting has no such file; the memory limit holds all the same. */
-	if (swap && cgroup_file_read(group, "memory.memsw.limit_in_bytes", ignored, sizeof(ignored)) == -ENOENT)
+	if (swap && faccessat(group, "memory.memsw.limit_in_bytes", F_OK, 0) < 0)
 		swap = false;
 	/* Growing wants memory+swap first, shrinking wants memory first: one of the two orders works. */
-	if (res->memory_limit.present && swap) {
+	if (res->memory_limit.present && swap && !is_new(to->cgroup, "memory")) {
 		char value[32];
 
 		(void)snprintf(value, sizeof(value), "%" PRId64, both.value);
@@ -129,7 +137,7 @@ static int limit_legacy_cpu(struct cgroup_limit_target *to, const struct spec_re
 	if (res->cpu_shares.value > 0)
 		TRY(cgroup_limit_put_number(to, "cpu.shares", "cpu", "cpu.shares", &res->cpu_shares));
 	/* A group above may allow one of the two only after the other: one of both orders works, none exceeds both. */
-	if (res->cpu_quota.value != 0 && res->cpu_period.value > 0)
+	if (res->cpu_quota.value != 0 && res->cpu_period.value > 0 && !is_new(to->cgroup, "cpu"))
 		try_quota(to->cgroup, res->cpu_quota.value);
 	if (res->cpu_period.value > 0)
 		TRY(cgroup_limit_put_number(to, "cpu.period", "cpu", "cpu.cfs_period_us", &res->cpu_period));

@@ -105,9 +105,9 @@ static int make_in(struct cgroup_hierarchy *hierarchy, const char *path)
  * A controller that nothing asks anything of costs a group all the same. Left out are those that neither count nor stop
  * processes, unless a group above is there, whose limits then count for the container too.
  */
-static bool is_needed(const struct cgroup_hierarchy *hierarchy, const char *path)
+static bool is_needed(const struct cgroup *cgroup, const struct cgroup_hierarchy *hierarchy)
 {
-	static const char *const always[] = {"cpu", "cpuacct", "memory", "pids", "freezer"};
+	static const char *const always[] = {"cpu", "cpuacct", "memory", "pids"};
 	char parent[CGROUP_PATH_MAX];
 	char *slash;
 
@@ -116,7 +116,10 @@ static bool is_needed(const struct cgroup_hierarchy *hierarchy, const char *path
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
 		if (cgroup_file_has_word(hierarchy->controllers, always[i]))
 			return true;
-	(void)snprintf(parent, sizeof(parent), "%s", path);
+	/* Version 2's group, where there is one, can be frozen too. */
+	if (cgroup->unified < 0 && cgroup_file_has_word(hierarchy->controllers, "freezer"))
+		return true;
+	(void)snprintf(parent, sizeof(parent), "%s", cgroup->path);
 	slash = strrchr(parent, '/');
 	if (!slash)
 		return false;
@@ -138,7 +141,7 @@ int cgroup_make(struct cgroup *cgroup, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < cgroup->count; i++)
-		if (cgroup->hierarchies[i].group < 0 && is_needed(&cgroup->hierarchies[i], cgroup->path))
+		if (cgroup->hierarchies[i].group < 0 && is_needed(cgroup, &cgroup->hierarchies[i]))
 			r = make(cgroup, &cgroup->hierarchies[i], err);
 	return r;
 }

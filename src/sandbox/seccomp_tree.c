@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 
-#define PEELED_MAX 3 /* single numbers tested for one after the other */
+#define PEELED_MAX 8 /* single numbers tested for one after the other */
 #define WEIGHED 512u /* numbers from here on, which no kernel has, do not count for the balance */
+#define COMMON 424u  /* from here on calls have the same number on every architecture */
+#define FOREIGN 0x40000000u
 #define NEVER 0x3fffffffu
 #define NO_CLASS 0xffff
 
@@ -41,6 +44,7 @@ struct forest {
 	struct stretch *stretches;
 	struct seccomp_range *peeled;
 	size_t count;
+	uint32_t end; /* the first number behind them, as far as it is weighed */
 };
 
 void seccomp_tree_add(struct seccomp_ranges *ranges, uint32_t first, seccomp_node node)
@@ -164,7 +168,7 @@ static uint32_t weighed(uint32_t number)
 static size_t middle_of(const struct forest *forest, size_t low, size_t high)
 {
 	uint32_t begin = weighed(forest->stretches[low].first);
-	uint32_t end = high < forest->count ? weighed(forest->stretches[high].first) : WEIGHED;
+	uint32_t end = high < forest->count ? weighed(forest->stretches[high].first) : forest->end;
 	size_t middle = low + 1;
 
 	if (end <= begin)
@@ -193,16 +197,16 @@ static seccomp_node plant(const struct forest *forest, size_t low, size_t high)
 				  upper, lower);
 }
 
-int seccomp_tree_build(const struct seccomp_ranges *ranges, struct seccomp_graph *graph, seccomp_node *ret_root)
+static int build(const struct seccomp_range *items, size_t n, uint32_t end, struct seccomp_graph *graph,
+		 seccomp_node *ret_root)
 {
-	const size_t n = ranges->count;
 	CLEANUP_FREE uint16_t *shorts = malloc(3 * n * sizeof(*shorts));
 	CLEANUP_FREE uint32_t *longs = malloc(2 * n * sizeof(*longs));
 	CLEANUP_FREE struct stretch *stretches = malloc(n * sizeof(*stretches));
 	CLEANUP_FREE struct seccomp_range *peeled = malloc(n * sizeof(*peeled));
 	CLEANUP_FREE uint8_t *steps = NULL;
-	struct cover cover = {.items = ranges->items, .count = n};
-	struct forest forest = {.graph = graph, .stretches = stretches, .peeled = peeled};
+	struct cover cover = {.items = items, .count = n};
+	struct forest forest = {.graph = graph, .stretches = stretches, .peeled = peeled, .end = end};
 
 	if (graph->error)
 		return graph->error;
@@ -222,5 +226,58 @@ int seccomp_tree_build(const struct seccomp_ranges *ranges, struct seccomp_graph
 	find_bases(&cover);
 	cut(&cover, &forest);
 	*ret_root = plant(&forest, 0, forest.count);
+	return graph->error;
+}
+
+/* The ranges from a number on, of which the first begins with it. */
+static size_t tail_of(const struct seccomp_ranges *ranges, uint32_t first, struct seccomp_range *tail)
+{
+	size_t begin = 0, count;
+
+	while (begin + 1 < ranges->count && ranges->items[begin + 1].first <= first)
+		begin++;
+	count = ranges->count - begin;
+	memcpy(tail, ranges->items + begin, count * sizeof(*tail));
+	tail[0].first = first;
+	return count;
+}
+
+static size_t count_below(const struct seccomp_range *items, size_t count, uint32_t end)
+{
+	size_t below = 0;
+
+	while (below < count && items[below].first < end)
+		below++;
+	return below;
+}
+
+/* What is common to the architectures has a tree of its own: where they say the same about it, they share it. */
+int seccomp_tree_build(const struct seccomp_ranges *ranges, struct seccomp_graph *graph, seccomp_node *ret_root)
+{
+	const struct seccomp_test is_common = {SECCOMP_GRAPH_WORD(nr), BPF_JGE, UINT32_MAX, COMMON};
+	CLEANUP_FREE struct seccomp_range *tail = malloc(ranges->count * sizeof(*tail));
+	size_t count, common;
+	seccomp_node upper, foreign, lower;
+	int r;
+
+	if (graph->error)
+		return graph->error;
+	if (!tail)
+		return -ENOMEM;
+	count = tail_of(ranges, COMMON, tail);
+	common = count_below(tail, count, FOREIGN);
+	r = build(tail, common, WEIGHED, graph, &upper);
+	if (r == 0 && common < count) {
+		const struct seccomp_test is_foreign = {SECCOMP_GRAPH_WORD(nr), BPF_JGE, UINT32_MAX,
+							tail[common].first};
+
+		r = build(tail + common, count - common, WEIGHED, graph, &foreign);
+		upper = seccomp_graph_test(graph, NULL, &is_foreign, foreign, upper);
+	}
+	if (r == 0)
+		r = build(ranges->items, count_below(ranges->items, ranges->count, COMMON), COMMON, graph, &lower);
+	if (r < 0)
+		return r;
+	*ret_root = seccomp_graph_test(graph, NULL, &is_common, upper, lower);
 	return graph->error;
 }

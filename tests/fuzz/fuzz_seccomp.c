@@ -132,7 +132,7 @@ static void check_calls(const struct input *input, const struct seccomp_program 
 static void use(const struct input *input)
 {
 	/* Every grant and no capability: what is left is the profile and the ceiling. */
-	const struct seccomp_floor open = {.granted = 127,
+	const struct seccomp_floor open = {.granted = UINT32_MAX,
 					   .ceiling = input->has_ceiling ? &input->ceiling.linux_.seccomp : NULL};
 	const struct seccomp_floor floor = {.ceiling = open.ceiling};
 	const struct spec_seccomp *profile = &input->profile.linux_.seccomp;

@@ -152,7 +152,7 @@ def test_pause_that_fails_leaves_the_container_running(runtime, disk):
     wait_until(lambda: pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'D')
     done = runtime.call('pause', 'c1')
     assert done.stderr == f"bulkhead-runtime: control group '{runtime.parent}/c0' does not freeze\n"
-    assert (runtime.group('freezer', 'c0') / 'freezer.state').read_text() == 'THAWED\n'
+    assert (runtime.group('unified', 'c0') / 'cgroup.freeze').read_text() == '0\n'
     assert runtime.status('c1')['status'] == 'running'
     (runtime.group('blkio', 'c0') / 'blkio.throttle.read_bps_device').write_text(f'{major}:{minor} 0')
     wait_until(lambda: out.read_text().count('.') > 3)

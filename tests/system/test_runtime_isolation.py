@@ -369,8 +369,8 @@ def test_ports_that_are_none(runtime, text):
 
 @pytest.fixture
 def shared(runtime):
-    """A folder that is a shared mount in a mount namespace of its own, as the machine's root is under systemd; yields it
-    with the words that run something there."""
+    """A folder that is a shared mount in a mount namespace of its own, as the machine's root is under systemd; yields
+    the words that run something there."""
     keeper = subprocess.Popen(['unshare', '-m', '--propagation', 'private', 'sh', '-c',
                                f'mount --bind {runtime.folder} {runtime.folder}; '
                                f'mount --make-shared {runtime.folder}; echo ready; read end'],
@@ -408,8 +408,8 @@ def test_propagation_of_the_root(runtime, shared, asked, arrives, leaves, option
         pid = runtime.status('a')['pid']
         subprocess.run(['nsenter', '-m', '-t', str(pid), '/bin/busybox', 'mount', '-t', 'tmpfs', 'inside', '/tmp'],
                        check=True)
-        outside = subprocess.run([*shared, 'cat', '/proc/self/mountinfo'], stdout=subprocess.PIPE, text=True, check=True)
-        assert ('inside' in outside.stdout) == leaves
+        outside = subprocess.check_output([*shared, 'cat', '/proc/self/mountinfo'], text=True)
+        assert ('inside' in outside) == leaves
     finally:
         subprocess.run([*shared, 'umount', runtime.folder / 'rootfs/data'], check=True)
         runtime.call('delete', '--force', 'a')

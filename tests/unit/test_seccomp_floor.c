@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "sandbox/seccomp.h"
+#include "seccomp_policy.h"
 #include "seccomp_random.h"
 #include "seccomp_reference.h"
 
@@ -168,6 +169,26 @@ static void test_everything_allowed_is_bound_by_the_floor(void **state)
 	}
 }
 
+/* What engines bring for three architectures, as short as the aim has it, and as every other profile in all it says. */
+static void test_policy_of_engines_is_short(void **state)
+{
+	const struct spec_seccomp docker = policy_docker(), one = policy_make(false);
+	const struct seccomp_floor open = {.granted = ~(uint32_t)SECCOMP_GRANT_X32},
+				   runtime = {.granted = SECCOMP_GRANT_FOREIGN};
+	struct seccomp_program program;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(seccomp_compile_within(&docker, &open, &program, &err), 0);
+	assert_true(program.len <= 150);
+	seccomp_program_done(&program);
+	assert_int_equal(seccomp_compile_within(&one, &open, &program, &err), 0);
+	assert_true(program.len <= 80);
+	seccomp_program_done(&program);
+	check_floor(&docker, &open);
+	check_floor(&docker, &runtime);
+}
+
 static void test_random_profiles_within_floors_and_ceilings(void **state)
 {
 	(void)state;
@@ -262,6 +283,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_everything_allowed_is_bound_by_the_floor),
+		cmocka_unit_test(test_policy_of_engines_is_short),
 		cmocka_unit_test(test_random_profiles_within_floors_and_ceilings),
 		cmocka_unit_test(test_built_in_profile_needs_no_floor),
 		cmocka_unit_test(test_ceiling_is_named_with_the_call),
