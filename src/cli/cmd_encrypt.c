@@ -25,8 +25,8 @@ static const struct option_command encrypt_options = {
 		   "owners of "
 		   "the keys.",
 	.footer = "The private keys belong into etc/bulkhead/keys/DOMAIN/ of the CISM.\n"
-		  "skopeo copies layouts: 'skopeo copy oci:TO docker://REGISTRY/IMAGE:TAG'. Configurations\n"
-		  "(command, environment) stay readable.",
+		  "skopeo copies layouts: 'skopeo copy oci:TO docker://REGISTRY/IMAGE:TAG'.\n"
+		  "Configurations (command, environment) stay readable.",
 	.rows = encrypt_rows,
 	.row_count = ARRAY_SIZE(encrypt_rows),
 	.least_operands = 2,
