@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import subprocess
+import tarfile
 
 import pytest
 
@@ -54,6 +55,38 @@ def shell(podman, script, *words, **options):
     done = run(podman, '--rm', *words, IMAGE, 'sh', '-c', script, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def hostile_image(podman, link, target):
+    """A root of busybox with a link where the engine or the runtime puts something; its name."""
+    archive = podman.folder / 'hostile.tar'
+    with tarfile.open(archive, 'w') as to:
+        to.add('/usr/bin/busybox', 'bin/busybox')
+        for folder in {'etc', 'dev', 'proc', 'sys', 'run', 'tmp'} - {link}:
+            made = tarfile.TarInfo(folder)
+            made.type, made.mode = tarfile.DIRTYPE, 0o755
+            to.addfile(made)
+        made = tarfile.TarInfo(link)
+        made.type, made.linkname = tarfile.SYMTYPE, target
+        to.addfile(made)
+    return podman.ok('import', '--quiet', archive).strip()
+
+
+@pytest.mark.parametrize('link', ['dev', 'proc', 'sys', 'run', 'etc', 'etc/hosts', 'run/.containerenv', 'dev/console',
+                                  'dev/pts', 'data'])
+def test_links_of_an_image_lead_to_nothing_of_the_host(podman, link):
+    """Whether it runs or is refused, nothing is made, written or covered where an image's link leads."""
+    victim = podman.folder / 'victim'
+    shutil.rmtree(victim, ignore_errors=True)
+    victim.mkdir()
+    (victim / 'file').write_text('mine')
+    target = victim / 'file' if '/' in link else victim
+    image = hostile_image(podman, link, '../' * 12 + str(target)[1:])
+    done = run(podman, '--rm', '--tty', '--volume', f'{podman.folder}/hostile.tar:/data/x:ro', image, '/bin/busybox',
+               'echo', 'ran')
+    podman('rmi', '--force', image)
+    assert done.returncode or done.stdout.strip() == 'ran', done
+    assert ([path.name for path in victim.iterdir()], (victim / 'file').read_text()) == (['file'], 'mine')
 
 
 def test_tmpfs_begins_with_what_the_image_has(podman):
