@@ -17,6 +17,7 @@ static const struct {
 	[PRIVILEGE_CIR] = {"bulkhead-cir", 61902},
 	[PRIVILEGE_INGEST] = {"bulkhead-ingest", 61903},
 	[PRIVILEGE_KEYS] = {"bulkhead-keys", 61904},
+	[PRIVILEGE_VIEW] = {"bulkhead-view", 61905},
 };
 
 void privilege_ids(enum privilege_part part, uid_t *ret_uid, gid_t *ret_gid)

@@ -8,7 +8,7 @@
 #include "base/err.h"
 
 /* The unprivileged parts. Each runs as the system user of its name, or as a fixed id when no such user exists. */
-enum privilege_part { PRIVILEGE_CISM, PRIVILEGE_CIR, PRIVILEGE_INGEST, PRIVILEGE_KEYS };
+enum privilege_part { PRIVILEGE_CISM, PRIVILEGE_CIR, PRIVILEGE_INGEST, PRIVILEGE_KEYS, PRIVILEGE_VIEW };
 
 /* The uid (and gid of the same number or the user's primary group) a part runs as. */
 void privilege_ids(enum privilege_part part, uid_t *ret_uid, gid_t *ret_gid);

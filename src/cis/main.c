@@ -28,9 +28,11 @@ int main(int argc, char **argv)
 	uint64_t fd;
 	int first, r;
 
-	/* Layers are unpacked by this program as a confined process of its own. */
+	/* Layers are unpacked, and sealed images served, by this program as confined processes of its own. */
 	if (argc > 1 && str_eq(argv[1], IMAGE_INGEST_WORD))
 		return image_ingest_main();
+	if (argc > 1 && str_eq(argv[1], IMAGE_VIEW_WORD))
+		return image_view_main();
 	log_init("cis", LOG_LEVEL_INFO);
 	r = options_parse(&command, argc, argv, &first, &err);
 	if (r > 0)

@@ -124,19 +124,12 @@ static int fetch(struct podkeys *keys, const struct image_documents *documents, 
 static int grant(void *user, const struct image_documents *documents, struct err *err)
 {
 	struct podkeys *keys = user;
-	const struct policy_ticket *ticket = keys->pod->admitted.ticket;
-	enum policy_cache class = policy_cacheclass_of(ticket->domain,
-						       *ticket->subfunction ? ticket->subfunction : NULL, keys->image);
 	void *memory;
 	int r = read_facts(keys, documents, err);
 
 	if (r < 0)
 		return r;
-	/* A layer that arrived encrypted is at least Encrypted. */
-	if (keys->facts.layer_count && class < POLICY_CACHE_ENCRYPTED)
-		class = POLICY_CACHE_ENCRYPTED;
-	keys->protection.class = class;
-	if (!policy_keygrant_needed(class, keys->facts.layer_count))
+	if (!policy_keygrant_needed(keys->protection.class, keys->facts.layer_count))
 		return 0;
 	if (keyring_check(keys->pod->cis->keyring, &keys->facts, err) < 0)
 		r = fetch(keys, documents, err);
@@ -171,7 +164,11 @@ int podkeys_init(struct podkeys *keys, const struct pod *pod, const struct http_
 	keys->pod = pod;
 	keys->client = client;
 	keys->image = request->image;
-	keys->protection = (struct image_protection){.class = POLICY_CACHE_SHARED, .domain = ticket->domain_name};
+	keys->protection = (struct image_protection){
+		.class = policy_cacheclass_of(ticket->domain, *ticket->subfunction ? ticket->subfunction : NULL,
+					      request->image),
+		.domain = ticket->domain_name,
+	};
 	keys->facts = (struct policy_keygrant_facts){.uid = pod->uid,
 						     .instance = ticket->instance,
 						     .domain = ticket->domain_name,

@@ -305,7 +305,8 @@ static void hold_images(struct pod *pod)
 		struct err err = {0};
 
 		if (reference_parse(pod->containers[i].spec->image, &reference, &err) < 0 ||
-		    image_get(pod->cis->images, &reference.digest, &pod->containers[i].image, &err) < 0)
+		    image_hold(pod->cis->images, &reference.digest, pod->admitted.ticket->domain_name,
+			       &pod->containers[i].image, &err) < 0)
 			log_failure("cannot hold the image of a running container", &err);
 	}
 }

@@ -21,8 +21,8 @@ void fetch_done(struct fetch *fetch);
 #define CLEANUP_FETCH __attribute__((cleanup(fetch_done)))
 
 /*
- * Reads the manifest for the request's platform, through an index when the reference names one. The bytes of both, which the
- * caller ends with buf_done (ret_index is empty when there is none), and what the manifest says, which he ends with manifest_done.
+ * Reads the manifest for the request's platform, through an index when the reference names one. The bytes of both (of the index
+ * none without one), which the caller ends with buf_done, and what they say, which he ends with manifest_done.
  */
 int fetch_manifest(struct fetch *fetch, struct buf *ret_index, struct buf *ret_bytes, struct manifest *ret_manifest,
 		   struct err *err) MUST_CHECK;

@@ -2,10 +2,8 @@
 #include "image/grant.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/fdio.h"
-#include "image/catalog.h"
 #include "oci/manifest.h"
 
 struct documents {
@@ -18,16 +16,6 @@ static void documents_done(struct documents *documents)
 	manifest_done(&documents->manifest);
 	buf_done(&documents->index);
 	buf_done(&documents->manifest_bytes);
-}
-
-static int read_document(struct image_store *store, const struct reference *reference, const char *name, struct buf *to,
-			 struct err *err)
-{
-	char hex[DIGEST_TEXT_SIZE], path[DIGEST_TEXT_SIZE + 32];
-
-	digest_hex(&reference->digest, hex);
-	(void)snprintf(path, sizeof(path), "%s-%s/%s", digest_algorithm_name(reference->digest.algorithm), hex, name);
-	return fdio_read_file(store->dir, path, to, err);
 }
 
 /* The manifest must be the one that the index has for this platform: what runs is what is asked about. */
@@ -47,23 +35,23 @@ static int check_platform(const struct documents *documents, const struct image_
 	return r;
 }
 
-static int read_documents(struct image_store *store, const struct image_request *request,
-			  const struct reference *reference, struct documents *to, struct err *err)
+static int read_documents(int dir, const struct image_request *request, const struct digest *asked,
+			  struct documents *to, struct err *err)
 {
 	struct manifest index CLEANUP_MANIFEST = {0};
 	const struct buf *outer = &to->index;
 	const char *type = NULL;
-	int r = read_document(store, reference, "manifest.json", &to->manifest_bytes, err);
+	int r = fdio_read_file(dir, "manifest.json", &to->manifest_bytes, err);
 
 	if (r == 0) {
-		r = read_document(store, reference, "index.json", &to->index, err);
+		r = fdio_read_file(dir, "index.json", &to->index, err);
 		if (r == -ENOENT) {
 			outer = &to->manifest_bytes;
 			r = 0;
 		}
 	}
 	if (r == 0)
-		r = digest_verify(&reference->digest, outer->data ? outer->data : "", outer->len, err);
+		r = digest_verify(asked, outer->data ? outer->data : "", outer->len, err);
 	if (r == 0 && outer == &to->index)
 		r = check_platform(to, request, &type, &index, err);
 	if (r == 0)
@@ -71,13 +59,12 @@ static int read_documents(struct image_store *store, const struct image_request 
 	return r;
 }
 
-int grant_cached(struct image_store *store, const struct image_request *request, const struct reference *reference,
-		 struct err *err)
+int grant_cached(int dir, const struct image_request *request, const struct digest *asked, struct err *err)
 {
 	CLEANUP(documents_done)
 	struct documents documents = {.index = buf_of(MANIFEST_BYTES_MAX),
 				      .manifest_bytes = buf_of(MANIFEST_BYTES_MAX)};
-	int r = read_documents(store, request, reference, &documents, err);
+	int r = read_documents(dir, request, asked, &documents, err);
 
 	if (r == 0) {
 		const struct image_documents shown = {.index = documents.index.len ? &documents.index : NULL,

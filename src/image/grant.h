@@ -4,14 +4,12 @@
 #define IMAGE_GRANT_H
 
 #include "image/image.h"
-#include "oci/reference.h"
 
 /*
- * Reads the documents of an image that lies in the store and that the caller holds, verifies them against the digest that is
- * asked for and the platform, and asks request->grant. Nothing is asked of the registry. Errors of grant; ERR_CORRUPT for
- * documents that are not the digest's.
+ * Reads the documents of an image from its folder in the store, verifies them against the digest that is asked for and the
+ * platform, and asks request->grant. Nothing is asked of the registry. Errors of grant; ERR_CORRUPT for documents that are not
+ * the digest's.
  */
-int grant_cached(struct image_store *store, const struct image_request *request, const struct reference *reference,
-		 struct err *err) MUST_CHECK;
+int grant_cached(int dir, const struct image_request *request, const struct digest *asked, struct err *err) MUST_CHECK;
 
 #endif

@@ -6,12 +6,13 @@
  *	sha256-HEX/image           the files as an EROFS image; owners are ids 0 to 65535 as the image says
  *	sha256-HEX/config.json     the image configuration, byte for byte
  *	sha256-HEX/manifest.json   the manifest, byte for byte
- *	sha256-HEX/index.json      the index it was taken from, if HEX is its digest
- *	sha256-HEX/info.json       what the store notes itself: size, entries
+ *	sha256-HEX/index.json      the index, when the digest is of one
+ *	sha256-HEX/info.json       what the store notes itself: size, entries, class, domain
  *	.new-*                     what is being unpacked; removed when the store opens
  *
- * HEX is the digest the image was asked for: of a manifest, or of an index whose entry for the platform was taken. Each image
- * is mounted once, below a second folder (image/mounts.h), and stays so until it is removed or the store is trimmed.
+ * HEX is the digest the image was asked for: of a manifest, or of an index whose entry for the platform was taken. Images of
+ * another class than Shared are sealed (image/seal.h), have a folder for each domain (sha256-HEX.DOMAIN), and lie below the
+ * folder of mounts, in memory, when the class is Memory or Never. Each image is mounted once, below a second folder (image/mounts.h), and stays so until it is removed or the store is trimmed.
  * All functions may be called from any thread. A handle holds its image: what is held is never evicted or removed.
  */
 #ifndef IMAGE_IMAGE_H
@@ -23,6 +24,7 @@
 
 #include "http/client.h"
 #include "image/protection.h"
+#include "image/seal.h"
 #include "oci/digest.h"
 #include "oci/image_config.h"
 
@@ -31,6 +33,7 @@ struct image_store;
 struct image_store_config {
 	uint64_t budget_bytes;  /* over it, images nobody holds go, longest unused first; 0: 32 GiB */
 	uint64_t image_bytes;   /* the most one image may unpack to; 0: 8 GiB */
+	uint64_t memory_bytes;  /* the most that images of class Memory and Never take; 0: a quarter of the machine's */
 	uint64_t image_entries; /* the most files, folders and links of one image; 0: 500,000 */
 	/*
 	 * The executable that unpacks, as a confined process of its own: one whose main() begins with
@@ -42,10 +45,17 @@ struct image_store_config {
 	const char *mounts;
 };
 
+/* "sha256-HEX", for one domain followed by "." and 16 hexadecimal digits. */
+#define IMAGE_NAME_SIZE (DIGEST_TEXT_SIZE + 17)
+
 #define IMAGE_INGEST_WORD "image-ingest"
+#define IMAGE_VIEW_WORD "image-view" /* and image_view_main() likewise */
 
 /* The whole main program of the unpacking process: descriptor 0 is its channel, 3 the file it may write. */
 int image_ingest_main(void);
+
+/* That of the process that serves sealed images: descriptor 0 is its socket, 3 a FUSE device. */
+int image_view_main(void);
 
 /*
  * Opens the store in a folder, which the caller keeps open as long as the store; makes what is missing, removes what a
@@ -63,6 +73,8 @@ int image_store_trim(struct image_store *store, struct err *err) MUST_CHECK;
 /* A held image. Read it freely; it does not change. */
 struct image {
 	struct digest digest;       /* what was asked for */
+	char name[IMAGE_NAME_SIZE]; /* in the store */
+	enum policy_cache class;
 	char *root;                 /* absolute path of its mount, read-only */
 	struct image_config config; /* entrypoint, environment, user */
 	uint64_t bytes;             /* of the files, as unpacked */
@@ -102,24 +114,38 @@ struct image_request {
 int image_pull(struct image_store *store, const struct image_request *request, struct image **ret_image,
 	       struct err *err) MUST_CHECK;
 
-/* Yields an image that is there; ERR_NOT_FOUND. */
-int image_get(struct image_store *store, const struct digest *digest, struct image **ret_image,
-	      struct err *err) MUST_CHECK;
-
-/* Whether an image lies in the store; whether somebody may have it is asked with image_pull. */
+/* Whether an image lies in the store, for whomever; whether somebody may have it is asked with image_pull. */
 bool image_has(struct image_store *store, const struct digest *digest);
+
+/*
+ * Yields an image that is mounted, without asking for keys: for containers that run already. ERR_NOT_FOUND. domain as in
+ * struct image_protection.
+ */
+int image_hold(struct image_store *store, const struct digest *digest, const char *domain, struct image **ret_image,
+	       struct err *err) MUST_CHECK;
 
 struct image_row {
 	struct digest digest;
+	enum policy_cache class;
+	char domain[SEAL_DOMAIN_SIZE]; /* empty: for all */
 	uint64_t bytes, entries;
 	int64_t used_ms; /* when it was last got or pulled, wall clock */
 	unsigned holds;
+	bool encrypted;        /* its layers arrived encrypted */
+	const char *mechanism; /* how it is mounted: mounts_mechanism */
 };
 
 /* All images, longest unused first. The caller frees *ret_rows with free(). */
 int image_list(struct image_store *store, struct image_row **ret_rows, size_t *ret_count, struct err *err) MUST_CHECK;
 
-/* Removes an image. ERR_BUSY while it is held, ERR_NOT_FOUND. */
+/* Removes an image of class Shared. ERR_BUSY while it is held, ERR_NOT_FOUND. */
 int image_remove(struct image_store *store, const struct digest *digest, struct err *err) MUST_CHECK;
+
+/*
+ * Makes protected images unreadable and removes them: those of a digest (NULL: any) and a domain (NULL: any). Their keys are
+ * wiped and their mounts taken away first. ERR_BUSY while one of them is held, then none is touched. Yields how many went.
+ */
+int image_revoke(struct image_store *store, const struct digest *digest, const char *domain, size_t *ret_count,
+		 struct err *err) MUST_CHECK;
 
 #endif

@@ -6,8 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "image/seal.h"
+
 struct imagefile {
 	int fd;
+	struct seal *seal;
 	uint64_t chunk; /* the one that is being filled */
 	size_t filled;
 	uint8_t first[IMAGEFILE_CHUNK]; /* chunk 0 waits for its first block */
@@ -15,13 +18,16 @@ struct imagefile {
 	uint8_t bytes[IMAGEFILE_CHUNK];
 };
 
-int imagefile_new(int fd, struct imagefile **ret_file)
+int imagefile_new(int fd, struct seal *seal, struct imagefile **ret_file)
 {
 	struct imagefile *file = calloc(1, sizeof(*file));
 
-	if (!file)
+	if (!file) {
+		seal_free(seal);
 		return -ENOMEM;
+	}
 	file->fd = fd;
+	file->seal = seal;
 	file->filled = EROFS_BLOCK;
 	*ret_file = file;
 	return 0;
@@ -29,6 +35,8 @@ int imagefile_new(int fd, struct imagefile **ret_file)
 
 void imagefile_free(struct imagefile *file)
 {
+	if (file)
+		seal_free(file->seal);
 	free(file);
 }
 
@@ -36,6 +44,8 @@ static int write_chunk(struct imagefile *file, uint64_t chunk, const uint8_t *by
 {
 	off_t at = (off_t)(chunk * IMAGEFILE_CHUNK);
 
+	if (file->seal)
+		return seal_chunk(file->seal, chunk, bytes, len, err);
 	while (len) {
 		ssize_t n = pwrite(file->fd, bytes, len, at);
 
@@ -89,8 +99,11 @@ int imagefile_put(void *user, const void *bytes, size_t len, struct err *err)
 
 int imagefile_finish(struct imagefile *file, const uint8_t first[static EROFS_BLOCK], struct err *err)
 {
+	uint64_t size = file->chunk * IMAGEFILE_CHUNK + file->filled;
 	int r = file->filled ? end_chunk(file, err) : 0;
 
 	memcpy(file->first, first, EROFS_BLOCK);
-	return r < 0 ? r : write_chunk(file, 0, file->first, file->first_len, err);
+	if (r == 0)
+		r = write_chunk(file, 0, file->first, file->first_len, err);
+	return r == 0 && file->seal ? seal_finish(file->seal, size, err) : r;
 }

@@ -13,9 +13,10 @@
 #define IMAGEFILE_CHUNK (128u << 10)
 
 struct imagefile;
+struct seal;
 
-/* Writes to an empty file, which the caller keeps open. -ENOMEM. */
-int imagefile_new(int fd, struct imagefile **ret_file) MUST_CHECK;
+/* Writes to an empty file, which the caller keeps open; sealed unless seal, which is taken over, is NULL. -ENOMEM. */
+int imagefile_new(int fd, struct seal *seal, struct imagefile **ret_file) MUST_CHECK;
 void imagefile_free(struct imagefile *file);
 CLEANUP_DEFINE(imagefile, struct imagefile *, imagefile_free)
 

@@ -45,7 +45,7 @@ static int send_frame(struct ingest *ingest, enum ingest_frame frame, const void
 	return r < 0 ? r : send_all(ingest->channel, bytes, len);
 }
 
-int ingest_start(const char *executable, int file, const struct unpack_limits *limits, struct ingest **ret_ingest,
+int ingest_start(const char *executable, int file, const struct ingest_orders *orders, struct ingest **ret_ingest,
 		 struct err *err)
 {
 	const char *const argv[] = {"bulkhead-" IMAGE_INGEST_WORD, IMAGE_INGEST_WORD, NULL};
@@ -56,7 +56,7 @@ int ingest_start(const char *executable, int file, const struct unpack_limits *l
 	if (!ingest)
 		return err_sys(err, -ENOMEM, "cannot unpack");
 	ingest->channel = -1;
-	ingest->limits = *limits;
+	ingest->limits = orders->limits;
 	ingest->proc = (struct proc){.pid = -1, .pidfd = -1};
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, -errno, "cannot unpack");
@@ -77,7 +77,7 @@ int ingest_start(const char *executable, int file, const struct unpack_limits *l
 	}
 	if (r < 0)
 		return r;
-	r = send_frame(ingest, INGEST_LIMITS, limits, sizeof(*limits));
+	r = send_frame(ingest, INGEST_ORDERS, orders, sizeof(*orders));
 	if (r < 0 && r != -EPIPE)
 		return err_sys(err, r, "cannot unpack");
 	*ret_ingest = take_ptr(ingest);

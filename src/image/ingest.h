@@ -7,18 +7,27 @@
 #define IMAGE_INGEST_H
 
 #include "image/protection.h"
+#include "image/seal.h"
 #include "image/unpack.h"
 #include "oci/media.h"
 
 /* --- what goes over the channel; both ends are one executable --- */
 
-enum ingest_frame { INGEST_LIMITS, INGEST_LAYER, INGEST_DATA, INGEST_LAYER_END, INGEST_FINISH };
+enum ingest_frame { INGEST_ORDERS, INGEST_LAYER, INGEST_DATA, INGEST_LAYER_END, INGEST_FINISH };
 
 #define INGEST_DATA_MAX 65536
 
 struct ingest_head {
 	uint32_t frame;
-	uint32_t len; /* of what follows: struct unpack_limits, struct ingest_layer, data, nothing */
+	uint32_t len; /* of what follows: struct ingest_orders, struct ingest_layer, data, nothing */
+};
+
+/* What is made of the layers. */
+struct ingest_orders {
+	struct unpack_limits limits;
+	bool sealed;
+	struct seal_binding binding;
+	uint8_t key[SEAL_KEY_SIZE]; /* of the trust domain */
 };
 
 struct ingest_layer {
@@ -40,7 +49,7 @@ struct ingest_verdict {
 struct ingest;
 
 /* Starts the unpacking process for an empty file open for writing. executable NULL: the running one. */
-int ingest_start(const char *executable, int file, const struct unpack_limits *limits, struct ingest **ret_ingest,
+int ingest_start(const char *executable, int file, const struct ingest_orders *orders, struct ingest **ret_ingest,
 		 struct err *err) MUST_CHECK;
 
 /* Kills the process unless it ended. NULL is accepted. */

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/rand.h>
+
 #include "base/fdio.h"
 #include "image/confine.h"
 #include "image/decompress.h"
@@ -191,25 +193,42 @@ static int serve(struct session *session, struct unpack_totals *totals, struct e
 	}
 }
 
+static int begin_image(const struct ingest_orders *orders, struct imagefile **ret_file, struct unpack **ret_unpack,
+		       struct err *err)
+{
+	struct seal *seal = NULL;
+	int r = orders->sealed ? seal_new(OUTPUT, &orders->binding, orders->key, &seal) : 0;
+
+	if (r == 0)
+		r = imagefile_new(OUTPUT, seal, ret_file);
+	if (r == 0)
+		r = unpack_new(imagefile_put, *ret_file, &orders->limits, ret_unpack);
+	return r < 0 ? err_sys(err, r, "cannot unpack") : 0;
+}
+
 static int run(void)
 {
 	CLEANUP(cleanup_unpack) struct unpack *unpack = NULL;
 	CLEANUP(cleanup_imagefile) struct imagefile *file = NULL;
 	struct unpack_totals totals = {0};
-	struct unpack_limits limits;
+	struct ingest_orders orders;
 	struct session session = {0};
 	struct err err = {0};
 	struct digest warm;
+	uint8_t noise[16];
 	int r;
 
 	/* libcrypto looks for its configuration when it is first used: while there is a file system. */
-	r = digest_of(DIGEST_SHA256, "", 0, &warm);
+	r = digest_of(DIGEST_SHA256, "", 0, &warm) < 0 || RAND_bytes(noise, sizeof(noise)) != 1
+		    ? err_sys(&err, -EIO, "cannot use libcrypto")
+		    : 0;
 	if (r == 0)
 		r = confine_self(&(struct confine){PRIVILEGE_INGEST, calls, ARRAY_SIZE(calls), MEMORY_MAX}, &err);
 	if (r == 0)
-		r = read_frame(INGEST_LIMITS, &limits, sizeof(limits), &err);
-	if (r == 0 && (imagefile_new(OUTPUT, &file) < 0 || unpack_new(imagefile_put, file, &limits, &unpack) < 0))
-		r = err_sys(&err, -ENOMEM, "cannot unpack");
+		r = read_frame(INGEST_ORDERS, &orders, sizeof(orders), &err);
+	if (r == 0)
+		r = begin_image(&orders, &file, &unpack, &err);
+	explicit_bzero(&orders, sizeof(orders));
 	session.unpack = unpack;
 	session.file = file;
 	if (r == 0)

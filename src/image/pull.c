@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/fdio.h"
 #include "base/str.h"
 #include "image/catalog.h"
 #include "image/fetch.h"
-#include "image/grant.h"
 #include "image/ingest.h"
+#include "policy/cacheclass.h"
 
 #define LAYERS_MAX 128
 
@@ -20,10 +21,12 @@ struct pull {
 	const struct image_request *request;
 	const struct reference *reference;
 	struct fetch fetch;
-	struct buf index_bytes, manifest_bytes, config_bytes;
+	struct buf index_bytes, manifest_bytes, config_bytes; /* the first is empty when the digest is the manifest's */
 	struct manifest manifest;
 	struct image_config config;
-	char name[CATALOG_NAME_SIZE];
+	struct catalog_entry entry; /* what it becomes */
+	struct ingest_orders orders;
+	char name[IMAGE_NAME_SIZE];
 	int dir; /* -1 until there is one */
 };
 
@@ -80,6 +83,15 @@ static int read_documents(struct pull *pull, struct err *err)
 	return r < 0 ? r : check_config(pull, err);
 }
 
+static size_t count_encrypted(const struct manifest *manifest)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < manifest->entry_count; i++)
+		count += media_of(manifest->entries[i].media_type).encrypted;
+	return count;
+}
+
 /* Before a byte of a layer is asked for. */
 static int ask_grant(const struct pull *pull, struct err *err)
 {
@@ -87,12 +99,51 @@ static int ask_grant(const struct pull *pull, struct err *err)
 						  .manifest_bytes = &pull->manifest_bytes,
 						  .manifest = &pull->manifest};
 
-	const struct image_protection *protection = pull->request->protection;
-	int r = pull->request->grant ? pull->request->grant(pull->request->grant_user, &documents, err) : 0;
+	return pull->request->grant ? pull->request->grant(pull->request->grant_user, &documents, err) : 0;
+}
 
-	if (r == 0 && protection && protection->class != POLICY_CACHE_SHARED)
-		return err_set(err, -EOPNOTSUPP, "class %s cannot be kept here", policy_cache_name(protection->class));
-	return r;
+/* The domain's key, and an id for the file that will be sealed with it. */
+static int order_seal(struct pull *pull, struct err *err)
+{
+	const struct image_protection *protection = pull->request->protection;
+	struct seal_binding *binding = &pull->orders.binding;
+	int r;
+
+	if (!protection || !protection->domain || !protection->key)
+		return err_set(err, ERR_DENIED, "it is to be kept in cache class %s and no key for it was handed over",
+			       policy_cache_name(pull->entry.class));
+	r = str_copy(pull->entry.domain, sizeof(pull->entry.domain), protection->domain);
+	if (r < 0 || getrandom(pull->entry.seal, SEAL_ID_SIZE, 0) != SEAL_ID_SIZE)
+		return err_sys(err, r < 0 ? r : -EIO, "cannot seal the image");
+	pull->orders.sealed = true;
+	binding->image = pull->entry.digest;
+	memcpy(binding->domain, pull->entry.domain, sizeof(binding->domain));
+	memcpy(binding->id, pull->entry.seal, sizeof(binding->id));
+	memcpy(pull->orders.key, protection->key, SEAL_KEY_SIZE);
+	return 0;
+}
+
+/* How the image will lie in the store: as the policy says, and never plain when it did not arrive so. */
+static int choose_class(struct pull *pull, struct err *err)
+{
+	const struct image_protection *protection = pull->request->protection;
+	struct catalog_entry *entry = &pull->entry;
+	int r = ask_grant(pull, err);
+
+	if (r < 0)
+		return r;
+	*entry = (struct catalog_entry){.digest = pull->reference->digest,
+					.encrypted = count_encrypted(&pull->manifest) > 0};
+	entry->class = policy_cacheclass_arrived(protection ? protection->class : POLICY_CACHE_SHARED,
+						 entry->encrypted);
+	pull->orders.limits = (struct unpack_limits){.bytes = pull->store->config.image_bytes,
+						     .entries = pull->store->config.image_entries};
+	if (entry->class != POLICY_CACHE_SHARED)
+		r = order_seal(pull, err);
+	if (r < 0)
+		return r;
+	r = catalog_name(entry->name, &entry->digest, entry->domain);
+	return r < 0 ? err_sys(err, r, "cannot name the image") : 0;
 }
 
 static int begin_layer(const struct pull *pull, size_t i, struct ingest *ingest, struct err *err)
@@ -117,12 +168,10 @@ static int begin_layer(const struct pull *pull, size_t i, struct ingest *ingest,
 
 static int unpack_layers(struct pull *pull, struct unpack_totals *totals, struct err *err)
 {
-	const struct unpack_limits limits = {.bytes = pull->store->config.image_bytes,
-					     .entries = pull->store->config.image_entries};
 	CLEANUP(cleanup_ingest) struct ingest *ingest = NULL;
 	CLEANUP_CLOSE int file = openat(pull->dir, CATALOG_IMAGE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int r = file < 0 ? err_sys(err, -errno, "cannot make the image's file")
-			 : ingest_start(pull->store->ingest, file, &limits, &ingest, err);
+			 : ingest_start(pull->store->ingest, file, &pull->orders, &ingest, err);
 
 	for (size_t i = 0; r == 0 && i < pull->manifest.entry_count; i++) {
 		const struct descriptor *layer = &pull->manifest.entries[i];
@@ -138,36 +187,40 @@ static int unpack_layers(struct pull *pull, struct unpack_totals *totals, struct
 	return r < 0 ? r : ingest_finish(ingest, totals, err);
 }
 
+static int keep_document(const struct pull *pull, const char *name, const struct buf *bytes, struct err *err)
+{
+	return fdio_replace_file(pull->dir, name, bytes->data ? bytes->data : "", bytes->len, 0600, err);
+}
+
 /* Downloads into a folder of its own and publishes that; nothing of it stays on failure. */
 static int fill_and_publish(struct pull *pull, struct err *err)
 {
 	struct unpack_totals totals = {0};
-	int r = catalog_begin(pull->store, pull->name, &pull->dir, err);
+	int r = catalog_begin(pull->store, pull->entry.class, pull->name, &pull->dir, err);
 
 	if (r < 0)
 		return r;
 	r = unpack_layers(pull, &totals, err);
 	if (r == 0)
-		r = fdio_replace_file(pull->dir, "config.json", pull->config_bytes.data, pull->config_bytes.len, 0600,
-				      err);
+		r = keep_document(pull, "config.json", &pull->config_bytes, err);
 	if (r == 0)
-		r = fdio_replace_file(pull->dir, "manifest.json", pull->manifest_bytes.data, pull->manifest_bytes.len,
-				      0600, err);
+		r = keep_document(pull, "manifest.json", &pull->manifest_bytes, err);
 	if (r == 0 && pull->index_bytes.len)
-		r = fdio_replace_file(pull->dir, "index.json", pull->index_bytes.data, pull->index_bytes.len, 0600,
-				      err);
+		r = keep_document(pull, "index.json", &pull->index_bytes, err);
+	pull->entry.bytes = totals.bytes;
+	pull->entry.entries = totals.entries;
 	if (r == 0)
-		r = catalog_publish(pull->store, pull->name, pull->dir, &pull->reference->digest, &totals, err);
+		r = catalog_publish(pull->store, pull->name, pull->dir, &pull->entry, err);
 	(void)close(pull->dir);
 	pull->dir = -1;
 	if (r < 0)
-		catalog_abandon(pull->store, pull->name);
+		catalog_abandon(pull->store, pull->entry.class, pull->name);
 	return r;
 }
 
 /* On success the image is held. A full disk is met by letting go of what nobody holds, once. */
 static int download(struct image_store *store, const struct image_request *request, const struct reference *reference,
-		    struct err *err)
+		    struct catalog_entry *ret_entry, struct err *err)
 {
 	struct pull pull = {.store = store, .request = request, .reference = reference, .dir = -1};
 	int r = fetch_init(&pull.fetch, request, reference, err);
@@ -175,11 +228,15 @@ static int download(struct image_store *store, const struct image_request *reque
 	if (r == 0)
 		r = read_documents(&pull, err);
 	if (r == 0)
-		r = ask_grant(&pull, err);
+		r = choose_class(&pull, err);
 	if (r == 0)
 		r = fill_and_publish(&pull, err);
-	if (r == -ENOSPC && catalog_evict(store, 0))
+	/* A retry draws another key: no index of a file is sealed twice with one. */
+	if (r == -ENOSPC && !catalog_in_memory(pull.entry.class) && catalog_evict(store, 0))
 		r = fill_and_publish(&pull, err);
+	if (r == 0)
+		*ret_entry = pull.entry;
+	explicit_bzero(&pull.orders, sizeof(pull.orders));
 	image_config_done(&pull.config);
 	manifest_done(&pull.manifest);
 	buf_done(&pull.index_bytes);
@@ -189,11 +246,11 @@ static int download(struct image_store *store, const struct image_request *reque
 	return r;
 }
 
-static struct catalog_pull *find_pull(struct image_store *store, const struct digest *digest)
+static struct catalog_pull *find_pull(struct image_store *store, const char *name)
 {
 	struct catalog_pull *pull = store->pulls;
 
-	while (pull && !digest_equal(&pull->digest, digest))
+	while (pull && !str_eq(pull->name, name))
 		pull = pull->next;
 	return pull;
 }
@@ -235,21 +292,20 @@ static void end_pull(struct image_store *store, struct catalog_pull *pull, int c
 }
 
 /* Begins a pull, or waits for the one under way: *ret_pull is NULL when its outcome stands. */
-static int begin_pull(struct image_store *store, const struct digest *digest, struct catalog_pull **ret_pull,
-		      struct err *err)
+static int begin_pull(struct image_store *store, const char *name, struct catalog_pull **ret_pull, struct err *err)
 {
 	struct catalog_pull *pull;
 	int r = 0;
 
 	*ret_pull = NULL;
 	(void)pthread_mutex_lock(&store->mutex);
-	pull = find_pull(store, digest);
+	pull = find_pull(store, name);
 	if (pull) {
 		r = wait_for(store, pull, err);
 	} else {
 		pull = calloc(1, sizeof(*pull));
 		if (pull) {
-			pull->digest = *digest;
+			memcpy(pull->name, name, sizeof(pull->name));
 			pull->next = store->pulls;
 			store->pulls = pull;
 			*ret_pull = pull;
@@ -261,56 +317,79 @@ static int begin_pull(struct image_store *store, const struct digest *digest, st
 	return r;
 }
 
+/* Yields whether the image is held; if it is not and there was no error, another's pull has ended. */
 static int pull_once(struct image_store *store, const struct image_request *request, const struct reference *reference,
-		     bool *ret_held, struct err *err)
+		     bool *ret_held, struct catalog_entry *ret_entry, struct err *err)
 {
+	const struct image_protection *protection = request->protection;
+	bool shared = !protection || protection->class == POLICY_CACHE_SHARED;
+	char name[IMAGE_NAME_SIZE];
 	struct catalog_pull *pull;
-	int r = begin_pull(store, &reference->digest, &pull, err);
+	int r = catalog_name(name, &reference->digest, shared ? NULL : protection->domain);
 
 	*ret_held = false;
-	/* Another's pull that was called off, or that was not granted, says nothing about this one. */
-	if ((r == -ECANCELED || r == ERR_DENIED) && !pull)
-		return request->cancelled && atomic_load(request->cancelled) ? -ECANCELED : 0;
+	if (r == 0)
+		r = begin_pull(store, name, &pull, err);
+	/* Another's pull that was called off, or that had no key, says nothing about this one. */
+	if (r == -ECANCELED && !pull)
+		return request->cancelled && atomic_load(request->cancelled) ? r : 0;
+	if (r == ERR_DENIED && !pull)
+		return 0;
 	if (r < 0 || !pull)
 		return r;
 	/* It may have been published between the look into the catalog and now. */
-	r = catalog_hold(store, &reference->digest, err);
+	r = catalog_hold(store, &reference->digest, protection, ret_entry, err);
 	if (r == ERR_NOT_FOUND)
-		r = download(store, request, reference, err);
+		r = download(store, request, reference, ret_entry, err);
+	*ret_held = r == 0;
+	/* One of another class was faster: that is looked for again. */
+	if (r == -EEXIST)
+		r = 0;
 	if (r < 0)
 		r = err_prefix(err, "image '%.400s'", request->image);
-	*ret_held = r == 0;
 	end_pull(store, pull, r, err);
 	return r;
+}
+
+static int read_reference(const struct image_request *request, struct reference *ret_reference, struct err *err)
+{
+	int r = reference_parse(request->image, ret_reference, err);
+
+	if (r == 0 && !ret_reference->has_digest)
+		r = err_set(err, ERR_INVALID, "image '%.400s' has no digest", request->image);
+	return r;
+}
+
+static int open_held(struct image_store *store, const struct image_request *request, const struct catalog_entry *entry,
+		     struct image **ret_image, struct err *err)
+{
+	int r = handle_new(store, entry, request, ret_image, err);
+
+	return r < 0 ? err_prefix(err, "image '%.400s'", request->image) : 0;
 }
 
 int image_pull(struct image_store *store, const struct image_request *request, struct image **ret_image,
 	       struct err *err)
 {
+	struct catalog_entry entry;
 	struct reference reference;
 	struct err here = {0};
 	bool held = false;
-	int r = reference_parse(request->image, &reference, err);
+	int r = read_reference(request, &reference, err);
 
 	if (r < 0)
 		return r;
-	if (!reference.has_digest)
-		return err_set(err, ERR_INVALID, "image '%.400s' has no digest", request->image);
 	/* What another's pull brought may be evicted again before it is held here. */
 	while (!held && r == 0) {
-		held = catalog_hold(store, &reference.digest, &here) == 0;
-		if (!held)
-			r = pull_once(store, request, &reference, &held, &here);
-	}
-	if (r == 0 && request->grant) {
-		r = grant_cached(store, request, &reference, &here);
-		if (r < 0) {
+		r = catalog_hold(store, &reference.digest, request->protection, &entry, &here);
+		held = r == 0;
+		if (r == ERR_NOT_FOUND)
+			r = pull_once(store, request, &reference, &held, &entry, &here);
+		else if (r < 0)
 			r = err_prefix(&here, "image '%.400s'", request->image);
-			catalog_let_go(store, &reference.digest);
-		}
 	}
 	if (r == 0)
-		r = catalog_handle(store, &reference.digest, ret_image, &here);
+		r = open_held(store, request, &entry, ret_image, &here);
 	if (r < 0 && err)
 		*err = here;
 	return r;

@@ -42,3 +42,8 @@ int policy_cacheclass_check(const struct policy_domain *domain, const char *subf
 	(void)err_hint(err, "only class Shared is available; change spec.cache of the TrustDomain or the image");
 	return -EOPNOTSUPP;
 }
+
+enum policy_cache policy_cacheclass_arrived(enum policy_cache class, bool encrypted)
+{
+	return encrypted && class < POLICY_CACHE_ENCRYPTED ? POLICY_CACHE_ENCRYPTED : class;
+}

@@ -35,7 +35,7 @@ struct fixture {
 	struct digest empty;
 };
 
-static const struct unpack_limits limits = {.bytes = 1 << 20, .entries = 100};
+static const struct ingest_orders orders = {.limits = {.bytes = 1 << 20, .entries = 100}};
 
 static int setup(void **state)
 {
@@ -46,7 +46,7 @@ static int setup(void **state)
 	if (fixture.file < 0)
 		return -1;
 	*state = &fixture;
-	return ingest_start(NULL, fixture.file, &limits, &fixture.ingest, NULL);
+	return ingest_start(NULL, fixture.file, &orders, &fixture.ingest, NULL);
 }
 
 static int teardown(void **state)

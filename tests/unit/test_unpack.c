@@ -37,7 +37,7 @@ static int setup(void **state)
 	folder.file = open(folder.image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	folder.fd = folder.mounts_fd = -1;
 	*state = &folder;
-	return imagefile_new(folder.file, &folder.out);
+	return imagefile_new(folder.file, NULL, &folder.out);
 }
 
 static int teardown(void **state)
