@@ -13,10 +13,8 @@ static const struct {
 	const char *user;
 	uid_t fixed; /* inside systemd's range for dynamic service users, which no distribution hands out by hand */
 } parts[] = {
-	[PRIVILEGE_CISM] = {"bulkhead-cism", 61901},
-	[PRIVILEGE_CIR] = {"bulkhead-cir", 61902},
-	[PRIVILEGE_INGEST] = {"bulkhead-ingest", 61903},
-	[PRIVILEGE_KEYS] = {"bulkhead-keys", 61904},
+	[PRIVILEGE_CISM] = {"bulkhead-cism", 61901},     [PRIVILEGE_CIR] = {"bulkhead-cir", 61902},
+	[PRIVILEGE_INGEST] = {"bulkhead-ingest", 61903}, [PRIVILEGE_KEYS] = {"bulkhead-keys", 61904},
 	[PRIVILEGE_VIEW] = {"bulkhead-view", 61905},
 };
 
