@@ -453,3 +453,12 @@ const struct api_column api_columns_image_policy[] = {
 	{"Age", "string", 0, NULL, age_cell, AGE_DOC},
 	{0},
 };
+
+const struct api_column api_columns_join_token[] = {
+	{"Name", "string", 0, "metadata.name", NULL, "The instance that may join with it."},
+	{"Server", "string", 0, "spec.server", NULL, "The physical server it is on."},
+	{"Deployment", "string", 0, "spec.deployment", NULL, "BareMetal, Nested or Hybrid."},
+	{"Expires", "string", 0, "spec.expires", NULL, "When the token ends."},
+	{"Used", "string", 0, "status.usedAt", NULL, "When it was used."},
+	{0},
+};

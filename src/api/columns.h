@@ -29,6 +29,7 @@ extern const struct api_column api_columns_service[];
 extern const struct api_column api_columns_service_account[];
 extern const struct api_column api_columns_trust_domain[];
 extern const struct api_column api_columns_image_policy[];
+extern const struct api_column api_columns_join_token[];
 
 /* A length of time in the short form of the tables: "5s", "3m20s", "2d4h". */
 #define API_AGE_SIZE 32

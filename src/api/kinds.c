@@ -245,6 +245,19 @@ static const struct api_kind kinds[] = {
 	 .name_check = API_CHECK_SUBDOMAIN,
 	 .message = &api_m_image_policy,
 	 .columns = api_columns_image_policy},
+	{.group = "trust.bulkhead.dev",
+	 .version = "v1",
+	 .kind = "JoinToken",
+	 .list_kind = "JoinTokenList",
+	 .resource = "jointokens",
+	 .singular = "jointoken",
+	 .short_names = NO_WORDS,
+	 .categories = NO_WORDS,
+	 .subresources = NO_WORDS,
+	 .verbs = ALL_VERBS,
+	 .name_check = API_CHECK_LABEL,
+	 .message = &api_m_join_token,
+	 .columns = api_columns_join_token},
 };
 
 /* Kinds of bodies that have no place of their own. */

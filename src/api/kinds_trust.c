@@ -3,6 +3,7 @@
 #include "api/messages.h"
 
 static const char *const isolations[] = {"Container", "VM", "Dedicated", NULL};
+static const char *const deployments[] = {"BareMetal", "Nested", "Hybrid", NULL};
 static const char *const levels[] = {"Instance", "Server", NULL};
 static const char *const protocols[] = {"TCP", "UDP", "SCTP", NULL};
 static const char *const planes[] = {"User", "Control", "Management", NULL};
@@ -123,6 +124,34 @@ static const struct api_field trust_domain_spec[] = {
 	{0},
 };
 API_MESSAGE(trust_domain_spec, TRUST_V1 "TrustDomainSpec", .doc = "The rules of a trust domain.");
+
+static const struct api_field join_token_spec[] = {
+	{"server", 1, STRING, REQUIRED, .check = API_CHECK_LABEL, .doc = "The physical server the instance is on."},
+	{"deployment", 2, STRING, REQUIRED, .words = deployments, .doc = "BareMetal, Nested or Hybrid."},
+	{"secretSHA256", 3, STRING, REQUIRED,
+	 .doc = "SHA-256 of the token's secret, in hex; the secret is kept nowhere."},
+	{"expires", 4, STRING, REQUIRED, .doc = "When the token ends, at most a day after it was made."},
+	{"replaces", 5, BOOL,
+	 .doc = "The machine was installed anew: nothing of an instance that joined under this name before runs any "
+		"more."},
+	{0},
+};
+API_MESSAGE(join_token_spec, TRUST_V1 "JoinTokenSpec", .doc = "What a join token is good for.");
+
+static const struct api_field join_token_status[] = {
+	{"usedAt", 1, STRING, .doc = "When an instance joined with it: it is good for nothing any more."},
+	{"certificateSHA256", 2, STRING, .doc = "The certificate that was issued for it."},
+	{0},
+};
+API_MESSAGE(join_token_status, TRUST_V1 "JoinTokenStatus", .doc = "What became of a join token.");
+
+static const struct api_field join_token[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta, .doc = "The name is that of the instance."},
+	{"spec", 2, OBJECT, REQUIRED, .of = &api_m_join_token_spec, .doc = "What it is good for."},
+	{"status", 3, OBJECT, .of = &api_m_join_token_status, .doc = "Written by the platform."},
+	{0},
+};
+API_MESSAGE(join_token, TRUST_V1 "JoinToken", .doc = "Lets one instance join, once.");
 
 static const struct api_field trust_domain_status[] = {
 	{"observedGeneration", 1, INT64, .doc = "The generation the conditions speak of."},

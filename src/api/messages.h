@@ -252,6 +252,9 @@ extern const struct api_message api_m_trust_domain_status;
 extern const struct api_message api_m_trust_domain;
 extern const struct api_message api_m_image_policy_spec;
 extern const struct api_message api_m_image_policy;
+extern const struct api_message api_m_join_token_spec;
+extern const struct api_message api_m_join_token_status;
+extern const struct api_message api_m_join_token;
 
 /* Rules that concern several fields (hooks.c, podhooks.c). */
 void api_hook_pod_update(struct api_faults *faults, const json_t *object, const json_t *old);

@@ -17,7 +17,7 @@
 #include "base/str.h"
 #include "cir/cir_config.h"
 #include "cir/cir_service.h"
-#include "crypto/key.h"
+#include "crypto/certificate.h"
 #include "oci/manifest.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
@@ -29,7 +29,7 @@
 /* Everything that is read before privilege is dropped. */
 struct boot {
 	struct cir_config config;
-	struct buf ca, certificate, key, users, policy;
+	struct buf ca, client_cas, certificate, key, users, policy;
 	int state, socket;
 	uint8_t bearer_secret[CIR_BEARER_SECRET_SIZE];
 };
@@ -66,6 +66,21 @@ static int open_state(const char *folder, int *ret_fd, struct err *err)
 	return 0;
 }
 
+/* Instances that joined show certificates of a CA of their own (docs/adr/0013), which certifies nobody else. */
+static int read_client_cas(const char *etc, struct boot *boot, struct err *err)
+{
+	CLEANUP_BUF struct buf instances = buf_of(TEXT_MAX);
+	int r = read_text(etc, "pki/cism/instances.pem", &instances, err);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	boot->client_cas = buf_of(2 * TEXT_MAX);
+	if (buf_append(&boot->client_cas, boot->ca.data, boot->ca.len) < 0 ||
+	    (r == 0 && buf_append(&boot->client_cas, instances.data, instances.len) < 0))
+		return err_sys(err, -ENOMEM, "cannot read the CAs");
+	return 0;
+}
+
 static int boot_read(struct boot *boot, const char *root, struct err *err)
 {
 	CLEANUP_BUF struct buf config = buf_of(TEXT_MAX);
@@ -80,6 +95,8 @@ static int boot_read(struct boot *boot, const char *root, struct err *err)
 	if (r < 0)
 		return err_prefix(err, "%s/cir.json", paths.etc);
 	r = read_text(paths.etc, "pki/ca.pem", &boot->ca, err);
+	if (r == 0)
+		r = read_client_cas(paths.etc, boot, err);
 	if (r == 0)
 		r = read_text(paths.etc, "pki/cir/server.pem", &boot->certificate, err);
 	if (r == 0)
@@ -99,6 +116,7 @@ static int boot_read(struct boot *boot, const char *root, struct err *err)
 static void boot_done(struct boot *boot)
 {
 	buf_done(&boot->ca);
+	buf_done(&boot->client_cas);
 	buf_done(&boot->certificate);
 	if (boot->key.data)
 		explicit_bzero(boot->key.data, boot->key.len);
@@ -254,7 +272,9 @@ static int start_server(struct serving *serving, const struct boot *boot, struct
 		.socket = boot->socket,
 		.certificate = boot->config.plain ? NULL : boot->certificate.data,
 		.key = boot->config.plain ? NULL : boot->key.data,
-		.client_ca = boot->config.plain ? NULL : boot->ca.data,
+		.client_ca = boot->config.plain ? NULL : boot->client_cas.data,
+		.limited_issuer = CRYPTO_INSTANCES_ISSUER,
+		.limited_organization = CRYPTO_INSTANCES_ORGANIZATION,
 		.threads = SERVER_THREADS,
 		.body_max = MANIFEST_BYTES_MAX,
 		.repeatable = "scope",

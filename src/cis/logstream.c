@@ -19,7 +19,7 @@
 #define LOOK_NS UINT64_C(500000000) /* between two looks whether a run is over */
 
 struct stream {
-	struct logstream *logs;
+	struct poller *poller;
 	struct stream *next;
 	pthread_t thread;
 	struct http_client *client;
@@ -31,14 +31,22 @@ struct stream {
 	bool finished; /* under the lock: the thread may be joined */
 };
 
+/* Waits for the orders of one replica: a client asks whichever it likes, and only that one has its request. */
+struct poller {
+	struct logstream *logs;
+	const char *cism;
+	struct http_client *client;
+	pthread_t thread;
+	struct stream *streams;
+	size_t count;
+};
+
 struct logstream {
 	struct cis *cis; /* only what never changes: configuration and folders */
 	struct http_client_config client_config, follow_config;
-	struct http_client *client;
-	pthread_t thread;
+	struct poller pollers[NODECONFIG_CISM_MAX];
+	size_t count; /* of pollers that run */
 	pthread_mutex_t lock;
-	struct stream *streams;
-	size_t count;
 	atomic_bool ending;
 };
 
@@ -50,7 +58,7 @@ static bool is_over(struct stream *stream)
 	const json_t *container, *exit;
 	bool over = true;
 
-	if (podrecord_load(stream->logs->cis->pods_state, stream->uid, &record, NULL, &ignored) == 0) {
+	if (podrecord_load(stream->poller->logs->cis->pods_state, stream->uid, &record, NULL, &ignored) == 0) {
 		container = json_object_get(record.containers, stream->container);
 		exit = json_object_get(container, "exit");
 		over = record.stage == PODRECORD_FINISHED ||
@@ -101,7 +109,7 @@ static int open_log(struct stream *stream, struct err *err)
 	if (!stream->uid || !stream->container || !str_is_dns_label(stream->uid) ||
 	    !str_is_dns_label(stream->container))
 		return err_set(err, ERR_INVALID, "the request names no pod or container");
-	folder = str_format("%s/%s/logs/%s", stream->logs->cis->pods_state, stream->uid, stream->container);
+	folder = str_format("%s/%s/logs/%s", stream->poller->logs->cis->pods_state, stream->uid, stream->container);
 	return folder ? logfile_open(folder, &options, &stream->log, err)
 		      : err_sys(err, -ENOMEM, "cannot read the log");
 }
@@ -117,10 +125,10 @@ static void clean(char *text)
 
 static void answer(struct stream *stream)
 {
-	const struct nodeconfig *config = &stream->logs->cis->config;
+	const struct nodeconfig *config = &stream->poller->logs->cis->config;
 	const char *id = api_string(stream->request, "id");
-	CLEANUP_FREE char *url = id && str_is_dns_label(id) ? str_format("%s/api/v1/nodes/%s/streams/%s", config->cism,
-									 config->instance, id)
+	CLEANUP_FREE char *url = id && str_is_dns_label(id) ? str_format("%s/api/v1/nodes/%s/streams/%s",
+									 stream->poller->cism, config->instance, id)
 							    : NULL;
 	CLEANUP_FREE char *problem = NULL;
 	const char *headers[3] = {"Content-Type: text/plain", NULL, NULL};
@@ -146,9 +154,9 @@ static void *serve_stream(void *user)
 	struct stream *stream = user;
 
 	answer(stream);
-	(void)pthread_mutex_lock(&stream->logs->lock);
+	(void)pthread_mutex_lock(&stream->poller->logs->lock);
 	stream->finished = true;
-	(void)pthread_mutex_unlock(&stream->logs->lock);
+	(void)pthread_mutex_unlock(&stream->poller->logs->lock);
 	return NULL;
 }
 
@@ -161,17 +169,17 @@ static void stream_free(struct stream *stream)
 }
 
 /* Joins the threads that are done, or all of them. */
-static void reap(struct logstream *logs, bool all)
+static void reap(struct poller *poller, bool all)
 {
-	struct stream **at = &logs->streams;
+	struct stream **at = &poller->streams;
 
 	while (*at) {
 		struct stream *stream = *at;
 		bool finished;
 
-		(void)pthread_mutex_lock(&logs->lock);
+		(void)pthread_mutex_lock(&poller->logs->lock);
 		finished = stream->finished;
-		(void)pthread_mutex_unlock(&logs->lock);
+		(void)pthread_mutex_unlock(&poller->logs->lock);
 		if (!finished && !all) {
 			at = &stream->next;
 			continue;
@@ -180,29 +188,29 @@ static void reap(struct logstream *logs, bool all)
 			http_client_cancel(stream->client);
 		(void)pthread_join(stream->thread, NULL);
 		*at = stream->next;
-		logs->count--;
+		poller->count--;
 		stream_free(stream);
 	}
 }
 
-static void begin(struct logstream *logs, json_t *request)
+static void begin(struct poller *poller, json_t *request)
 {
 	struct stream *stream = calloc(1, sizeof(*stream));
 	struct err err = {0};
 
 	if (!stream)
 		return;
-	stream->logs = logs;
+	stream->poller = poller;
 	stream->request = json_incref(request);
-	if (http_client_new(&logs->follow_config, &stream->client, &err) < 0 ||
+	if (http_client_new(&poller->logs->follow_config, &stream->client, &err) < 0 ||
 	    pthread_create(&stream->thread, NULL, serve_stream, stream) != 0) {
 		log_warn("cannot serve a log", "error", err.msg);
 		stream_free(stream);
 		return;
 	}
-	stream->next = logs->streams;
-	logs->streams = stream;
-	logs->count++;
+	stream->next = poller->streams;
+	poller->streams = stream;
+	poller->count++;
 }
 
 static void rest(const struct logstream *logs, unsigned ms)
@@ -213,7 +221,8 @@ static void rest(const struct logstream *logs, unsigned ms)
 
 static void *serve(void *user)
 {
-	struct logstream *logs = user;
+	struct poller *poller = user;
+	struct logstream *logs = poller->logs;
 	CLEANUP_FREE char *path = str_format("/api/v1/nodes/%s/streams?timeoutSeconds=%d", logs->cis->config.instance,
 					     POLL_SECONDS);
 
@@ -223,16 +232,16 @@ static void *serve(void *user)
 		json_t *request = NULL;
 		int r;
 
-		reap(logs, false);
-		if (logs->count >= LOGSTREAM_MOST) {
+		reap(poller, false);
+		if (poller->count >= LOGSTREAM_MOST) {
 			rest(logs, 100);
 			continue;
 		}
-		r = outbox_poll(logs->client, &logs->cis->config, path, (POLL_SECONDS + 15) * 1000, &body, &err);
+		r = outbox_poll(poller->client, poller->cism, path, (POLL_SECONDS + 15) * 1000, &body, &err);
 		if (r == 0 && body.len)
 			request = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
 		if (json_is_object(request))
-			begin(logs, request);
+			begin(poller, request);
 		else if (r < 0)
 			rest(logs, 1000);
 		json_decref(request);
@@ -241,10 +250,28 @@ static void *serve(void *user)
 	return NULL;
 }
 
+static int begin_poller(struct logstream *logs, const char *cism, struct err *err)
+{
+	struct poller *poller = &logs->pollers[logs->count];
+	int r;
+
+	*poller = (struct poller){.logs = logs, .cism = cism};
+	r = http_client_new(&logs->client_config, &poller->client, err);
+	if (r < 0)
+		return r;
+	r = -pthread_create(&poller->thread, NULL, serve, poller);
+	if (r < 0) {
+		http_client_free(poller->client);
+		return err_sys(err, r, "cannot serve logs");
+	}
+	logs->count++;
+	return 0;
+}
+
 int logstream_new(struct cis *cis, struct logstream **ret_logs, struct err *err)
 {
 	struct logstream *logs = calloc(1, sizeof(*logs));
-	int r;
+	int r = 0;
 
 	if (!logs)
 		return err_sys(err, -ENOMEM, "cannot serve logs");
@@ -253,15 +280,10 @@ int logstream_new(struct cis *cis, struct logstream **ret_logs, struct err *err)
 	logs->client_config.stall_ms = STALL_MS;
 	logs->follow_config.stall_ms = FOLLOW_STALL_MS;
 	(void)pthread_mutex_init(&logs->lock, NULL);
-	r = http_client_new(&logs->client_config, &logs->client, err);
-	if (r == 0) {
-		r = -pthread_create(&logs->thread, NULL, serve, logs);
-		if (r < 0)
-			(void)err_sys(err, r, "cannot serve logs");
-	}
+	for (size_t i = 0; r == 0 && i < cis->config.cism_count; i++)
+		r = begin_poller(logs, cis->config.cism[i], err);
 	if (r < 0) {
-		http_client_free(logs->client);
-		free(logs);
+		logstream_free(logs);
 		return r;
 	}
 	*ret_logs = logs;
@@ -273,10 +295,14 @@ void logstream_free(struct logstream *logs)
 	if (!logs)
 		return;
 	logs->ending = true;
-	http_client_cancel(logs->client);
-	(void)pthread_join(logs->thread, NULL);
-	reap(logs, true);
-	http_client_free(logs->client);
+	for (size_t i = 0; i < logs->count; i++) {
+		struct poller *poller = &logs->pollers[i];
+
+		http_client_cancel(poller->client);
+		(void)pthread_join(poller->thread, NULL);
+		reap(poller, true);
+		http_client_free(poller->client);
+	}
 	(void)pthread_mutex_destroy(&logs->lock);
 	free(logs);
 }

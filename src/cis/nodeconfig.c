@@ -16,6 +16,7 @@
 static const struct policy_field fields[] = {
 	{"instance", POLICY_FIELD_STRING, true, 63},
 	{"cism", POLICY_FIELD_STRING, true, 256},
+	{"cismReplicas", POLICY_FIELD_ARRAY, false, NODECONFIG_CISM_MAX - 1},
 	{"registries", POLICY_FIELD_ARRAY, true, NODECONFIG_REGISTRIES_MAX},
 	{"podNetwork", POLICY_FIELD_STRING, true, 32},
 	{"bridge", POLICY_FIELD_STRING, true, 15},
@@ -31,6 +32,27 @@ static int copy_string(const json_t *root, const char *name, char **ret_copy)
 {
 	*ret_copy = strdup(json_string_value(json_object_get(root, name)));
 	return *ret_copy ? 0 : -ENOMEM;
+}
+
+static int add_cism(struct nodeconfig *config, const char *address, const char *what, struct err *err)
+{
+	size_t len = address ? strlen(address) : 0;
+
+	if (!address || !str_starts(address, "https://") || len < 10 || len > 256 || address[len - 1] == '/')
+		return err_set(err, ERR_INVALID, "'%s' is not an address such as https://127.0.0.1:6443", what);
+	config->cism[config->cism_count] = strdup(address);
+	return config->cism[config->cism_count++] ? 0 : err_sys(err, -ENOMEM, "cannot read the configuration");
+}
+
+static int read_cism(const json_t *root, struct nodeconfig *config, struct err *err)
+{
+	int r = add_cism(config, json_string_value(json_object_get(root, "cism")), "cism", err);
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(root, "cismReplicas"), i, item)
+		r = r == 0 ? add_cism(config, json_string_value(item), "cismReplicas", err) : r;
+	return r;
 }
 
 static int read_registries(const json_t *list, struct nodeconfig *config, struct err *err)
@@ -71,12 +93,8 @@ static int read_ranges(const json_t *root, struct nodeconfig *config, struct err
 
 static int check_values(struct nodeconfig *config, struct err *err)
 {
-	size_t len = strlen(config->cism);
-
 	if (!str_is_dns_label(config->instance))
 		return err_set(err, ERR_INVALID, "'instance' is not a DNS label: '%s'", config->instance);
-	if (!str_starts(config->cism, "https://") || len < 10 || config->cism[len - 1] == '/')
-		return err_set(err, ERR_INVALID, "'cism' is not an address such as https://127.0.0.1:6443");
 	if (config->runtime[0] != '/')
 		return err_set(err, ERR_INVALID, "'runtime' is not an absolute path");
 	if (!str_is_dns_label(config->cgroup_parent))
@@ -92,8 +110,8 @@ int nodeconfig_parse(const char *bytes, size_t len, struct nodeconfig *config, s
 	if (r == 0)
 		r = policy_fields_check(root, "cis.json", fields, ARRAY_SIZE(fields), err);
 	if (r == 0)
-		r = copy_string(root, "instance", &config->instance) | copy_string(root, "cism", &config->cism) |
-		    copy_string(root, "bridge", &config->bridge) | copy_string(root, "runtime", &config->runtime) |
+		r = copy_string(root, "instance", &config->instance) | copy_string(root, "bridge", &config->bridge) |
+		    copy_string(root, "runtime", &config->runtime) |
 		    copy_string(root, "cgroupParent", &config->cgroup_parent);
 	if (r == 0)
 		r = read_registries(json_object_get(root, "registries"), config, err);
@@ -104,6 +122,8 @@ int nodeconfig_parse(const char *bytes, size_t len, struct nodeconfig *config, s
 				  &config->prefix, err);
 	if (r == 0)
 		r = check_values(config, err);
+	if (r == 0)
+		r = read_cism(root, config, err);
 	json_decref(root);
 	return r;
 }
@@ -145,7 +165,8 @@ int nodeconfig_load(const struct paths *paths, struct nodeconfig *config, struct
 void nodeconfig_done(struct nodeconfig *config)
 {
 	free(config->instance);
-	free(config->cism);
+	for (size_t i = 0; i < config->cism_count; i++)
+		free(config->cism[i]);
 	for (size_t i = 0; i < config->registry_count; i++)
 		free(config->registries[i]);
 	free(config->bridge);

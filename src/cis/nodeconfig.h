@@ -9,12 +9,14 @@
 #include "base/paths.h"
 
 #define NODECONFIG_REGISTRIES_MAX 16
+#define NODECONFIG_CISM_MAX 8
 #define NODECONFIG_UID_COUNT 65536u /* ids of one pod */
 
 struct nodeconfig {
 	struct paths paths;
 	char *instance;
-	char *cism;                                  /* "https://127.0.0.1:6443", no slash at the end */
+	char *cism[NODECONFIG_CISM_MAX]; /* "https://127.0.0.1:6443", no slash at the end: replicas, any may be asked */
+	size_t cism_count;
 	char *registries[NODECONFIG_REGISTRIES_MAX]; /* "host:port" */
 	size_t registry_count;
 	char *bridge;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
@@ -51,11 +52,26 @@ static void server_message(const struct http_reply *reply, struct err *err, cons
 	json_decref(status);
 }
 
-static int call_within(struct http_client *client, const struct nodeconfig *config, const char *method,
-		       const char *path, const char *type, const char *body, unsigned timeout_ms, struct buf *ret_body,
-		       struct err *err)
+/* Of one process, which has one configuration: all that it asks it asks the same replica. */
+static atomic_uint replica;
+
+const char *outbox_cism(const struct nodeconfig *config)
 {
-	CLEANUP_FREE char *url = str_format("%s%s", config->cism, path),
+	return config->cism[atomic_load(&replica) % config->cism_count];
+}
+
+void outbox_turn(const struct nodeconfig *config, const char *from)
+{
+	unsigned now = atomic_load(&replica);
+
+	if (config->cism[now % config->cism_count] == from)
+		(void)atomic_compare_exchange_strong(&replica, &now, now + 1);
+}
+
+static int call_within(struct http_client *client, const char *cism, const char *method, const char *path,
+		       const char *type, const char *body, unsigned timeout_ms, struct buf *ret_body, struct err *err)
+{
+	CLEANUP_FREE char *url = str_format("%s%s", cism, path),
 			  *content = type ? str_format("Content-Type: %s", type) : NULL;
 	const char *headers[] = {"Accept: application/json", content, NULL};
 	CLEANUP_HTTP_REPLY struct http_reply reply = {.body = buf_of(ANSWER_MAX)};
@@ -83,16 +99,26 @@ static int call_within(struct http_client *client, const struct nodeconfig *conf
 	return 0;
 }
 
+static bool is_away(int code)
+{
+	return code == ERR_UNAVAILABLE || code == -ETIMEDOUT || code == ERR_BUSY || code == -ECONNRESET || code == -EIO;
+}
+
 int outbox_call(struct http_client *client, const struct nodeconfig *config, const char *method, const char *path,
 		const char *type, const char *body, struct buf *ret_body, struct err *err)
 {
-	return call_within(client, config, method, path, type, body, CALL_MS, ret_body, err);
+	const char *cism = outbox_cism(config);
+	int r = call_within(client, cism, method, path, type, body, CALL_MS, ret_body, err);
+
+	if (is_away(r))
+		outbox_turn(config, cism);
+	return r;
 }
 
-int outbox_poll(struct http_client *client, const struct nodeconfig *config, const char *path, unsigned timeout_ms,
+int outbox_poll(struct http_client *client, const char *cism, const char *path, unsigned timeout_ms,
 		struct buf *ret_body, struct err *err)
 {
-	return call_within(client, config, "GET", path, NULL, NULL, timeout_ms, ret_body, err);
+	return call_within(client, cism, "GET", path, NULL, NULL, timeout_ms, ret_body, err);
 }
 
 static void entry_free(struct entry *entry)
@@ -116,11 +142,6 @@ static void finish(struct outbox *outbox, struct entry *entry, int code)
 	entry->code = code;
 	if (!entry->call.done || loop_post(outbox->loop, on_done, entry) < 0)
 		entry_free(entry);
-}
-
-static bool is_away(int code)
-{
-	return code == ERR_UNAVAILABLE || code == -ETIMEDOUT || code == ERR_BUSY || code == -ECONNRESET || code == -EIO;
 }
 
 /* Sleeps unless the outbox ends; true when it goes on. */

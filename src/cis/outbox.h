@@ -16,15 +16,19 @@
 /* The trust and identity an instance shows everywhere. Borrows from config. */
 struct http_client_config outbox_client_config(const struct nodeconfig *config);
 
+/* The replica of the CISM that is asked now; after outbox_turn away from it, the next one. From any thread. */
+const char *outbox_cism(const struct nodeconfig *config);
+void outbox_turn(const struct nodeconfig *config, const char *from);
+
 /*
- * One call, made at once: path begins with '/'; body may be NULL. ret_body takes the answer's bytes. A status that is not
+ * One call, made at once, to the replica that is asked now; when that one is away, the next call goes to the next: path begins with '/'; body may be NULL. ret_body takes the answer's bytes. A status that is not
  * 2xx is an error by err_from_http_status with the server's own message.
  */
 int outbox_call(struct http_client *client, const struct nodeconfig *config, const char *method, const char *path,
 		const char *type, const char *body, struct buf *ret_body, struct err *err) MUST_CHECK;
 
-/* A GET that the CISM may answer late, up to timeout_ms; ret_body is empty when there was nothing (204). */
-int outbox_poll(struct http_client *client, const struct nodeconfig *config, const char *path, unsigned timeout_ms,
+/* A GET that one replica may answer late, up to timeout_ms; ret_body is empty when there was nothing (204). */
+int outbox_poll(struct http_client *client, const char *cism, const char *path, unsigned timeout_ms,
 		struct buf *ret_body, struct err *err) MUST_CHECK;
 
 struct outbox;

@@ -8,12 +8,16 @@
 #include <time.h>
 
 #include "api/api.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "cis/outbox.h"
 
 #define LINE_MAX_BYTES ((size_t)8 * 1024 * 1024)
 #define WATCH_SECONDS 240
 #define STALL_MS 300000
+/* Where another replica can be asked, one that stands still is left sooner. */
+#define WATCH_SECONDS_MANY 30
+#define STALL_MS_MANY 45000
 #define PAUSE_MOST_MS 8000
 
 struct podwatch {
@@ -29,6 +33,7 @@ struct podwatch {
 	/* of the thread alone */
 	struct buf line;
 	char *version;
+	uint64_t newest; /* revision that was told, of a list or an event */
 	bool relist;
 	bool lost;
 };
@@ -124,6 +129,28 @@ static int get_json(struct podwatch *watch, const char *path, json_t **ret_objec
 	return r;
 }
 
+/*
+ * Revisions only go up, with whichever replica. What is older than what was told (a replica that is behind, a store that was
+ * set back) says nothing about which pods are to run here: nobody is stopped by it.
+ */
+static int reach(struct podwatch *watch, const char *version, struct err *err)
+{
+	uint64_t revision;
+
+	if (str_parse_u64(version, UINT64_MAX, &revision) < 0)
+		return err_set(err, ERR_SYNTAX, "resourceVersion '%.40s' is no revision", version);
+	if (revision < watch->newest) {
+		(void)err_set(
+			err, ERR_UNAVAILABLE,
+			"the CISM at %s went back from revision %llu to %llu: it is not believed, pods keep running",
+			outbox_cism(watch->config), (unsigned long long)watch->newest, (unsigned long long)revision);
+		outbox_turn(watch->config, outbox_cism(watch->config));
+		return ERR_UNAVAILABLE;
+	}
+	watch->newest = revision;
+	return 0;
+}
+
 /* The holders first: a pod that is bound after that is in the list, one that is gone by then is not. */
 static int list_all(struct podwatch *watch, struct err *err)
 {
@@ -144,6 +171,9 @@ static int list_all(struct podwatch *watch, struct err *err)
 	version = api_string(list, "metadata.resourceVersion");
 	if (!version || !json_is_array(json_object_get(list, "items")))
 		return err_set(err, ERR_SYNTAX, "the list of pods has no items or no resourceVersion");
+	r = reach(watch, version, err);
+	if (r < 0)
+		return r;
 	free(watch->version);
 	watch->version = strdup(version);
 	watch->relist = false;
@@ -157,8 +187,14 @@ static void on_event(struct podwatch *watch, json_t *event)
 	const char *type = json_string_value(json_object_get(event, "type"));
 	json_t *object = json_object_get(event, "object");
 	const char *version = api_string(object, "metadata.resourceVersion");
+	struct err err = {0};
 
 	if (!type || !object || str_eq(type, "ERROR")) {
+		watch->relist = true;
+		return;
+	}
+	if (version && reach(watch, version, &err) < 0) {
+		log_warn("a watch is not believed", "error", err.msg);
 		watch->relist = true;
 		return;
 	}
@@ -199,10 +235,12 @@ static int on_piece(void *user, const char *bytes, size_t len)
 
 static int watch_once(struct podwatch *watch, struct err *err)
 {
+	const char *cism = outbox_cism(watch->config);
 	CLEANUP_FREE char *url = str_format("%s/api/v1/"
 					    "pods?fieldSelector=spec.nodeName%%3D%s&watch=true&allowWatchBookmarks="
 					    "true&timeoutSeconds=%d&resourceVersion=%s",
-					    watch->config->cism, watch->config->instance, WATCH_SECONDS,
+					    cism, watch->config->instance,
+					    watch->config->cism_count > 1 ? WATCH_SECONDS_MANY : WATCH_SECONDS,
 					    watch->version);
 	const char *const headers[] = {"Accept: application/json", NULL};
 	struct http_call call = {.method = "GET", .url = url, .headers = headers, .receive = on_piece, .user = watch};
@@ -213,6 +251,8 @@ static int watch_once(struct podwatch *watch, struct err *err)
 		return err_sys(err, -ENOMEM, "cannot watch the pods");
 	buf_clear(&watch->line);
 	r = http_client_call(watch->client, &call, &reply, err);
+	if (r < 0 && !watch->relist)
+		outbox_turn(watch->config, cism);
 	if (r == 0 && reply.status != 200) {
 		watch->relist = true;
 		return reply.status == 410 ? 0
@@ -269,7 +309,7 @@ int podwatch_new(struct loop *loop, const struct nodeconfig *config, const struc
 	watch->line = buf_of(LINE_MAX_BYTES);
 	watch->relist = true;
 	watch->client_config = outbox_client_config(config);
-	watch->client_config.stall_ms = STALL_MS;
+	watch->client_config.stall_ms = config->cism_count > 1 ? STALL_MS_MANY : STALL_MS;
 	(void)pthread_mutex_init(&watch->lock, NULL);
 	r = http_client_new(&watch->client_config, &watch->client, err);
 	if (r == 0) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "cism/joins.h"
 #include "policy/domain.h"
 #include "policy/resourcequota.h"
 
@@ -39,6 +40,7 @@ static const struct {
 	{"", "pods", ON(ADMISSION_UPDATE), admission_pod_fixed},
 	{"trust.bulkhead.dev", "trustdomains", ON_WRITE, admission_domain_rules},
 	{"trust.bulkhead.dev", "imagepolicies", ON_WRITE, admission_image_policy},
+	{"trust.bulkhead.dev", "jointokens", ON_WRITE, joins_admit_token},
 };
 
 int admission_run(struct admission *admission, struct err *err)

@@ -35,6 +35,7 @@ static const struct {
 	{"create", "", "nodes", "stopped", OWN_NODE},
 	{"get", "", "nodes", "holders", OWN_NODE},
 	{"get,create", "", "nodes", "streams", OWN_NODE},
+	{"create", "", "nodes", "certificate", OWN_NODE},
 	{"get,create,update,patch", "coordination.k8s.io", "leases", "", OWN_LEASE},
 	{"create,update,patch", "", "events", "", ALWAYS}, /* about whom is checked at admission */
 	{"get", "", "secrets", "", NAMED_BY_A_POD},

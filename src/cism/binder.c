@@ -14,6 +14,7 @@
 #include "cism/happenings.h"
 #include "cism/imagepolicies.h"
 #include "cism/instances.h"
+#include "cism/joins.h"
 #include "cism/podfacts.h"
 #include "cism/shared_topology.h"
 #include "cism/tags.h"
@@ -118,7 +119,7 @@ static int make_ticket(struct cism *cism, const struct bindfacts *facts, const s
 	char certificate[65];
 	int r;
 
-	r = instances_certificate(cism, chosen->instance, certificate, err);
+	r = joins_certificate(cism, chosen->instance, certificate, err);
 	if (r < 0)
 		return r;
 	ticket->pod_text = api_format(final);

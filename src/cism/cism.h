@@ -34,6 +34,10 @@ struct cism {
 	struct crypto_key *binding_key;
 	struct keyholder *keyholder; /* another process: keys of trust domains are never in this one */
 
+	char *instances_ca; /* PEM of the CA that certifies instances when they join, and its key; NULL: none may */
+	struct crypto_key *instances_key;
+	char *client_cas; /* PEM: whose certificates peers may show */
+
 	pthread_mutex_t topology_lock;
 	struct topology topology; /* under the lock, as all replicas have it (shared_topology.h) */
 	uint64_t topology_revision;

@@ -8,6 +8,7 @@
 #include "base/crashpoint.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cism/joins.h"
 #include "cism/ledger.h"
 #include "cism/quotas.h"
 #include "cism/tickets.h"
@@ -191,7 +192,7 @@ int instances_read_ticket(struct call *call, struct buf *to, struct err *err)
 	if (r == ERR_NOT_FOUND)
 		return err_set(err, r, "pod \"%s\" has no ticket: it is not bound", call->routing.name);
 	if (r == 0)
-		r = instances_certificate(call->cism, instance, certificate, err);
+		r = joins_certificate(call->cism, instance, certificate, err);
 	if (r == 0)
 		r = tickets_refresh(call->cism, entry.value, entry.value_len, certificate, to, err);
 	return r;
@@ -229,43 +230,4 @@ void instances_decision(struct call *call)
 		call_answer_error(call, &err);
 	else
 		call_answer(call, 200, "application/json", entry.value, entry.value_len);
-}
-
-/* --- certificates --- */
-
-static void certificate_key(const char *instance, char key[static STORE_KEY_MAX + 1])
-{
-	(void)snprintf(key, STORE_KEY_MAX + 1, "/instances/%s", instance);
-}
-
-int instances_certificate(struct cism *cism, const char *instance, char to[static 65], struct err *err)
-{
-	CLEANUP_STORE_ENTRY struct store_entry entry = {0};
-	char key[STORE_KEY_MAX + 1];
-	int r;
-
-	certificate_key(instance, key);
-	r = store_get(cism->store, key, &entry, err);
-	if (r == ERR_NOT_FOUND)
-		return err_set(err, r, "instance '%s' was never seen", instance);
-	return r < 0 ? r : str_copy(to, 65, entry.value);
-}
-
-void instances_seen(struct cism *cism, const char *instance, const uint8_t certificate_sha256[static 32])
-{
-	CLEANUP_CHANGE struct change change = {0};
-	char key[STORE_KEY_MAX + 1];
-	char known[65] = "";
-	char hex[65];
-	uint64_t revision;
-	struct err err = {0};
-
-	change_init(&change);
-	str_hex(hex, certificate_sha256, 32);
-	if (instances_certificate(cism, instance, known, NULL) == 0 && str_eq(known, hex))
-		return;
-	certificate_key(instance, key);
-	change_put_bytes(&change, key, hex, strlen(hex));
-	if (change_commit(&change, cism->store, &revision, &err) < 0)
-		log_failure("cannot note an instance's certificate", &err);
 }

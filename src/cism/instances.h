@@ -27,11 +27,6 @@ bool instances_is_uid(const char *text);
 int instances_release(struct store *store, const char *instance, const char *uid, struct change *change,
 		      struct err *err) MUST_CHECK;
 
-/* Notes which certificate an instance shows; pull tokens are bound to it. */
-void instances_seen(struct cism *cism, const char *instance, const uint8_t certificate_sha256[static 32]);
-/* The certificate last seen, in hexadecimal; ERR_NOT_FOUND before the instance was ever seen. */
-int instances_certificate(struct cism *cism, const char *instance, char to[static 65], struct err *err) MUST_CHECK;
-
 /* Keys beside the API objects. */
 void instances_ticket_key(const char *uid, char key[static STORE_KEY_MAX + 1]);
 void instances_decision_key(const char *namespace, const char *name, char key[static STORE_KEY_MAX + 1]);

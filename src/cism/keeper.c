@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cism/janitor.h"
+#include "cism/joins.h"
 #include "cism/leader.h"
 #include "cism/nodes.h"
 #include "cism/quotas.h"
@@ -113,6 +114,9 @@ static void round_of(struct keeper *keeper)
 		log_failure("cannot bring the quotas up to date", &err);
 	if (keeper->rounds++ % SWEEP_ROUNDS == 0 && janitor_sweep_events(keeper->cism, KEEPER_EVENTS_S, &err) < 0)
 		log_failure("cannot sweep old events", &err);
+	err = (struct err){0};
+	if (keeper->rounds % SWEEP_ROUNDS == 1 && joins_sweep(keeper->cism, &err) < 0)
+		log_failure("cannot sweep old join tokens", &err);
 }
 
 static bool wait_for_round(struct keeper *keeper)

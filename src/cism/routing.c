@@ -26,12 +26,13 @@ static const struct {
 	const char *path;
 	enum routing_class class;
 	bool below; /* paths below it belong to it too */
+	bool post;  /* written to, not read */
 } fixed_paths[] = {
 	{"/livez", ROUTING_PROBE, true},           {"/readyz", ROUTING_PROBE, true},
 	{"/healthz", ROUTING_PROBE, false},        {"/version", ROUTING_VERSION, false},
 	{"/metrics", ROUTING_METRICS, false},      {"/openapi/v2", ROUTING_OPENAPI_V2, false},
 	{"/openapi/v3", ROUTING_OPENAPI_V3, true}, {"/api", ROUTING_DISCOVERY, false},
-	{"/apis", ROUTING_DISCOVERY, false},
+	{"/apis", ROUTING_DISCOVERY, false},       {"/join", ROUTING_JOIN, false, true},
 };
 
 const char *routing_verb_name(enum routing_verb verb)
@@ -74,10 +75,7 @@ static const struct {
 	const char *resource;
 	const char *subresource;
 } private_rows[] = {
-	{"nodes", "stopped"},
-	{"nodes", "holders"},
-	{"nodes", "streams"},
-	{"pods", "keys"},
+	{"nodes", "stopped"}, {"nodes", "holders"}, {"nodes", "streams"}, {"pods", "keys"}, {"nodes", "certificate"},
 };
 
 static bool is_subresource(const struct api_kind *kind, const char *word)
@@ -101,11 +99,11 @@ static int fixed(const char *method, const char *path, struct routing *to, struc
 			continue;
 		if (path[len] != '\0' && !(path[len] == '/' && (fixed_paths[i].below || path[len + 1] == '\0')))
 			continue;
-		if (!str_eq(method, "GET") && !str_eq(method, "HEAD"))
+		if (fixed_paths[i].post ? !str_eq(method, "POST") : !str_eq(method, "GET") && !str_eq(method, "HEAD"))
 			return err_set(err, -EOPNOTSUPP,
 				       "the server does not allow this method on the requested resource");
 		to->class = fixed_paths[i].class;
-		to->verb = ROUTING_GET;
+		to->verb = fixed_paths[i].post ? ROUTING_CREATE : ROUTING_GET;
 		return 1;
 	}
 	return 0;

@@ -16,6 +16,7 @@ enum routing_class {
 	ROUTING_METRICS,    /* /metrics */
 	ROUTING_LEDGER,     /* /apis/trust.bulkhead.dev/v1/ledger */
 	ROUTING_RELEASE,    /* /apis/trust.bulkhead.dev/v1/releases */
+	ROUTING_JOIN,       /* POST /join: open to everybody; its body says who may */
 	ROUTING_DECISION,   /* /apis/trust.bulkhead.dev/v1/namespaces/NS/decisions/POD */
 	ROUTING_RESOURCE,   /* everything with a kind */
 };

@@ -11,12 +11,15 @@
 #include "cism/call.h"
 #include "cism/imagekeys.h"
 #include "cism/instances.h"
+#include "cism/joins.h"
 #include "cism/oversight.h"
 #include "cism/relays.h"
 #include "cism/reviews.h"
 #include "cism/verbs.h"
 #include "cism/watches.h"
 #include "cism/workers.h"
+
+#define JOIN_MAX 32768
 
 /* What is answered by a function of its own instead of the generic verb. */
 static const struct {
@@ -33,6 +36,7 @@ static const struct {
 	{"nodes", "stopped", ROUTING_CREATE, instances_stopped},
 	{"nodes", "holders", ROUTING_GET, instances_holders},
 	{"nodes", "streams", ROUTING_GET, relays_poll},
+	{"nodes", "certificate", ROUTING_CREATE, joins_renew},
 	{"selfsubjectaccessreviews", "", ROUTING_CREATE, reviews_access},
 	{"selfsubjectrulesreviews", "", ROUTING_CREATE, reviews_rules},
 	{"selfsubjectreviews", "", ROUTING_CREATE, reviews_subject},
@@ -186,7 +190,7 @@ static int authorize(struct call *call, struct err *err)
 					       .namespace = routing->namespace,
 					       .name = routing->name};
 
-	if (routing->class == ROUTING_PROBE || routing->class == ROUTING_VERSION)
+	if (routing->class == ROUTING_PROBE || routing->class == ROUTING_VERSION || routing->class == ROUTING_JOIN)
 		return 0;
 	if (routing->class == ROUTING_RESOURCE) {
 		question.group = routing->kind->group;
@@ -203,13 +207,14 @@ static int authorize(struct call *call, struct err *err)
 	return authorizer_decide(&call->user, &question, call->cism->store, err);
 }
 
-/* Notes an instance that shows itself, so that what is signed for it names its certificate. */
-static void note_instance(struct call *call)
+/* An instance speaks with the certificate of its last join alone; what is signed for it names that one. */
+static int check_instance(struct call *call, struct err *err)
 {
 	const char *instance = authorizer_instance(&call->user);
 
-	if (instance && call->routing.class == ROUTING_RESOURCE)
-		instances_seen(call->cism, instance, http_peer_of(call->request)->certificate_sha256);
+	return instance && call->routing.class == ROUTING_RESOURCE
+		       ? joins_check(call->cism, instance, http_peer_of(call->request)->certificate_sha256, err)
+		       : 0;
 }
 
 static void answer_resource(struct call *call)
@@ -228,22 +233,31 @@ static void answer_resource(struct call *call)
 		dispatch(call);
 }
 
+/* Orders for logs are kept in memory, and their answers are streams: they stay with the server's threads. */
+static bool is_stream(const struct routing *routing)
+{
+	return routing->class == ROUTING_RESOURCE && str_eq(routing->subresource, "streams");
+}
+
 /* What needs the store, in a thread that may wait for it. */
 static void work(struct call *call)
 {
 	struct err err = {0};
 
-	if (authorize(call, &err) < 0) {
+	if (authorize(call, &err) < 0 || check_instance(call, &err) < 0) {
 		call_answer_error(call, &err);
 		return;
 	}
-	note_instance(call);
-	if (call->routing.class == ROUTING_DECISION)
+	if (call->routing.class == ROUTING_JOIN)
+		joins_answer(call);
+	else if (call->routing.class == ROUTING_DECISION)
 		instances_decision(call);
 	else if (call->routing.class == ROUTING_LEDGER)
 		oversight_ledger(call);
 	else if (call->routing.class == ROUTING_RELEASE)
 		oversight_release(call);
+	else if (is_stream(&call->routing))
+		call->finish = relays_poll;
 	else
 		answer_resource(call);
 }
@@ -258,31 +272,30 @@ static void on_body(struct http_request *request, const char *body, size_t len, 
 	workers_run(cism->workers, call, work);
 }
 
+/* Nobody in particular may fill the memory. */
+static int check_length(const struct call *call, struct err *err)
+{
+	const char *text = http_header(call->request, "Content-Length");
+	uint64_t len;
+
+	return text && str_parse_u64(text, JOIN_MAX, &len) == 0
+		       ? 0
+		       : err_set(err, ERR_TOO_LARGE, "a join has a Content-Length of at most %d", JOIN_MAX);
+}
+
 /* A store that is known not to answer need not be waited for. */
 static void hand_over(struct call *call)
 {
 	struct err err = {0};
 
-	if (store_health(call->cism->store, &err) < 0)
+	if (call->routing.class == ROUTING_JOIN && check_length(call, &err) < 0)
+		call_answer_error(call, &err);
+	else if (store_health(call->cism->store, &err) < 0)
 		call_answer_error(call, &err);
 	else if (takes_body(call->routing.verb))
 		http_want_body(call->request, on_body);
 	else
 		workers_run(call->cism->workers, call, work);
-}
-
-/* Orders for logs are kept in memory, and their answers are streams: both stay with the server's threads. */
-static bool is_stream(const struct routing *routing)
-{
-	return routing->class == ROUTING_RESOURCE && str_eq(routing->subresource, "streams");
-}
-
-static void answer_stream(struct call *call)
-{
-	if (call->routing.verb == ROUTING_CREATE)
-		relays_answer(call);
-	else
-		dispatch(call);
 }
 
 /* The process lives as long as it answers; it is ready when its store answers. */
@@ -319,13 +332,16 @@ static bool answer_at_once(struct call *call)
 		return true;
 	case ROUTING_LEDGER:
 	case ROUTING_RELEASE:
+	case ROUTING_JOIN:
 	case ROUTING_DECISION:
 	case ROUTING_RESOURCE:
 		break;
 	}
-	if (is_stream(&call->routing))
-		answer_stream(call);
-	return is_stream(&call->routing);
+	if (is_stream(&call->routing) && call->routing.verb == ROUTING_CREATE) {
+		relays_answer(call);
+		return true;
+	}
+	return false;
 }
 
 /* Whether the user's right follows from who it is, without the store. */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/paths.h"
 #include "base/privilege.h"
+#include "base/str.h"
 #include "cism/cism.h"
 #include "cism/keeper.h"
 #include "cism/keyholder.h"
@@ -22,6 +23,7 @@
 #include "cism/serve.h"
 #include "cism/watches.h"
 #include "cism/workers.h"
+#include "crypto/certificate.h"
 #include "store/move.h"
 
 #define CONFIG_MAX ((size_t)256 * 1024)
@@ -75,6 +77,29 @@ static int read_keys(struct cism *cism, struct err *err)
 	}
 	free(binding_key);
 	return r;
+}
+
+/* Whoever the cluster's CA certified is let in, and, where instances may join, they with what they were given. */
+static int read_instances_ca(struct cism *cism, struct err *err)
+{
+	char *key = NULL;
+	int r = read_text(cism->etc, "pki/cism/instances.pem", KEY_MAX, &cism->instances_ca, err);
+
+	if (r == -ENOENT) {
+		cism->client_cas = strdup(cism->ca);
+		return cism->client_cas ? 0 : err_sys(err, -ENOMEM, "cannot read the CAs");
+	}
+	if (r == 0)
+		r = read_text(cism->etc, "pki/cism/instances.key", KEY_MAX, &key, err);
+	if (r == 0) {
+		r = crypto_key_parse(key, &cism->instances_key, err);
+		explicit_bzero(key, strlen(key));
+		free(key);
+	}
+	if (r < 0)
+		return r;
+	cism->client_cas = str_format("%s%s", cism->ca, cism->instances_ca);
+	return cism->client_cas ? 0 : err_sys(err, -ENOMEM, "cannot read the CAs");
 }
 
 static int read_config(struct cism *cism, struct err *err)
@@ -137,6 +162,8 @@ static int open_all(struct cism *cism, const char *root, struct err *err)
 	if (r == 0)
 		r = read_keys(cism, err);
 	if (r == 0)
+		r = read_instances_ca(cism, err);
+	if (r == 0)
 		r = keeper_check_topology(cism, err);
 	if (r == 0)
 		r = open_state(&paths, &state, err);
@@ -179,7 +206,9 @@ static int start_server(struct service *service, struct err *err)
 		.port = cism->config.port,
 		.certificate = cism->server_certificate,
 		.key = cism->server_key,
-		.client_ca = cism->ca,
+		.client_ca = cism->client_cas,
+		.limited_issuer = CRYPTO_INSTANCES_ISSUER,
+		.limited_organization = CRYPTO_INSTANCES_ORGANIZATION,
 		.client_required = false, /* probes come without; everything else asks for an identity */
 		.threads = THREADS,
 		.connections_max = CONNECTIONS_MAX,
@@ -247,12 +276,15 @@ void service_stop(struct service *service)
 	store_close(cism->store);
 	keyholder_stop(cism->keyholder);
 	crypto_key_free(cism->binding_key);
+	crypto_key_free(cism->instances_key);
 	topology_done(&cism->topology);
 	cism_config_done(&cism->config);
 	(void)pthread_mutex_destroy(&cism->topology_lock);
 	if (cism->etc >= 0)
 		(void)close(cism->etc);
 	free(cism->ca);
+	free(cism->instances_ca);
+	free(cism->client_cas);
 	free(cism->server_certificate);
 	free(cism->server_key);
 	free(cism->client_certificate);

@@ -38,14 +38,14 @@ static json_t *part_object(const struct part *part, const struct part_process *p
 			 "uptimeSeconds", (json_int_t)info.uptime_s, "memoryBytes", (json_int_t)info.memory_bytes);
 }
 
-static int add_parts(const struct paths *paths, json_t *status, bool *ret_all, struct err *err)
+static int add_parts(const struct paths *paths, json_t *status, size_t first, bool *ret_all, struct err *err)
 {
 	json_t *parts = json_array();
 
 	*ret_all = true;
 	if (json_object_set_new(status, "parts", parts) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < PART_COUNT; i++) {
+	for (size_t i = first; i < PART_COUNT; i++) {
 		struct part_process process;
 		int r = part_find(paths, &part_rows[i], &process, err);
 
@@ -285,10 +285,13 @@ static int print_text(const json_t *status)
 		{"INSTANCE", "instance"}, {"SERVER", "server"},
 	};
 	const char *error = json_string_value(json_object_get(status, "error"));
+	const char *api = json_string_value(json_object_get(status, "api"));
 	int r;
 
-	(void)printf("API: %s\n", json_string_value(json_object_get(status, "api")));
+	(void)printf("API: %s\n", api ? api : "elsewhere; this machine is an instance alone");
 	r = print_list(json_object_get(status, "parts"), parts, ARRAY_SIZE(parts), "no parts");
+	if (!api)
+		return r;
 	if (r < 0 || error)
 		return r < 0 ? r : printf("\nthe CISM does not answer: %s\n", error) < 0 ? -EIO : 0;
 	r = print_list(json_object_get(status, "instances"), instances, ARRAY_SIZE(instances), "no instances");
@@ -313,10 +316,12 @@ static int collect(const struct paths *paths, json_t *status, bool *ret_well, st
 
 	if (r < 0)
 		return r;
+	if (settings.joined)
+		return add_parts(paths, status, PART_COUNT - 1, ret_well, err);
 	(void)snprintf(api, sizeof(api), "https://%s:%s", settings.address, settings.cism_port);
 	if (json_object_set_new(status, "api", json_string(api)) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = add_parts(paths, status, &parts, err);
+	r = add_parts(paths, status, 0, &parts, err);
 	if (r == 0 && add_cluster(paths, &settings, status, &answers) < 0)
 		r = err_set(err, -ENOMEM, "out of memory");
 	if (r == 0)
@@ -328,7 +333,7 @@ static int run(int argc, char **argv, struct err *err)
 {
 	json_t *status CLEANUP_JSON = json_object();
 	struct paths paths;
-	bool as_json, well;
+	bool as_json, well = false;
 	int r = status ? main_wants_json(output, &as_json, err) : err_set(err, -ENOMEM, "out of memory");
 
 	(void)argc;

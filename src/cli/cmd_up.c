@@ -71,35 +71,14 @@ static int prepare(const struct paths *paths, struct settings *settings, struct 
 
 	if (r == 0)
 		r = choose_settings(paths, settings, err);
+	if (r == 0 && settings->joined)
+		return 0;
 	if (r == 0)
 		r = pki_ensure(paths, settings, &made, err);
 	if (r == 0)
 		r = setup_files(paths, settings, runtime, made > 0, err);
 	if (r == 0 && made)
 		(void)printf("made   %u certificates and their keys below %s/pki\n", made, paths->etc);
-	return r;
-}
-
-static int start_part(const struct paths *paths, const struct part *part, struct err *err)
-{
-	struct part_process process;
-	uint64_t ms;
-	int r = part_find(paths, part, &process, err);
-
-	if (r < 0)
-		return r;
-	if (process.pidfd >= 0) {
-		(void)printf("%-5s  runs already (pid %d)\n", part->name, process.pid);
-		(void)close(process.pidfd);
-		return 0;
-	}
-	(void)printf("%-5s  starting: %s\n", part->name, part->what);
-	(void)fflush(stdout);
-	r = part_start(paths, root ? root : "/", part, &ms, err);
-	if (r == 0)
-		(void)printf("%-5s  ready after %llu.%02llu s\n", part->name, (unsigned long long)ms / 1000,
-			     (unsigned long long)ms % 1000 / 10);
-	(void)fflush(stdout);
 	return r;
 }
 
@@ -117,7 +96,7 @@ static void print_hints(const struct paths *paths, const struct settings *settin
 static int run(int argc, char **argv, struct err *err)
 {
 	int lock CLEANUP_CLOSE = -1;
-	struct settings settings;
+	struct settings settings = {0};
 	struct paths paths;
 	int r = check_caller(err);
 
@@ -133,9 +112,10 @@ static int run(int argc, char **argv, struct err *err)
 		r = part_lock(&paths, &lock, err);
 	if (r == 0)
 		r = prepare(&paths, &settings, err);
-	for (size_t i = 0; i < PART_COUNT && r == 0; i++)
-		r = start_part(&paths, &part_rows[i], err);
-	if (r == 0)
+	/* An instance alone is the last part. */
+	for (size_t i = settings.joined ? PART_COUNT - 1 : 0; i < PART_COUNT && r == 0; i++)
+		r = part_up(&paths, root ? root : "/", &part_rows[i], err);
+	if (r == 0 && !settings.joined)
 		print_hints(&paths, &settings);
 	return r;
 }

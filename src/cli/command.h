@@ -28,6 +28,8 @@ extern const struct command cmd_release;
 extern const struct command cmd_encrypt;
 extern const struct command cmd_decrypt;
 extern const struct command cmd_move_store;
+extern const struct command cmd_token;
+extern const struct command cmd_join;
 extern const struct command cmd_completion;
 extern const struct command cmd_help;
 extern const struct command cmd_version;

@@ -299,6 +299,29 @@ int part_start(const struct paths *paths, const char *root, const struct part *p
 	return r;
 }
 
+int part_up(const struct paths *paths, const char *root, const struct part *part, struct err *err)
+{
+	struct part_process process;
+	uint64_t ms;
+	int r = part_find(paths, part, &process, err);
+
+	if (r < 0)
+		return r;
+	if (process.pidfd >= 0) {
+		(void)printf("%-5s  runs already (pid %d)\n", part->name, process.pid);
+		(void)close(process.pidfd);
+		return 0;
+	}
+	(void)printf("%-5s  starting: %s\n", part->name, part->what);
+	(void)fflush(stdout);
+	r = part_start(paths, root, part, &ms, err);
+	if (r == 0)
+		(void)printf("%-5s  ready after %llu.%02llu s\n", part->name, (unsigned long long)ms / 1000,
+			     (unsigned long long)ms % 1000 / 10);
+	(void)fflush(stdout);
+	return r;
+}
+
 /* Waits for the end of a process that is no child of ours. */
 static bool has_ended(int pidfd, unsigned timeout_ms)
 {

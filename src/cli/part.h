@@ -44,6 +44,9 @@ int part_program(const char *program, char to[static PATHS_MAX], struct err *err
 int part_start(const struct paths *paths, const char *root, const struct part *part, uint64_t *ret_ms,
 	       struct err *err) MUST_CHECK;
 
+/* As part_start, unless it runs already; says on standard output what is done. */
+int part_up(const struct paths *paths, const char *root, const struct part *part, struct err *err) MUST_CHECK;
+
 /* Ends it: SIGTERM, and SIGKILL after its time (ret_killed). Takes the process' pidfd. */
 int part_stop(const struct paths *paths, const struct part *part, struct part_process *process, bool *ret_killed,
 	      struct err *err) MUST_CHECK;

@@ -133,23 +133,31 @@ static int issue(const struct paths *paths, const char *name, const struct crypt
 	return write_pem(paths, name, ".pem", &pem, 0644, owner, err);
 }
 
-static int ensure_authority(const struct paths *paths, struct authority *authority, unsigned *made, struct err *err)
+static int ensure_authority(const struct paths *paths, const char *name, const char *common_name, enum owner owner,
+			    struct authority *authority, unsigned *made, struct err *err)
 {
-	static const struct crypto_certificate_request request = {
+	const struct crypto_certificate_request request = {
 		.purpose = CRYPTO_PURPOSE_CA,
-		.common_name = "bulkhead-ca",
+		.common_name = common_name,
 		.lifetime_s = CA_LIFETIME_S,
 	};
+	char *file CLEANUP_FREE = str_format("%s.pem", name);
 	bool good;
-	int r = ensure_key(paths, "ca", OWNER_ROOT, &authority->key, err);
+	int r = file ? ensure_key(paths, name, owner, &authority->key, err) : err_set(err, -ENOMEM, "out of memory");
 
 	if (r == 0)
-		r = is_good(paths, "ca", &good, err);
+		r = is_good(paths, name, &good, err);
 	if (r == 0 && !good) {
-		r = issue(paths, "ca", &request, authority->key, NULL, OWNER_ROOT, err);
+		r = issue(paths, name, &request, authority->key, NULL, owner, err);
 		++*made;
 	}
-	return r == 0 ? pki_read(paths, "ca.pem", &authority->pem, err) : r;
+	return r == 0 ? pki_read(paths, file, &authority->pem, err) : r;
+}
+
+static void authority_done(struct authority *authority)
+{
+	crypto_key_free(authority->key);
+	buf_done(&authority->pem);
 }
 
 static int ensure_leaf(const struct paths *paths, const struct settings *settings, const struct leaf *leaf,
@@ -194,18 +202,27 @@ static int make_folders(const struct paths *paths, struct err *err)
 	return r;
 }
 
+int pki_write(const struct paths *paths, const char *name, const struct buf *pem, mode_t mode, struct err *err)
+{
+	int r = make_folders(paths, err);
+
+	return r == 0 ? write_pem(paths, name, "", pem, mode, OWNER_ROOT, err) : r;
+}
+
 int pki_ensure(const struct paths *paths, const struct settings *settings, unsigned *ret_made, struct err *err)
 {
-	struct authority authority = {.pem = buf_of(PEM_MAX)};
+	struct authority authority CLEANUP(authority_done) = {.pem = buf_of(PEM_MAX)};
+	struct authority instances CLEANUP(authority_done) = {.pem = buf_of(PEM_MAX)};
 	unsigned made = 0;
 	int r = make_folders(paths, err);
 
 	if (r == 0)
-		r = ensure_authority(paths, &authority, &made, err);
+		r = ensure_authority(paths, "ca", "bulkhead-ca", OWNER_ROOT, &authority, &made, err);
+	if (r == 0)
+		r = ensure_authority(paths, "cism/instances", CRYPTO_INSTANCES_ISSUER, OWNER_CISM, &instances, &made,
+				     err);
 	for (size_t i = 0; i < ARRAY_SIZE(leaves) && r == 0; i++)
 		r = ensure_leaf(paths, settings, &leaves[i], &authority, &made, err);
-	crypto_key_free(authority.key);
-	buf_done(&authority.pem);
 	if (r == 0)
 		*ret_made = made;
 	return r;

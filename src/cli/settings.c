@@ -113,12 +113,14 @@ int settings_take(const char *const options[SETTINGS_COUNT], struct settings *re
 
 static int parse(const json_t *object, const char *path, struct settings *settings, struct err *err)
 {
-	struct policy_field fields[SETTINGS_COUNT];
+	struct policy_field fields[SETTINGS_COUNT + 1];
 	int r;
 
 	for (size_t i = 0; i < SETTINGS_COUNT; i++)
 		fields[i] = (struct policy_field){settings_rows[i].key, POLICY_FIELD_STRING, true, 0};
-	r = policy_fields_check(object, path, fields, SETTINGS_COUNT, err);
+	fields[SETTINGS_COUNT] = (struct policy_field){"joined", POLICY_FIELD_TRUE, false, 0};
+	r = policy_fields_check(object, path, fields, SETTINGS_COUNT + 1, err);
+	settings->joined = json_is_true(json_object_get(object, "joined"));
 	for (size_t i = 0; i < SETTINGS_COUNT && r == 0; i++)
 		r = set_value(settings, &settings_rows[i],
 			      json_string_value(json_object_get(object, settings_rows[i].key)), settings_rows[i].key,
@@ -162,6 +164,8 @@ int settings_save(const struct paths *paths, const struct settings *settings, st
 	for (size_t i = 0; i < SETTINGS_COUNT && r == 0; i++)
 		r = json_object_set_new(object, settings_rows[i].key,
 					json_string(settings_value(settings, &settings_rows[i])));
+	if (r == 0 && settings->joined)
+		r = json_object_set_new(object, "joined", json_true());
 	text = r == 0 ? json_dumps(object, JSON_INDENT(2)) : NULL;
 	json_decref(object);
 	if (!text)

@@ -21,6 +21,7 @@ struct settings {
 	char bridge[16];
 	char uid_base[12];
 	char cgroup_parent[64];
+	bool joined; /* an instance alone: the CISM is elsewhere (`bulkhead join`) */
 };
 
 struct settings_row {

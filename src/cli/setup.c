@@ -120,19 +120,52 @@ static int make_cir(const struct plan *plan, const char *name, struct err *err)
 			  0644, err);
 }
 
-static int make_cis(const struct plan *plan, const char *name, struct err *err)
+/* further: addresses of the CISM's other replicas, or NULL; stolen, like registries. */
+static int write_cis(const struct plan *plan, const char *cism, json_t *further, json_t *registries, struct err *err)
 {
 	const struct settings *settings = plan->settings;
-	char *cism CLEANUP_FREE = str_format("https://%s:%s", settings->address, settings->cism_port);
 
-	if (!cism)
-		return out_of_memory(err);
-	return write_json(plan, name,
-			  json_pack("{s:s,s:s,s:[{s:s}],s:s,s:s,s:I,s:i,s:s,s:s}", "instance", settings->instance,
-				    "cism", cism, "registries", "host", plan->host, "podNetwork", settings->pod_network,
-				    "bridge", settings->bridge, "uidBase", (json_int_t)plan->uid_base, "uidRanges",
-				    1000, "runtime", plan->runtime, "cgroupParent", settings->cgroup_parent),
+	return write_json(plan, "cis.json",
+			  json_pack("{s:s,s:s,s:o*,s:o,s:s,s:s,s:I,s:i,s:s,s:s}", "instance", settings->instance,
+				    "cism", cism, "cismReplicas", further, "registries", registries, "podNetwork",
+				    settings->pod_network, "bridge", settings->bridge, "uidBase",
+				    (json_int_t)plan->uid_base, "uidRanges", 1000, "runtime", plan->runtime,
+				    "cgroupParent", settings->cgroup_parent),
 			  0644, err);
+}
+
+static int make_cis(const struct plan *plan, const char *name, struct err *err)
+{
+	char *cism CLEANUP_FREE = str_format("https://%s:%s", plan->settings->address, plan->settings->cism_port);
+
+	(void)name;
+	return cism ? write_cis(plan, cism, NULL, json_pack("[{s:s}]", "host", plan->host), err) : out_of_memory(err);
+}
+
+static json_t *registries_of(const json_t *hosts)
+{
+	json_t *list = json_array();
+	const json_t *host;
+	size_t i;
+
+	json_array_foreach(hosts, i, host)
+		(void)json_array_append_new(list, json_pack("{s:O}", "host", host));
+	return list;
+}
+
+int setup_instance(const struct paths *paths, const struct settings *settings, const char *runtime,
+		   const char *const *cism, size_t cism_count, const json_t *registries, struct err *err)
+{
+	struct plan plan = {.paths = paths, .settings = settings, .runtime = runtime};
+	json_t *further = cism_count > 1 ? json_array() : NULL;
+
+	for (size_t i = 1; i < cism_count; i++)
+		(void)json_array_append_new(further, json_string(cism[i]));
+	if (str_parse_u64(settings->uid_base, UINT32_MAX, &plan.uid_base) < 0) {
+		json_decref(further);
+		return err_set(err, ERR_INVALID, "the first user id is no number");
+	}
+	return write_cis(&plan, cism[0], further, registries_of(registries), err);
 }
 
 static int append_base64(const struct plan *plan, const char *name, struct buf *to, struct err *err)

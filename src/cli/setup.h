@@ -3,10 +3,16 @@
 #ifndef CLI_SETUP_H
 #define CLI_SETUP_H
 
+#include <jansson.h>
+
 #include "cli/settings.h"
 
 /* Makes the folders of configuration, state and run time, those of unprivileged parts owned by them. */
 int setup_folders(const struct paths *paths, struct err *err) MUST_CHECK;
+
+/* Writes the configuration of an instance alone, for the CISM at these addresses and the registries of those hosts. */
+int setup_instance(const struct paths *paths, const struct settings *settings, const char *runtime,
+		   const char *const *cism, size_t cism_count, const json_t *registries, struct err *err) MUST_CHECK;
 
 /*
  * Writes the configuration of the daemons, the kubeconfig and the registry's first user, as far as they are missing. The

@@ -17,6 +17,14 @@ enum crypto_purpose {
 	CRYPTO_PURPOSE_BINDING, /* signs tickets: EKU 1.3.6.1.4.1.59999.1.1 alone, digitalSignature, critical */
 };
 
+/*
+ * The CA that certifies instances when they join (docs/adr/0013): one that the CISM holds, beside the cluster's CA, and that
+ * servers believe for this organization alone.
+ */
+#define CRYPTO_INSTANCES_ISSUER "bulkhead-instances"
+#define CRYPTO_INSTANCES_ORGANIZATION "system:nodes"
+#define CRYPTO_INSTANCES_PREFIX "system:node:" /* begins the common name */
+
 struct crypto_certificate_request {
 	enum crypto_purpose purpose;
 	const char *common_name;

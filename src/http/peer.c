@@ -85,7 +85,25 @@ static int read_names(gnutls_x509_crt_t certificate, struct http_peer *peer)
 	return r == 1 ? 0 : -EINVAL;
 }
 
-static int read_certificate(const gnutls_datum_t *der, struct http_peer *peer)
+/* Whether the issuer has one common name, and it is this. */
+static bool is_issued_by(gnutls_x509_crt_t certificate, const char *issuer)
+{
+	char name[128];
+	size_t len = sizeof(name);
+
+	return gnutls_x509_crt_get_issuer_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &len) ==
+		       GNUTLS_E_SUCCESS &&
+	       strlen(name) == len && strcmp(name, issuer) == 0;
+}
+
+static bool is_beyond_limit(const struct http_server_config *config, gnutls_x509_crt_t certificate,
+			    const struct http_peer *peer)
+{
+	return config->limited_issuer && is_issued_by(certificate, config->limited_issuer) &&
+	       (peer->organization_count != 1 || strcmp(peer->organizations[0], config->limited_organization) != 0);
+}
+
+static int read_certificate(const struct http_server_config *config, const gnutls_datum_t *der, struct http_peer *peer)
 {
 	size_t size = sizeof(peer->certificate_sha256);
 	gnutls_x509_crt_t certificate;
@@ -97,22 +115,29 @@ static int read_certificate(const gnutls_datum_t *der, struct http_peer *peer)
 	r = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER) == GNUTLS_E_SUCCESS
 		    ? read_names(certificate, peer)
 		    : -EINVAL;
+	if (r == 0 && is_beyond_limit(config, certificate, peer))
+		r = -EACCES;
 	gnutls_x509_crt_deinit(certificate);
 	return r;
 }
 
-int peer_identify(gnutls_session_t session, bool required, struct http_peer *peer, struct err *err)
+int peer_identify(gnutls_session_t session, const struct http_server_config *config, struct http_peer *peer,
+		  struct err *err)
 {
 	const gnutls_datum_t *chain;
 	unsigned count = 0;
+	int r;
 
 	/* The handshake has refused all these already; nobody gets further should it ever not have. */
 	chain = session ? gnutls_certificate_get_peers(session, &count) : NULL;
 	if (!chain || count == 0)
-		return required ? err_set(err, ERR_UNKNOWN_PEER, "a client certificate is required") : 0;
+		return config->client_required ? err_set(err, ERR_UNKNOWN_PEER, "a client certificate is required") : 0;
 	if (!is_verified(session))
 		return err_set(err, ERR_UNKNOWN_PEER, "the client certificate does not verify");
-	if (read_certificate(&chain[0], peer) < 0)
-		return err_set(err, ERR_UNKNOWN_PEER, "the client certificate's names cannot be read");
-	return 0;
+	r = read_certificate(config, &chain[0], peer);
+	if (r < 0)
+		*peer = (struct http_peer){0};
+	if (r == -EACCES)
+		return err_set(err, ERR_UNKNOWN_PEER, "the client certificate's issuer may not certify such a name");
+	return r < 0 ? err_set(err, ERR_UNKNOWN_PEER, "the client certificate's names cannot be read") : 0;
 }

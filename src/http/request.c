@@ -262,8 +262,7 @@ static int identify_peer(struct http_request *request, struct err *err)
 	if (connection->peer_known || !connection->server->asks_client)
 		return 0;
 	info = MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	r = peer_identify(info ? info->tls_session : NULL, connection->server->config.client_required,
-			  &connection->peer, err);
+	r = peer_identify(info ? info->tls_session : NULL, &connection->server->config, &connection->peer, err);
 	connection->peer_known = r == 0;
 	return r;
 }

@@ -36,6 +36,9 @@ struct http_server_config {
 	const char *certificate; /* PEM chain; NULL: plain HTTP */
 	const char *key;         /* PEM */
 	const char *client_ca;   /* PEM of the CA client certificates must verify against; NULL: none asked for */
+	/* Peers whose certificate names this common name as its issuer are refused unless they are of that organization and
+	 * no other: for a CA in client_ca that may speak for some only. NULL: none. Kept by reference. */
+	const char *limited_issuer, *limited_organization;
 	bool client_required; /* refuse peers without a certificate (otherwise they arrive with an empty common_name) */
 	unsigned threads;     /* 0: 2 */
 	unsigned connections_max; /* 0: 1,000; over three quarters of it, those without a request get 2 s for one */

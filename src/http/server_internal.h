@@ -122,7 +122,8 @@ void request_set_response(struct http_request *request, int status, const char *
 /* Has the handshake refuse a peer whose certificate does not verify or, when required, who shows none. */
 void peer_guard_session(gnutls_session_t session, bool required);
 /* Fills peer from a verified certificate; ERR_UNKNOWN_PEER. An absent certificate is no error unless required. */
-int peer_identify(gnutls_session_t session, bool required, struct http_peer *peer, struct err *err) MUST_CHECK;
+int peer_identify(gnutls_session_t session, const struct http_server_config *config, struct http_peer *peer,
+		  struct err *err) MUST_CHECK;
 
 /* stream.c */
 /* The peer has left: further writes fail, closed is called. Takes over the reference. */

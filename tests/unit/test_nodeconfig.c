@@ -22,7 +22,7 @@ static void test_good(void **state)
 	(void)state;
 	assert_int_equal(nodeconfig_parse("{" GOOD "}", strlen("{" GOOD "}"), &config, &err), 0);
 	assert_string_equal(config.instance, "node-1");
-	assert_string_equal(config.cism, "https://127.0.0.1:6443");
+	assert_string_equal(config.cism[0], "https://127.0.0.1:6443");
 	assert_int_equal(config.registry_count, 1);
 	assert_string_equal(config.registries[0], "127.0.0.1:5000");
 	assert_int_equal(config.network, 0x0a580000);
