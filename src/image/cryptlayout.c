@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fdio.h"
 #include "base/str.h"
 #include "crypto/key.h"
+#include "image/decompress.h"
 #include "image/decrypt.h"
 #include "oci/manifest.h"
 
@@ -84,7 +86,10 @@ static int input_open(const struct work *work, const struct descriptor *blob, st
 	return input->fd < 0 ? err_sys(err, -errno, "cannot open '%s'", path) : 0;
 }
 
-/* Copies from a source into NEW; encrypt (may be NULL) changes each piece first. Yields digest and size. */
+/*
+ * Copies from a source into NEW; encrypt (may be NULL) changes each piece first. Yields the size, and the digest unless
+ * ret_digest is NULL: digests are what this takes its time for.
+ */
 static int write_new(const struct work *work, source_fn source, void *user, struct encrypt *encrypt,
 		     struct digest *ret_digest, uint64_t *ret_size, struct err *err)
 {
@@ -103,13 +108,13 @@ static int write_new(const struct work *work, source_fn source, void *user, stru
 			return r;
 		if (encrypt)
 			r = encrypt_update(encrypt, piece, len);
-		if (r == 0)
+		if (r == 0 && ret_digest)
 			r = digest_stream_update(digest, piece, len);
 		if (r == 0)
 			r = fdio_write_all(fd, piece, len);
 		*ret_size += len;
 	}
-	if (r == 0)
+	if (r == 0 && ret_digest)
 		r = digest_stream_finish(digest, ret_digest);
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
@@ -233,6 +238,47 @@ static void forget_annotations(json_t *layer)
 		(void)json_object_del(layer, "annotations");
 }
 
+/* The digest of what lies in NEW, uncompressed. */
+static int content_digest(const struct work *work, enum media_compression compression, struct digest *ret_digest,
+			  struct err *err)
+{
+	CLEANUP(cleanup_decompress) struct decompress *decompress = NULL;
+	CLEANUP(cleanup_digest_stream) struct digest_stream *digest = NULL;
+	CLEANUP_FREE char *piece = malloc(PIECE);
+	struct input input CLEANUP_INPUT = {.fd = openat(work->to, NEW, O_RDONLY | O_CLOEXEC)};
+	struct stat status;
+	size_t len = 1;
+	int r = digest_stream_new(DIGEST_SHA256, &input.digest);
+
+	if (r == 0)
+		r = digest_stream_new(DIGEST_SHA256, &digest);
+	if (r == 0)
+		r = decompress_new(compression, input_read, &input, &decompress);
+	if (r < 0 || !piece || input.fd < 0 || fstat(input.fd, &status) < 0)
+		return err_sys(err, -ENOMEM, "cannot read it again");
+	input.left = (uint64_t)status.st_size;
+	while (r == 0 && len) {
+		r = decompress_read(decompress, piece, PIECE, &len, err);
+		if (r == 0)
+			r = digest_stream_update(digest, piece, len);
+	}
+	return r < 0 ? r : digest_stream_finish(digest, ret_digest);
+}
+
+/* Uncompressing is needed only where the digest is not the compressed layer's. */
+static int check_plain(const struct work *work, enum media_compression compression, struct decrypt *decrypt,
+		       struct err *err)
+{
+	struct digest content;
+	struct err ignored;
+
+	if (decrypt_check(decrypt, NULL, err) == 0)
+		return 0;
+	if (content_digest(work, compression, &content, &ignored) < 0)
+		return ERR_CORRUPT;
+	return decrypt_check(decrypt, &content, err);
+}
+
 static int decrypt_layer(struct work *work, const struct descriptor *blob, json_t *layer, struct err *err)
 {
 	CLEANUP(cleanup_decrypt) struct decrypt *decrypt = NULL;
@@ -252,9 +298,13 @@ static int decrypt_layer(struct work *work, const struct descriptor *blob, json_
 		r = err_sys(err, -ENOMEM, "cannot decrypt");
 	explicit_bzero(&secret, sizeof(secret));
 	if (r == 0)
-		r = write_new(work, decrypt_read, decrypt, NULL, &digest, &size, err);
+		r = write_new(work, decrypt_read, decrypt, NULL, NULL, &size, err);
 	if (r == 0)
 		r = decrypt_finish(decrypt, err);
+	if (r == 0)
+		decrypt_digest(decrypt, &digest);
+	if (r == 0)
+		r = check_plain(work, media_of(blob->media_type).compression, decrypt, err);
 	if (r == 0)
 		r = digest_stream_verify(input.digest, &blob->digest, err);
 	/* Plain text appears under its name when HMAC and digests agreed. */

@@ -23,10 +23,10 @@ struct decrypt {
 	struct layer_cipher cipher;
 	source_fn source;
 	void *user;
-	uint8_t hmac[32]; /* expected */
-	struct digest digest;
-	bool ended;  /* the source has no more */
-	bool broken; /* the source failed */
+	uint8_t hmac[32];            /* expected */
+	struct digest digest, found; /* of the plain layer: expected, and after the end */
+	bool ended;                  /* the source has no more */
+	bool broken;                 /* the source failed */
 };
 
 struct encrypt {
@@ -159,8 +159,24 @@ int decrypt_finish(struct decrypt *decrypt, struct err *err)
 		return err_sys(err, -EIO, "cannot decrypt");
 	if (!crypto_equal(hmac, decrypt->hmac, sizeof(hmac)))
 		return err_set(err, ERR_CORRUPT, "its HMAC is not the one of its public options");
-	r = digest_stream_verify(decrypt->cipher.plain, &decrypt->digest, err);
-	return r < 0 ? err_prefix(err, "decrypted") : 0;
+	r = digest_stream_finish(decrypt->cipher.plain, &decrypt->found);
+	return r < 0 ? err_sys(err, r, "cannot decrypt") : 0;
+}
+
+int decrypt_check(struct decrypt *decrypt, const struct digest *content, struct err *err)
+{
+	char expected[DIGEST_TEXT_SIZE], found[DIGEST_TEXT_SIZE];
+
+	if (digest_equal(&decrypt->digest, &decrypt->found) || (content && digest_equal(&decrypt->digest, content)))
+		return 0;
+	digest_format(&decrypt->digest, expected);
+	digest_format(&decrypt->found, found);
+	return err_set(err, ERR_CORRUPT, "decrypted: digest is %s, not %s", found, expected);
+}
+
+void decrypt_digest(const struct decrypt *decrypt, struct digest *ret_digest)
+{
+	*ret_digest = decrypt->found;
 }
 
 /* --- encryption --- */

@@ -23,10 +23,19 @@ int decrypt_read(void *decrypt, char *to, size_t size, size_t *ret_len, struct e
 
 /*
  * Reads what is left, if anything, and tells whether the whole stream was what the owner of the key encrypted: ERR_CORRUPT
- * for another HMAC or another digest of the plain layer. Called once, also after an error of whoever read the plain text,
- * for then this is the better reason.
+ * for another HMAC. Called once, also after an error of whoever read the plain text, for then this is the better reason.
  */
 int decrypt_finish(struct decrypt *decrypt, struct err *err) MUST_CHECK;
+
+/*
+ * After decrypt_finish: whether the plain layer is the one the private options name by its digest. That is meant to be the
+ * digest of the layer as compressed; where skopeo compresses what it encrypts, it is the one of what it compressed. content: the
+ * digest of the layer's uncompressed bytes, which the caller has verified, or NULL. ERR_CORRUPT when it is neither.
+ */
+int decrypt_check(struct decrypt *decrypt, const struct digest *content, struct err *err) MUST_CHECK;
+
+/* After decrypt_finish: the digest of the plain layer as compressed. */
+void decrypt_digest(const struct decrypt *decrypt, struct digest *ret_digest);
 
 /* --- the other way --- */
 

@@ -134,7 +134,7 @@ static int unpack_encrypted(struct session *session, const struct ingest_layer *
 		*err = verdict;
 		r = verdict.code;
 	}
-	return r;
+	return r < 0 ? r : decrypt_check(decrypt, &layer->diff_id, err);
 }
 
 static int take_layer(struct session *session, struct ingest_layer *layer, struct err *err)
