@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decryption of an encrypted layer (ocicrypt) of 200 MB compressed, from one OCI layout in memory into another, beside
-'skopeo copy --decryption-key' of the same layout, in turns: by the clock, and in processor time. Without skopeo there is
-no result."""
+'skopeo copy --decryption-key' of the same layout, in turns: by the clock, and in processor time. Without skopeo there
+is no result."""
 import gzip
 import json
 import os

@@ -275,14 +275,14 @@ static void test_encrypted_wrong_hmac(void **state)
 	assert_string_equal(err.msg, "its HMAC is not the one of its public options");
 }
 
-/* What the HMAC does not cover, the digest of the plain layer does. */
+/* What the HMAC does not cover is no archive, or the digest of the plain layer tells. */
 static void test_encrypted_wrong_nonce(void **state)
 {
 	const struct layersecret other = {.nonce = {1}};
 	struct err err = {0};
 
-	assert_int_equal(pass_encrypted(*state, &other, false, &err), ERR_CORRUPT);
-	assert_true(str_starts(err.msg, "decrypted: digest is sha256:"));
+	assert_int_equal(pass_encrypted(*state, &other, false, &err), ERR_INVALID);
+	assert_string_equal(err.msg, "entry 1: the header's checksum is wrong");
 }
 
 static void test_encrypted_wrong_digest(void **state)
