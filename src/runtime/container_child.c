@@ -41,6 +41,16 @@ static void close_parents(struct container *container)
 	container->channel = take_fd(&container->far_end);
 }
 
+static int raise_loopback(struct err *err)
+{
+	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		return err_sys(err, -errno, "cannot bring the loopback interface up");
+	return 0;
+}
+
 /* The namespaces it was not born in; that of the control groups begins where the process is, so it comes last. */
 static int enter(struct container *container, struct err *err)
 {
@@ -55,7 +65,9 @@ static int enter(struct container *container, struct err *err)
 	if (flags && unshare((int)flags) < 0)
 		return err_sys(err, -errno, "cannot make the container's namespaces");
 	/* The parent makes the groups meanwhile. */
-	r = channel_expect(container->channel, CHANNEL_GROUPS, &made, err);
+	r = container_makes(container, SPEC_NS_NETWORK) ? raise_loopback(err) : 0;
+	if (r == 0)
+		r = channel_expect(container->channel, CHANNEL_GROUPS, &made, err);
 	if (r == -ECONNRESET)
 		_exit(1);
 	container->groups_made = (uint32_t)made;
@@ -85,16 +97,6 @@ static int become_inner_root(struct container *container, struct err *err)
 	return 0;
 }
 
-static int raise_loopback(struct err *err)
-{
-	CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		return err_sys(err, -errno, "cannot bring the loopback interface up");
-	return 0;
-}
-
 static int set_names(struct container *container, struct err *err)
 {
 	const struct spec *spec = container->spec;
@@ -103,7 +105,7 @@ static int set_names(struct container *container, struct err *err)
 		return err_sys(err, -errno, "config.json: hostname");
 	if (spec->domainname && spec->domainname[0] && setdomainname(spec->domainname, strlen(spec->domainname)) < 0)
 		return err_sys(err, -errno, "config.json: domainname");
-	return container_makes(container, SPEC_NS_NETWORK) ? raise_loopback(err) : 0;
+	return 0;
 }
 
 /* Waits for `start`; whoever else finds the socket and says something different is sent away. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * In the place of parts of the C library that a static program would carry along for what it never does: unwinding its
- * stack, translating messages, and printing wide characters, which its assert() can. A tenth of the program.
+ * stack, translating messages, and printing wide characters, which its assert() can. A tenth of the program. And of what
+ * such a program does before main() for libraries it could load: finding out where it lies.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -30,4 +31,10 @@ int __gcc_personality_v0(void);
 int __gcc_personality_v0(void)
 {
 	abort();
+}
+
+const char *_dl_get_origin(void);
+const char *_dl_get_origin(void)
+{
+	return (const char *)-1;
 }
