@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -13,8 +14,10 @@
 
 #define SEEN_MAX 64
 #define SEEN_NS (60 * UINT64_C(1000000000))
+/* Wrong passwords of one user from one address, and of all users from it: behind a proxy many share one. */
 #define FAILURES_MAX 10
-#define FAILURE_SLOTS 256
+#define FAILURES_ADDRESS_MAX 200
+#define FAILURE_SLOTS 1024
 #define FAILURE_NS (60 * UINT64_C(1000000000))
 #define CISM_NAME "system:cism"
 #define CISM_GROUP "system:bulkhead"
@@ -37,7 +40,7 @@ struct cir_access {
 	} seen[SEEN_MAX];
 	unsigned seen_next;
 	struct failures {
-		char address[64];
+		uint8_t of[16]; /* whom: the beginning of a hash */
 		unsigned count;
 		uint64_t until_ns;
 	} failures[FAILURE_SLOTS];
@@ -156,34 +159,40 @@ static void remember(struct cir_access *access, const uint8_t key[static CRYPTO_
 	(void)pthread_mutex_unlock(&access->lock);
 }
 
-static struct failures *failures_of(struct cir_access *access, const char *address)
+/* name "" counts for all of them. */
+static struct failures *failures_of(struct cir_access *access, const char *address, const char *name)
 {
 	uint8_t digest[CRYPTO_SHA256_SIZE];
+	char text[256];
 	struct failures *slot;
+	unsigned index;
 
-	crypto_sha256(address, strlen(address), digest);
-	slot = &access->failures[digest[0] % FAILURE_SLOTS];
-	if (!str_eq(slot->address, address) || clock_monotonic_ns() > slot->until_ns) {
+	(void)snprintf(text, sizeof(text), "%.100s %.100s", address, name);
+	crypto_sha256(text, strlen(text), digest);
+	index = (digest[0] | (unsigned)digest[1] << 8) % FAILURE_SLOTS;
+	slot = &access->failures[index];
+	if (memcmp(slot->of, digest, sizeof(slot->of)) != 0 || clock_monotonic_ns() > slot->until_ns) {
 		*slot = (struct failures){.count = 0, .until_ns = clock_monotonic_ns() + FAILURE_NS};
-		memcpy(slot->address, address, strnlen(address, sizeof(slot->address) - 1));
+		memcpy(slot->of, digest, sizeof(slot->of));
 	}
 	return slot;
 }
 
-/* Counts a wrong password against the address. */
-static void count_failure(struct cir_access *access, const char *address)
+static void count_failure(struct cir_access *access, const char *address, const char *name)
 {
 	(void)pthread_mutex_lock(&access->lock);
-	failures_of(access, address)->count++;
+	failures_of(access, address, name)->count++;
+	failures_of(access, address, "")->count++;
 	(void)pthread_mutex_unlock(&access->lock);
 }
 
-static bool fails_too_often(struct cir_access *access, const char *address)
+static bool fails_too_often(struct cir_access *access, const char *address, const char *name)
 {
 	bool often;
 
 	(void)pthread_mutex_lock(&access->lock);
-	often = failures_of(access, address)->count >= FAILURES_MAX;
+	often = failures_of(access, address, name)->count >= FAILURES_MAX ||
+		failures_of(access, address, "")->count >= FAILURES_ADDRESS_MAX;
 	(void)pthread_mutex_unlock(&access->lock);
 	return often;
 }
@@ -199,12 +208,12 @@ static int check_password(struct cir_access *access, const char *name, const cha
 
 	(void)pthread_mutex_lock(&access->hash_lock);
 	if (was_seen(access, key) != user || !user) {
-		if (fails_too_often(access, address))
-			r = err_set(err, ERR_BUSY, "too many wrong passwords from '%s'", address);
+		if (fails_too_often(access, address, name))
+			r = err_set(err, ERR_BUSY, "too many wrong passwords of '%.100s' from '%s'", name, address);
 		else if (crypto_password_check(password, has ? user->hash : access->decoy, err) < 0 || !has)
 			r = err_set(err, ERR_UNKNOWN_PEER, "wrong user or password");
 		if (r == ERR_UNKNOWN_PEER)
-			count_failure(access, address);
+			count_failure(access, address, name);
 		else if (r == 0)
 			remember(access, key, user);
 	}

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "base/clock.h"
 #include "base/crashpoint.h"
 #include "cir/cir_digestset.h"
 #include "cir/cir_files_internal.h"
@@ -165,7 +164,7 @@ int cir_collect(const struct cir_files *files, const _Atomic bool *stop, struct 
 	struct run run = {
 		.files = files,
 		.stop = stop,
-		.before_s = clock_wall_ms() / 1000 - cir_guard_grace(files->guard),
+		.before_s = cir_guard_now_s(files->guard) - cir_guard_grace(files->guard),
 		.err = &failure,
 	};
 	int r;

@@ -285,12 +285,13 @@ int cir_files_blob_touch(const struct cir_files *files, const char *repository, 
 
 	cir_files_mark_path(path, repository, "_blobs", digest);
 	cir_files_contents_path(blob, digest);
-	cir_guard_touch(files->guard, digest);
 	r = freshen(files, path);
 	if (r == 0 && fstatat(files->blobs, blob, &status, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	if (r < 0)
 		return cir_files_failed(err, r, "blob", repository, digest);
+	/* The guard keeps the collector away until then. What is not there is not touched: else asking would fill the guard. */
+	cir_guard_touch(files->guard, digest);
 	*ret_size = (uint64_t)status.st_size;
 	return 0;
 }

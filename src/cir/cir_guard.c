@@ -17,7 +17,9 @@ struct cir_guard {
 	pthread_rwlock_t lock;
 	unsigned grace_seconds;
 	uint64_t aged_ns; /* when old became old */
-	unsigned young;   /* which of the two takes touches; the other is a grace older */
+	uint64_t made_ns; /* by both clocks */
+	int64_t made_wall_s;
+	unsigned young; /* which of the two takes touches; the other is a grace older */
 	_Atomic uint64_t touched[2][WORDS];
 };
 
@@ -29,7 +31,8 @@ int cir_guard_new(unsigned grace_seconds, struct cir_guard **ret_guard, struct e
 	if (!guard)
 		return err_set(err, -ENOMEM, "no memory for the collector's guard");
 	guard->grace_seconds = grace_seconds;
-	guard->aged_ns = clock_monotonic_ns();
+	guard->aged_ns = guard->made_ns = clock_monotonic_ns();
+	guard->made_wall_s = clock_wall_ms() / 1000;
 	(void)pthread_rwlockattr_init(&attributes);
 	/* Pushes that never end would keep the collector out for ever. */
 	(void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -45,6 +48,14 @@ void cir_guard_free(struct cir_guard *guard)
 		return;
 	(void)pthread_rwlock_destroy(&guard->lock);
 	free(guard);
+}
+
+int64_t cir_guard_now_s(const struct cir_guard *guard)
+{
+	int64_t passed_s = (int64_t)((clock_monotonic_ns() - guard->made_ns) / SECOND_NS);
+	int64_t wall_s = clock_wall_ms() / 1000;
+
+	return wall_s < guard->made_wall_s + passed_s ? wall_s : guard->made_wall_s + passed_s;
 }
 
 unsigned cir_guard_grace(const struct cir_guard *guard)

@@ -21,6 +21,12 @@ struct cir_guard;
 
 int cir_guard_new(unsigned grace_seconds, struct cir_guard **ret_guard, struct err *err) MUST_CHECK;
 void cir_guard_free(struct cir_guard *guard);
+/*
+ * The time of the wall clock in seconds, as far as the monotonic clock agrees since the guard was made: a clock that was put
+ * forward makes nothing old.
+ */
+int64_t cir_guard_now_s(const struct cir_guard *guard);
+
 unsigned cir_guard_grace(const struct cir_guard *guard);
 
 /* Shared by all who push; not for a thread that holds it already. */

@@ -274,8 +274,8 @@ static int forget_referrer(const struct cir_work *work, const struct digest *dig
 					 digest, err);
 }
 
-/* ERR_EXISTS when a tag that may not go names the manifest. */
-static int check_tags(const struct cir_work *work, struct err *err)
+/* ERR_EXISTS when a tag that may not go names the manifest or the blob, or an image that needs it. */
+static int check_tags(const struct cir_work *work, bool guarded, struct err *err)
 {
 	const struct cir_files *files = &work->service->files;
 	const struct cir_route *route = &work->route;
@@ -290,7 +290,8 @@ static int check_tags(const struct cir_work *work, struct err *err)
 	for (size_t i = 0; r == 0 && i < tags.count; i++)
 		if (is_immutable(work, tags.names[i]) &&
 		    cir_files_tag_read(files, route->repository, tags.names[i], &named, NULL) == 0 &&
-		    digest_equal(&named, &route->digest))
+		    (digest_equal(&named, &route->digest) ||
+		     cir_work_reaches(work, &named, &route->digest, true, guarded)))
 			r = err_set(err, ERR_EXISTS, "tag '%s' of repository '%s' is immutable", tags.names[i],
 				    route->repository);
 	return r;
@@ -303,7 +304,7 @@ static int remove_manifest(const struct cir_work *work, struct err *err)
 
 	/* Nobody tags it between the look and the deletion. */
 	cir_guard_close(files->guard);
-	r = check_tags(work, err);
+	r = check_tags(work, true, err);
 	if (r == 0)
 		r = cir_files_manifest_remove(files, work->route.repository, &work->route.digest, err);
 	cir_guard_open(files->guard);
@@ -321,7 +322,7 @@ void cir_push_delete_manifest(struct http_request *request)
 		r = err_set(&err, ERR_EXISTS, "tag '%s' of repository '%s' is immutable", route->tag,
 			    route->repository);
 	} else if (route->has_digest) {
-		r = check_tags(work, &err);
+		r = check_tags(work, false, &err);
 		if (r == 0)
 			r = forget_referrer(work, &route->digest, &err);
 		/* One whose bytes are gone or corrupt can still be deleted. */
@@ -342,9 +343,17 @@ void cir_push_delete_manifest(struct http_request *request)
 void cir_push_delete_blob(struct http_request *request)
 {
 	const struct cir_work *work = cir_work_of(request);
+	const struct cir_files *files = &work->service->files;
 	struct err err = {0};
+	int r;
 
-	if (cir_files_blob_remove(&work->service->files, work->route.repository, &work->route.digest, &err) < 0)
+	cir_guard_close(files->guard);
+	r = check_tags(work, true, &err);
+	/* A repository without tags has none that keep anything. */
+	if (r == 0 || r == ERR_NOT_FOUND)
+		r = cir_files_blob_remove(files, work->route.repository, &work->route.digest, &err);
+	cir_guard_open(files->guard);
+	if (r < 0)
 		cir_work_fail_err(request, "BLOB_UNKNOWN", &err);
 	else
 		http_answer(request, 202, NULL, "", 0);

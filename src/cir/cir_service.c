@@ -168,20 +168,22 @@ static bool lists(const struct manifest *manifest, const struct digest *digest)
 	return false;
 }
 
-/* Whether the manifest, or one that it lists, refers to the digest. */
-static bool reaches(const struct cir_work *work, const struct digest *from, const struct digest *digest, bool deeper)
+bool cir_work_reaches(const struct cir_work *work, const struct digest *from, const struct digest *digest, bool deeper,
+		      bool guarded)
 {
 	CLEANUP_BUF struct buf bytes = buf_of(MANIFEST_BYTES_MAX);
 	CLEANUP_MANIFEST struct manifest manifest = {0};
 	char type[CIR_MEDIA_TYPE_SIZE];
 	bool found;
+	int r = guarded ? cir_files_manifest_read(&work->service->files, work->route.repository, from, &bytes, type,
+						  NULL)
+			: cir_work_manifest(work, from, &bytes, type, NULL);
 
-	if (cir_work_manifest(work, from, &bytes, type, NULL) < 0 ||
-	    manifest_parse(bytes.data, bytes.len, type, &manifest, NULL) < 0)
+	if (r < 0 || manifest_parse(bytes.data, bytes.len, type, &manifest, NULL) < 0)
 		return false;
 	found = lists(&manifest, digest);
 	for (size_t i = 0; deeper && !found && manifest.kind == MANIFEST_INDEX && i < manifest.entry_count; i++)
-		found = reaches(work, &manifest.entries[i].digest, digest, false);
+		found = cir_work_reaches(work, &manifest.entries[i].digest, digest, false, guarded);
 	return found;
 }
 
@@ -194,9 +196,10 @@ static int check_token_scope(const struct cir_work *work, struct err *err)
 	if (digest_parse(work->identity.token.digest, &opened, err) < 0)
 		return err_set(err, ERR_DENIED, "the token names no digest");
 	if (route->has_digest && route->kind == CIR_ROUTE_MANIFEST)
-		covered = digest_equal(&opened, &route->digest) || reaches(work, &opened, &route->digest, false);
+		covered = digest_equal(&opened, &route->digest) ||
+			  cir_work_reaches(work, &opened, &route->digest, false, false);
 	else if (route->kind == CIR_ROUTE_BLOB)
-		covered = reaches(work, &opened, &route->digest, true);
+		covered = cir_work_reaches(work, &opened, &route->digest, true, false);
 	return covered ? 0 : err_set(err, ERR_DENIED, "the token does not open this");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pushing blobs: one request with the whole blob, or a session of chunks (distribution specification, "Pushing blobs"). */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -118,6 +119,7 @@ static bool mount(struct http_request *request, const struct cir_work *work)
 void cir_upload_begin(struct http_request *request)
 {
 	struct cir_work *work = cir_work_of(request);
+	char owner[CIR_UPLOADS_OWNER_SIZE];
 	struct err err = {0};
 
 	if (http_query(request, "mount") && mount(request, work))
@@ -125,7 +127,8 @@ void cir_upload_begin(struct http_request *request)
 	if (http_query(request, "digest") && !read_expected(request, work))
 		return;
 	work->alone = work->ends;
-	if (cir_uploads_begin(work->service->uploads, work->route.repository,
+	(void)snprintf(owner, sizeof(owner), "%.64s", cir_access_name(&work->identity));
+	if (cir_uploads_begin(work->service->uploads, work->route.repository, owner,
 			      work->ends ? work->expected.algorithm : DIGEST_SHA256, &work->upload, &err) < 0) {
 		cir_work_fail_err(request, NULL, &err);
 		return;

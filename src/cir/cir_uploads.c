@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -13,6 +14,8 @@
 
 #define EXPIRE_NS (3600 * UINT64_C(1000000000))
 #define BLOCK_SIZE 65536
+/* So many bytes at a time are on their way to the disk while more come: the fsync at the end has little left to wait for. */
+#define BEHIND_SIZE (8 * UINT64_C(1048576))
 
 struct cir_uploads {
 	const struct cir_files *files;
@@ -78,8 +81,17 @@ static int upload_open(const struct cir_uploads *uploads, const char *repository
 	return upload->fd < 0 ? -errno : 0;
 }
 
-int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum digest_algorithm algorithm,
-		      struct cir_upload **ret_upload, struct err *err)
+static size_t count_of(const struct cir_uploads *uploads, const char *owner)
+{
+	size_t count = 0;
+
+	for (const struct cir_upload *at = uploads->list; at; at = at->next)
+		count += str_eq(at->owner, owner);
+	return count;
+}
+
+int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, const char *owner,
+		      enum digest_algorithm algorithm, struct cir_upload **ret_upload, struct err *err)
 {
 	struct cir_upload *upload = calloc(1, sizeof(*upload));
 	int r;
@@ -87,6 +99,7 @@ int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum 
 	if (!upload)
 		return err_set(err, -ENOMEM, "no memory for an upload");
 	upload->fd = -1;
+	(void)snprintf(upload->owner, sizeof(upload->owner), "%s", owner);
 	r = upload_open(uploads, repository, algorithm, upload);
 	r = r < 0 ? err_sys(err, r, "cannot begin an upload")
 		  : cir_quota_take(uploads->files->quota, repository, 0, 1, err);
@@ -98,6 +111,9 @@ int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum 
 	(void)pthread_mutex_lock(&uploads->lock);
 	if (uploads->count == CIR_UPLOADS_MAX) {
 		r = err_set(err, ERR_BUSY, "%d uploads are on their way already", CIR_UPLOADS_MAX);
+	} else if (count_of(uploads, upload->owner) >= CIR_UPLOADS_SHARE) {
+		r = err_set(err, ERR_BUSY, "%d uploads of '%s' are on their way already", CIR_UPLOADS_SHARE,
+			    upload->owner);
 	} else {
 		upload->next = uploads->list;
 		uploads->list = upload;
@@ -187,6 +203,16 @@ void cir_uploads_expire(struct cir_uploads *uploads)
 	(void)pthread_mutex_unlock(&uploads->lock);
 }
 
+/* Begins writing out each piece that is full with the bytes that come; what fails shows at the fsync. */
+static void write_behind(const struct cir_upload *upload, size_t len)
+{
+	uint64_t from = upload->size / BEHIND_SIZE, to = (upload->size + len) / BEHIND_SIZE;
+
+	if (to > from)
+		(void)sync_file_range(upload->fd, (off_t)(from * BEHIND_SIZE), (off_t)((to - from) * BEHIND_SIZE),
+				      SYNC_FILE_RANGE_WRITE);
+}
+
 int cir_uploads_write(struct cir_uploads *uploads, struct cir_upload *upload, const void *bytes, size_t len,
 		      struct err *err)
 {
@@ -203,6 +229,7 @@ int cir_uploads_write(struct cir_uploads *uploads, struct cir_upload *upload, co
 	if (r == 0)
 		r = digest_stream_update(upload->stream, bytes, len);
 	if (r == 0) {
+		write_behind(upload, len);
 		upload->size += len;
 		return 0;
 	}

@@ -10,12 +10,16 @@
 #include "cir/cir_route.h"
 
 #define CIR_UPLOADS_MAX 1000
+/* How many of them one client may have on their way. */
+#define CIR_UPLOADS_SHARE 250
+#define CIR_UPLOADS_OWNER_SIZE 96
 #define CIR_UPLOAD_BYTES_MAX (UINT64_C(1) << 40)
 
 struct cir_upload {
 	struct cir_upload *next;
 	char id[CIR_UPLOAD_ID_SIZE];
 	char repository[REFERENCE_REPOSITORY_SIZE];
+	char owner[CIR_UPLOADS_OWNER_SIZE];
 	int fd;
 	uint64_t size;
 	struct digest_stream *stream; /* of what algorithm says, over all size bytes */
@@ -30,9 +34,12 @@ struct cir_uploads;
 int cir_uploads_new(const struct cir_files *files, struct cir_uploads **ret_uploads, struct err *err) MUST_CHECK;
 void cir_uploads_free(struct cir_uploads *uploads);
 
-/* Begins one and takes it for the caller. algorithm is the one its digest will most likely have. ERR_BUSY over the maximum, -EDQUOT. */
-int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, enum digest_algorithm algorithm,
-		      struct cir_upload **ret_upload, struct err *err) MUST_CHECK;
+/*
+ * Begins one and takes it for the caller. algorithm is the one its digest will most likely have; owner says whose it is. ERR_BUSY
+ * over the maximum, or over the owner's share; -EDQUOT.
+ */
+int cir_uploads_begin(struct cir_uploads *uploads, const char *repository, const char *owner,
+		      enum digest_algorithm algorithm, struct cir_upload **ret_upload, struct err *err) MUST_CHECK;
 /* Takes one that was begun; ERR_NOT_FOUND, ERR_BUSY while another request has it. */
 int cir_uploads_take(struct cir_uploads *uploads, const char *repository, const char *id,
 		     struct cir_upload **ret_upload, struct err *err) MUST_CHECK;

@@ -34,6 +34,13 @@ void cir_work_release(struct cir_work *work);
 int cir_work_manifest(const struct cir_work *work, const struct digest *digest, struct buf *bytes,
 		      char type[static CIR_MEDIA_TYPE_SIZE], struct err *err) MUST_CHECK;
 
+/*
+ * Whether the manifest of the route's repository, or (deeper) one that it lists, refers to the digest. guarded: the caller has
+ * closed the guard, so that nothing that is found corrupt is put into quarantine here.
+ */
+bool cir_work_reaches(const struct cir_work *work, const struct digest *from, const struct digest *digest, bool deeper,
+		      bool guarded);
+
 /* cir_login.c */
 /* Adds the headers of an answer 401: how to show who one is. */
 void cir_login_challenge(struct http_request *request);

@@ -201,10 +201,11 @@ static void reload_and_say(struct serving *serving)
 		log_info("users and policy were read again");
 }
 
+/* By the time of the change: that of the contents can be set to what it was. */
 static bool changed(const struct stat *a, const struct stat *b)
 {
-	return a->st_ino != b->st_ino || a->st_size != b->st_size || a->st_mtim.tv_sec != b->st_mtim.tv_sec ||
-	       a->st_mtim.tv_nsec != b->st_mtim.tv_nsec;
+	return a->st_ino != b->st_ino || a->st_size != b->st_size || a->st_ctim.tv_sec != b->st_ctim.tv_sec ||
+	       a->st_ctim.tv_nsec != b->st_ctim.tv_nsec;
 }
 
 static void on_look(void *user)

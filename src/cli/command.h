@@ -27,6 +27,7 @@ extern const struct command cmd_plan;
 extern const struct command cmd_release;
 extern const struct command cmd_encrypt;
 extern const struct command cmd_decrypt;
+extern const struct command cmd_images;
 extern const struct command cmd_move_store;
 extern const struct command cmd_token;
 extern const struct command cmd_join;

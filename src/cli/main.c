@@ -6,8 +6,9 @@
 #include "cli/command.h"
 
 const struct command *const main_commands[] = {
-	&cmd_up,   &cmd_down,    &cmd_status,  &cmd_why,        &cmd_domains,    &cmd_plan, &cmd_release, &cmd_token,
-	&cmd_join, &cmd_encrypt, &cmd_decrypt, &cmd_move_store, &cmd_completion, &cmd_help, &cmd_version, NULL,
+	&cmd_up,         &cmd_down,       &cmd_status, &cmd_why,     &cmd_domains, &cmd_plan,
+	&cmd_release,    &cmd_token,      &cmd_join,   &cmd_images,  &cmd_encrypt, &cmd_decrypt,
+	&cmd_move_store, &cmd_completion, &cmd_help,   &cmd_version, NULL,
 };
 
 static const struct option_command program = {
@@ -26,6 +27,7 @@ static const struct option_command program = {
 		  "  join        make this machine an instance of a cluster\n"
 		  "  encrypt     encrypt the images of an OCI layout\n"
 		  "  decrypt     decrypt the images of an OCI layout\n"
+		  "  images      show the images of the registry, move them to and from folders\n"
 		  "  move-store  move the CISM's state from its file to etcd\n"
 		  "  completion  print the completion of a shell\n"
 		  "  help        show the help of a command\n"

@@ -28,11 +28,15 @@ static int read_keys(const struct policy_image_requirement *requirement, struct 
 	for (size_t i = 0; i < requirement->key_count && i < POLICY_IMAGE_KEYS_MAX; i++) {
 		CLEANUP_BUF struct buf pem = buf_of(POLICY_IMAGE_KEY_MAX);
 		const char *text = requirement->keys[i];
+		int r;
 
 		if (crypto_unbase64(&pem, text, strlen(text)) < 0 || !pem.len)
 			return err_set(err, ERR_INVALID, "key %zu is not base64", i + 1);
-		if (crypto_public_parse(pem.data, pem.len, &keys->items[i], err) < 0)
-			return err_set(err, ERR_INVALID, "key %zu: %.200s", i + 1, err ? err->msg : "");
+		r = crypto_public_parse(pem.data, pem.len, &keys->items[i], err);
+		if (r < 0) {
+			(void)err_prefix(err, "key %zu", i + 1);
+			return ERR_INVALID;
+		}
 		keys->count++;
 	}
 	return 0;

@@ -143,6 +143,8 @@ def test_wrong_passwords_are_slowed(registry):
     assert answers[:10] == [401] * 10 and answers[10:] == [429] * 2
     # Nobody's password is hashed for this address any more, not even the right one.
     assert registry.call('GET', '/v2/', user='reader:lesen').status == 429
+    # Others behind the same address are not locked out with him.
+    assert registry.call('GET', '/v2/', user='nobody:nichts').status == 200
 
 
 def test_verified_password_is_remembered(shared):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what in the registry, what repositories accept and how much a trust domain may store (CIR-2)."""
 import base64
+import contextlib
 import json
 import os
 import re
@@ -318,6 +319,20 @@ def test_immutable_tags(shared):
     assert shared.call('DELETE', '/v2/fixed/a/manifests/v1').status == 409
     assert shared.call('DELETE', f'/v2/fixed/a/manifests/{first}').status == 409
     assert shared.call('HEAD', '/v2/fixed/a/manifests/v1').headers['Docker-Content-Digest'] == first
+    # Nor does what it is made of, and what is made of others does.
+    for data in [b'layer', b'{"os":"linux","architecture":"amd64"}']:
+        answer = shared.call('DELETE', f'/v2/fixed/a/blobs/{digest(data)}')
+        assert (answer.status, answer.json()['errors'][0]['message']) == (
+            409, "tag 'v1' of repository 'fixed/a' is immutable")
+    other, layer = b'another layer', b'layer'
+    assert shared.call('DELETE', f'/v2/fixed/a/blobs/{digest(other)}').status == 202
+    body = shared.call('GET', '/v2/fixed/a/manifests/v1').body
+    assert shared.call('PUT', '/v2/fixed/i/manifests/v1', b'', headers={'Content-Type': INDEX}).status == 400
+    assert push(shared, 'fixed/i', None, as_user('own')).status == 201
+    index = json.dumps({'schemaVersion': 2, 'mediaType': INDEX, 'manifests': [describe(body, MANIFEST)]}).encode()
+    assert shared.call('PUT', '/v2/fixed/i/manifests/v1', index, headers={'Content-Type': INDEX}).status == 201
+    for what in [f'manifests/{first}', f'blobs/{digest(layer)}']:
+        assert shared.call('DELETE', f'/v2/fixed/i/{what}').status == 409
     # Others move.
     for layer in [b'one', b'two']:
         assert push(shared, 'fixed/a', 'latest', as_user('own'), [layer]).status == 201
@@ -542,3 +557,44 @@ def test_access_log(build, root, log, logged):
             assert int(line['bytes']) >= 0 and int(line['microseconds']) > 0
     finally:
         made.kill()
+
+
+# --- shares ---
+
+def test_uploads_of_one_leave_room_for_others(build, root):
+    """CIR-2: of a thousand uploads on their way one client has a quarter at most."""
+    made = new(build, root).start()
+    try:
+        with contextlib.closing(made.connect()) as connection:
+            authorization = {'Authorization': 'Basic ' + base64.b64encode(as_user('ims-dev').encode()).decode()}
+            statuses = []
+            for _ in range(251):
+                connection.request('POST', '/v2/ims/a/blobs/uploads/', headers=authorization)
+                answer = connection.getresponse()
+                body = answer.read()
+                statuses.append(answer.status)
+        assert statuses == [202] * 250 + [429]
+        assert json.loads(body)['errors'][0]['message'] == "250 uploads of 'ims-dev' are on their way already"
+        assert made.call('POST', '/v2/own/a/blobs/uploads/', user=as_user('own')).status == 202
+    finally:
+        made.stop()
+
+
+def test_policy_with_the_time_it_had_is_read_again(build, root):
+    """An editor that keeps size and time of a file does not go unseen."""
+    made = new(build, root).start()
+    try:
+        assert push(made, 'own/a', 'v1', as_user('own')).status == 201
+        before = os.stat(made.policy_path)
+        text = made.policy_path.read_text()
+        with open(made.policy_path, 'r+', encoding='utf-8') as policy:
+            policy.write(text.replace('"closed/*"', '"own/a"   '))
+        os.utime(made.policy_path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = os.stat(made.policy_path)
+        assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+        deadline = time.monotonic() + 20
+        while made.call('GET', '/v2/own/a/manifests/v1', user=as_user('own')).status != 403:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        made.stop()

@@ -88,6 +88,23 @@ def test_collects_what_nothing_names(collected):
     assert collected.call('GET', f'/v2/gc/a/blobs/{loose}').body == b'nobody names this'
 
 
+def test_asking_for_what_is_not_there_keeps_nothing(build, root):
+    """The guard remembers what is touched by the beginning of its digest: asking at random must not fill it."""
+    made = new(build, root, collectSeconds=3600, graceSeconds=600).start()
+    try:
+        name = made.push_blob('gc/a', b'nobody names this')
+        made.stop()
+        for path in [path_of(made, name), made.root / f'var/lib/bulkhead/cir/repositories/gc/a/_blobs/{name}']:
+            os.utime(path, (1, 1))
+        made.start()
+        absent = name[:24] + '0' * (len(name) - 24)
+        assert made.call('HEAD', f'/v2/gc/a/blobs/{absent}').status == 404
+        assert made.call('POST', f'/v2/gc/b/blobs/uploads/?mount={absent}&from=gc/a').status == 202
+        collect_until(made, lambda: name not in contents(made))
+    finally:
+        made.kill()
+
+
 def test_what_was_asked_for_stays_for_the_grace(build, root):
     made = new(build, root, collectSeconds=3600, graceSeconds=4).start()
     try:

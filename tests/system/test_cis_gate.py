@@ -7,6 +7,7 @@ import pytest
 
 import registry as registries
 import support_node
+import support_sign as signs
 from support_node import pod
 
 
@@ -227,3 +228,42 @@ def test_foreign_api_server(node, image):
         assert not api.statuses and not api.leases
     finally:
         api.close()
+
+
+def test_signatures_are_verified_again(node, api, image):
+    """CIR-2: the instance decides by the raw bytes of the ticket, whatever the CISM made of them, and asks nobody."""
+    node.start()
+    key, other = signs.SigningKey(), signs.SigningKey()
+    repository, digest = image.split('@')
+    right = signs.payload(repository, digest)
+
+    def offer(*signatures, **requirement):
+        item = pod('signed', image)
+        payload = node.payload(item)
+        demand = {'type': 'sigstoreSigned', 'keyData': key.data, **requirement}
+        payload['pulls'][0].update(demands=[{'policy': 'cluster', 'requirement': demand}],
+                                   signatures=list(signatures))
+        return item, registries.seal(node.binding, json.dumps(payload).encode())
+
+    def plain(message, signer=key):
+        return {'payload': signs.text(message), 'signature': signer.sign(message)}
+    start = f"ticket of pod 'ims/signed' refused: image '{image}' is "
+    unsigned = f"{start}not signed by key '{key.name}', which ImagePolicy 'cluster' demands: "
+    changed = {**plain(right), 'payload': signs.text(right.replace(b'cosign', b'cOsign'))}
+    elsewhere = f'{repository}-other'
+    said = f"{start}refused by ImagePolicy 'cluster': the signature by key '{key.name}' is "
+    for signature, sentence in [
+            (None, f'{unsigned}it has no signature'),
+            (plain(right, other), f'{unsigned}none of the 1 signatures found is by it'),
+            (changed, f'{unsigned}none of the 1 signatures found is by it'),
+            (plain(signs.payload(elsewhere, digest)), f"{said}for '{elsewhere}', not for '{repository}'"),
+            (plain(signs.payload(repository, 'sha256:' + '2' * 64)), f"{said}of 'sha256:{'2' * 64}'"),
+            ({'bundle': signs.text(signs.bundle(other, signs.statement(digest, repository)))},
+             f'{unsigned}none of the 1 signatures found is by it')]:
+        assert refusal(node, api, *offer(*([signature] if signature else []))) == sentence
+    item, ticket = offer(plain(right, other), plain(right))
+    api.offer(item, ticket)
+    node.wait_phase(item['metadata']['uid'], 'Running')
+    item, ticket = offer({'bundle': signs.text(signs.bundle(key, signs.statement(digest, repository)))})
+    api.offer(item, ticket)
+    node.wait_phase(item['metadata']['uid'], 'Running')

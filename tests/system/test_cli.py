@@ -10,7 +10,7 @@ import subprocess
 import pytest
 import yaml
 
-COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'plan', 'release', 'encrypt', 'decrypt', 'move-store',
+COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'images', 'plan', 'release', 'encrypt', 'decrypt', 'move-store',
             'completion', 'help', 'version']
 
 
