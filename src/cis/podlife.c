@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -227,6 +228,16 @@ static void on_retry_prepare(void *user)
 	prepare(user);
 }
 
+/* What ran when: written before anything of it is there, and when nothing is any more. */
+static void tell(const struct pod *pod, const char *what)
+{
+	char clock[24];
+
+	(void)snprintf(clock, sizeof(clock), "%" PRIu64, clock_monotonic_ns());
+	log_info(what, "namespace", pod->namespace, "pod", pod->name, "uid", pod->uid, "domain",
+		 pod->admitted.ticket->domain_name, "server", pod->admitted.ticket->server, "clock", clock);
+}
+
 static int record(struct pod *pod, const struct buf *payload, struct err *err)
 {
 	int r = cis_assign(pod, err);
@@ -262,6 +273,7 @@ void podlife_offer(struct pod *pod, const char *envelope, size_t len)
 		return;
 	}
 	crashpoint("cis-ticket-checked");
+	tell(pod, "pod starts");
 	pod->backoff_ms = 0;
 	prepare(pod);
 	podstatus_changed(pod);
@@ -396,6 +408,8 @@ static void finish(struct pod *pod)
 	struct err err = {0};
 
 	keyring_drop(cis->keyring, pod->uid);
+	if (pod->recorded && pod->stage != POD_FINISHED)
+		tell(pod, "pod has stopped");
 	if (pod->admitted.ticket && pod->admitted.ticket->expires_ms + POLICY_CLOCK_SKEW_MS > until)
 		until = pod->admitted.ticket->expires_ms + POLICY_CLOCK_SKEW_MS;
 	/* First it is remembered as finished, then it is forgotten as accepted: a crash between leaves both, never neither. */

@@ -152,6 +152,11 @@ static int post_once(struct etcd_store *etcd, struct etcd_client *client, struct
 	asked->unsent = r < 0 && reply.unsent;
 	if (r < 0) {
 		etcd_endpoint_failed(etcd, index);
+		/* A member that shows no good certificate is away; who asked is not the one who is unknown. */
+		if (r == ERR_UNKNOWN_PEER)
+			r = ERR_UNAVAILABLE;
+		if (err)
+			err->code = r;
 		return r;
 	}
 	answer = json_loadb(reply.body.data ? reply.body.data : "", reply.body.len, 0, NULL);

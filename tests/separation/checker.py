@@ -19,6 +19,18 @@ def read_lines(path):
         return [json.loads(line) for line in lines]
 
 
+def read_services(paths):
+    """The same of the logs of bulkhead-cis, {instance: path}. A stop that was noted again after a crash counts once."""
+    runs = {}
+    for instance, path in paths.items():
+        for line in read_lines(path):
+            if line['msg'] == 'pod starts':
+                runs[line['uid']] = [line['domain'], instance, int(line['clock']), FOREVER]
+            elif line['msg'] == 'pod has stopped':
+                runs[line['uid']][3] = min(runs[line['uid']][3], int(line['clock']))
+    return runs
+
+
 def read_runs(paths):
     """{uid: (domain, instance, begin, end)} of the instances' logs."""
     runs = {}

@@ -19,7 +19,7 @@ import checker
 from bed import Client, Cluster, wait
 from simulated import Instance
 
-IMAGE = '127.0.0.1:5000/test/app@sha256:' + '1' * 64
+IMAGE = '10.77.0.1:5000/test/app@sha256:' + '1' * 64
 DOMAINS = [f'd{number}' for number in range(6)]
 WORKERS = 6
 
@@ -114,6 +114,8 @@ class Worker(threading.Thread):
             time.sleep(self.random.uniform(0.1, 0.4))
             return 0, None
         self.history.count(f'{method} {status}')
+        if status in (401, 500):
+            self.history.odd[status] = answer.get('message') if isinstance(answer, dict) else str(answer)
         return status, answer
 
     def create(self):
@@ -263,7 +265,7 @@ class History:
         self.longest, self.calm = options.get('longest', 15), options.get('calm', 1.5)
         self.lies, self.patience = options.get('lies', 0), options.get('patience', 90)
         draw = random.Random(seed)
-        self.counts, self.pods = collections.Counter(), []
+        self.counts, self.pods, self.odd = collections.Counter(), [], {}
         self.lock, self.next, self.done, self.unanswered = threading.Lock(), 0, 0, 0
         self.specs = draw_domains(draw)
         self.cluster = Cluster(folder, program)
@@ -348,7 +350,7 @@ class History:
         for instance in self.instances.values():
             instance.join(20)
         report, found = checker.check_folder(self.cluster.folder)
-        return {'seed': self.seed, 'operations': self.done, 'unanswered': self.unanswered,
+        return {'seed': self.seed, 'operations': self.done, 'unanswered': self.unanswered, 'odd': self.odd,
                 'seconds': round(time.monotonic() - began),
                 'settled': settled,
                 **report, 'counts': dict(sorted(self.counts.items()))}, found

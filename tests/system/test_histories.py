@@ -15,7 +15,7 @@ APART = {'a': {'separation': [{'from': {'domains': ['b']}, 'level': 'Server'}]},
 
 
 def test_nothing_stands_beside_what_it_must_not(build):
-    report, found = histories.run_one(build / 'src/cism/bulkhead-cism', 5, 350)
+    report, found = histories.run_one(build / 'src/cism/bulkhead-cism', 5, 250)
     assert [one for one in found if one.cause == 'placement'] == []
     assert report['settled'] is True
     # Much stood together, so that there was something to find.
