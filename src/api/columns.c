@@ -410,6 +410,13 @@ const struct api_column api_columns_trust_domain[] = {
 	{0},
 };
 
+const struct api_column api_columns_quarantine[] = {
+	{"Name", "string", 0, "metadata.name", NULL, NAME_DOC},
+	{"Reason", "string", 0, "spec.reason", NULL, "Why it is not believed."},
+	{"Age", "string", 0, NULL, age_cell, AGE_DOC},
+	{0},
+};
+
 static json_t *image_default_cell(const json_t *object, int64_t now_ms)
 {
 	char text[CELL_MAX] = "";

@@ -28,6 +28,7 @@ extern const struct api_column api_columns_secret[];
 extern const struct api_column api_columns_service[];
 extern const struct api_column api_columns_service_account[];
 extern const struct api_column api_columns_trust_domain[];
+extern const struct api_column api_columns_quarantine[];
 extern const struct api_column api_columns_image_policy[];
 extern const struct api_column api_columns_join_token[];
 

@@ -194,3 +194,41 @@ API_MESSAGE(
 	image_policy, TRUST_V1 "ImagePolicy",
 	.doc = "What images must be signed with before they are started. Every policy that is for a pod's domain must "
 	       "be met.");
+
+static const struct api_field quarantine_spec[] = {
+	{"instance", 1, STRING, .check = API_CHECK_SUBDOMAIN, .doc = "The instance that is not believed any more."},
+	{"server", 2, STRING, .check = API_CHECK_SUBDOMAIN,
+	 .doc = "Or the physical server, with every instance on it."},
+	{"reason", 3, STRING, REQUIRED, .doc = "Why, for those who read it later."},
+	{0},
+};
+API_MESSAGE(quarantine_spec, TRUST_V1 "QuarantineSpec", .doc = "What is under quarantine.");
+
+static const struct api_field quarantined_instance[] = {
+	{"name", 1, STRING, .doc = "The instance."},
+	{"epoch", 2, INT64, .doc = "The epoch of its mapping when the quarantine began."},
+	{"certificate", 3, STRING, .doc = "The SHA-256 of the certificate it showed then."},
+	{"join", 4, INT64, .doc = "The number of its last join then."},
+	{0},
+};
+API_MESSAGE(quarantined_instance, TRUST_V1 "QuarantinedInstance", .doc = "An instance as it was.");
+
+static const struct api_field quarantine_status[] = {
+	{"instances", 1, OBJECT, LIST | ATOMIC, .of = &api_m_quarantined_instance,
+	 .doc = "Which have to be installed anew."},
+	{"conditions", 2, OBJECT, LIST | MERGE, .of = &api_m_condition, .merge_key = "type",
+	 .doc = "Why it has not ended yet."},
+	{0},
+};
+API_MESSAGE(quarantine_status, TRUST_V1 "QuarantineStatus", .doc = "What the platform noted.");
+
+static const struct api_field quarantine[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta, .doc = "Named instance.NAME or server.NAME."},
+	{"spec", 2, OBJECT, REQUIRED, .of = &api_m_quarantine_spec, .doc = "What is under quarantine."},
+	{"status", 3, OBJECT, .of = &api_m_quarantine_status, .doc = "Written by the platform."},
+	{0},
+};
+API_MESSAGE(quarantine, TRUST_V1 "Quarantine",
+	    .doc = "An instance or a server that is not believed: it takes nothing new, and what it confirms releases "
+		   "nothing. "
+		   "Deleted, it ends once the instances are installed anew.");

@@ -101,6 +101,7 @@ struct pod {
 	bool busy;             /* a job of it is under way */
 	atomic_bool cancelled; /* tells the job */
 	bool deleted;          /* the object is to go, or gone */
+	bool unasked; /* nothing of it runs (a reboot): it begins again when the CISM says it is still charged */
 	int64_t grace_s;
 	bool killed;               /* grace is over */
 	bool adopting;             /* rows of a status are being read: nothing is decided before the last one */
@@ -141,6 +142,8 @@ int cis_withdraw(struct cis *cis, struct err *err) MUST_CHECK;
 void cis_close(struct cis *cis);
 
 /* --- podlife.c: from ticket to end --- */
+/* What the CISM says of a pod that waits to begin again: charged to this instance still, or not. */
+void podlife_listed(struct pod *pod, bool charged);
 void podlife_fetch(struct pod *pod);                                   /* asks for the ticket */
 void podlife_offer(struct pod *pod, const char *envelope, size_t len); /* has one */
 void podlife_resume(struct pod *pod);                                  /* after a restart of the service */

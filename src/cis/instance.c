@@ -96,6 +96,17 @@ static bool is_listed(const json_t *items, const char *uid)
 	return false;
 }
 
+static bool is_holder(const json_t *holders, const char *uid)
+{
+	const json_t *holder;
+	size_t i;
+
+	json_array_foreach(holders, i, holder)
+		if (json_is_string(holder) && str_eq(json_string_value(holder), uid))
+			return true;
+	return false;
+}
+
 /* What the CISM charges to this instance and is neither here nor to come: it is told so, and remembered. */
 static void confirm_absent(struct cis *cis, const json_t *items, const json_t *holders)
 {
@@ -128,6 +139,9 @@ static void on_list(void *user, const json_t *items, const json_t *holders)
 		if (i <= cis->pod_count && !is_listed(items, cis->pods[i - 1]->uid))
 			podlife_delete(cis->pods[i - 1], 0);
 	}
+	for (i = cis->pod_count; i > 0; i--)
+		if (i <= cis->pod_count)
+			podlife_listed(cis->pods[i - 1], is_holder(holders, cis->pods[i - 1]->uid));
 	confirm_absent(cis, items, holders);
 	/* What was reported while the CISM was away may have been dropped. */
 	for (i = 0; i < cis->pod_count; i++) {

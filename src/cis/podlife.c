@@ -387,9 +387,23 @@ void podlife_resume(struct pod *pod)
 			return;
 		}
 		pod->stage = POD_PREPARING;
-		podjob_teardown(pod, true, on_lost_removed);
+		/* It may have been given up meanwhile: a server that was powered off is charged with nothing. */
+		pod->unasked = pod->cis->outbox != NULL;
+		if (!pod->unasked)
+			podjob_teardown(pod, true, on_lost_removed);
 		return;
 	}
+}
+
+void podlife_listed(struct pod *pod, bool charged)
+{
+	if (!pod->unasked || pod->deleted)
+		return;
+	pod->unasked = false;
+	if (charged)
+		podjob_teardown(pod, true, on_lost_removed);
+	else
+		podlife_delete(pod, 0);
 }
 
 /* --- the end --- */

@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 #include "cism/joins.h"
+#include "cism/prover.h"
+#include "cism/quarantines.h"
 #include "policy/domain.h"
 #include "policy/resourcequota.h"
 
@@ -18,6 +20,7 @@ static int namespace_is_active(struct admission *admission, struct err *err);
 static int namespace_status(struct admission *admission, struct err *err);
 static int instance_speaks_of_itself(struct admission *admission, struct err *err);
 static int warn_of_what_is_missing(struct admission *admission, struct err *err);
+static int platform_conditions(struct admission *admission, struct err *err);
 static int warn_of_what_is_not_counted(struct admission *admission, struct err *err);
 
 /* In this order; resource NULL: every kind. */
@@ -39,6 +42,8 @@ static const struct {
 	{"", "pods", ON_WRITE, admission_pod_domain},
 	{"", "pods", ON(ADMISSION_UPDATE), admission_pod_fixed},
 	{"trust.bulkhead.dev", "trustdomains", ON_WRITE, admission_domain_rules},
+	{"trust.bulkhead.dev", "quarantines", ON_WRITE, quarantines_admit},
+	{"", "nodes", ON(ADMISSION_UPDATE_STATUS), platform_conditions},
 	{"trust.bulkhead.dev", "imagepolicies", ON_WRITE, admission_image_policy},
 	{"trust.bulkhead.dev", "jointokens", ON_WRITE, joins_admit_token},
 };
@@ -150,6 +155,37 @@ static int instance_speaks_of_itself(struct admission *admission, struct err *er
 		return 0;
 	return err_set(err, ERR_DENIED, "%s \"%s\" is forbidden: it is not about instance \"%s\" or a pod of it",
 		       admission->kind->resource, api_string(admission->object, "metadata.name"), instance);
+}
+
+/* What the platform says of a node it says alone: an instance that reports its status neither changes nor drops it. */
+static int platform_conditions(struct admission *admission, struct err *err)
+{
+	static const char *const types[] = {PROVER_CONDITION, QUARANTINES_CONDITION};
+	json_t *rows = api_value(admission->object, "status.conditions");
+	const json_t *before = api_value(admission->old, "status.conditions"), *row;
+
+	if (!authorizer_instance(&admission->call->user))
+		return 0;
+	if (!rows && api_set(admission->object, "status.conditions", json_array()) < 0)
+		return err_sys(err, -ENOMEM, "cannot complete the status");
+	rows = api_value(admission->object, "status.conditions");
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		size_t at;
+
+		for (at = json_array_size(rows); at > 0; at--) {
+			const char *type = api_string(json_array_get(rows, at - 1), "type");
+
+			if (type && str_eq(type, types[i]))
+				(void)json_array_remove(rows, at - 1);
+		}
+		json_array_foreach(before, at, row) {
+			const char *type = api_string(row, "type");
+
+			if (type && str_eq(type, types[i]) && json_array_append_new(rows, json_deep_copy(row)) < 0)
+				return err_sys(err, -ENOMEM, "cannot complete the status");
+		}
+	}
+	return 0;
 }
 
 /* What is kept but has no effect yet is said with every write of it. path NULL: the whole kind. */

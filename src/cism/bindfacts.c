@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cism/domains_read.h"
 #include "cism/podfacts.h"
+#include "cism/quarantines.h"
 
 static const char *text_or_empty(const char *text)
 {
@@ -34,6 +35,9 @@ static int read_nodes(struct cism *cism, struct bindfacts *facts, struct err *er
 	struct records_query query = {.kind = records_nodes()};
 	int r = records_list(cism->store, &query, &facts->nodes, err);
 
+	/* Behind the revision of the rules, which every write of a quarantine moves. */
+	if (r == 0)
+		r = quarantines_read(cism->store, &facts->quarantines, err);
 	if (r < 0)
 		return r;
 	facts->mappings = calloc(facts->nodes.count + 1, sizeof(*facts->mappings));
@@ -44,6 +48,8 @@ static int read_nodes(struct cism *cism, struct bindfacts *facts, struct err *er
 		const json_t *node = facts->nodes.items[i];
 
 		facts->places[i].object = node;
+		facts->places[i].quarantined = quarantines_find(&facts->quarantines, api_string(node, "metadata.name"),
+								api_label(node, POLICY_LABEL_SERVER)) != NULL;
 		if (cism_topology_find(cism, text_or_empty(api_string(node, "metadata.name")), &facts->mappings[i]) ==
 			    0 &&
 		    agrees(node, &facts->mappings[i]))
@@ -153,6 +159,7 @@ void bindfacts_done(struct bindfacts *facts)
 	admission_facts_done(&facts->admission);
 	policy_domains_done(&facts->domains);
 	records_list_done(&facts->nodes);
+	records_list_done(&facts->quarantines);
 	ledger_done(&facts->ledger);
 	free(facts->mappings);
 	free(facts->places);

@@ -15,6 +15,7 @@ struct bindfacts {
 	uint64_t rules;                     /* revision of all rules */
 	uint64_t topology;                  /* revision of the topology */
 	struct object_list nodes;
+	struct object_list quarantines;
 	struct ledger ledger;
 	uint64_t domain_servers, domain_revision; /* on how many servers the domain is (ledger_domain) */
 	struct topology_instance *mappings;       /* one a node */

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cism/joins.h"
 #include "cism/ledger.h"
+#include "cism/quarantines.h"
 #include "cism/quotas.h"
 #include "cism/tickets.h"
 #include "policy/fields.h"
@@ -95,11 +96,17 @@ int instances_release(struct store *store, const char *instance, const char *uid
 static int release_once(struct store *store, const char *instance, const char *uid, struct err *err)
 {
 	CLEANUP_CHANGE struct change change = {0};
+	CLEANUP_JSON json_t *place = NULL;
 	uint64_t revision;
 	int r;
 
 	change_init(&change);
-	r = instances_release(store, instance, uid, &change, err);
+	r = ledger_find(store, uid, NULL, &place, err);
+	if (r < 0 || !place)
+		return r;
+	r = quarantines_check(store, instance, api_string(place, "server"), &change, err);
+	if (r == 0)
+		r = instances_release(store, instance, uid, &change, err);
 	if (r < 0)
 		return r == ERR_NOT_FOUND ? 0 : r; /* released before, or never held: nothing to do */
 	r = change_commit(&change, store, &revision, err);

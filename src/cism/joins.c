@@ -85,6 +85,17 @@ int joins_certificate(struct cism *cism, const char *instance, char to[static 65
 	return r < 0 ? r : str_copy(to, 65, api_string(record, "certificate"));
 }
 
+int joins_epoch(struct cism *cism, const char *instance, uint64_t *ret_epoch, struct err *err)
+{
+	CLEANUP_JSON json_t *record = NULL;
+	uint64_t revision;
+	int r = read_record(cism, instance, &record, &revision, err);
+
+	if (r == 0)
+		*ret_epoch = (uint64_t)api_integer(record, "joined.epoch", 0);
+	return r;
+}
+
 /* The renewed certificate counts, and the one before no more. */
 static int promote(struct cism *cism, const char *instance, json_t *record, uint64_t revision, struct err *err)
 {

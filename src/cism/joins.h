@@ -27,6 +27,9 @@ int joins_check(struct cism *cism, const char *instance, const uint8_t certifica
 /* The certificate of an instance in hex. ERR_NOT_FOUND for one that was never seen. */
 int joins_certificate(struct cism *cism, const char *instance, char to[static 65], struct err *err) MUST_CHECK;
 
+/* The number of the instance's last join; 0 for one that never joined. */
+int joins_epoch(struct cism *cism, const char *instance, uint64_t *ret_epoch, struct err *err) MUST_CHECK;
+
 /* What a new join token must be. A link of admission. */
 int joins_admit_token(struct admission *admission, struct err *err) MUST_CHECK;
 

@@ -17,6 +17,8 @@
 #include "cism/joins.h"
 #include "cism/leader.h"
 #include "cism/nodes.h"
+#include "cism/poweroff.h"
+#include "cism/quarantines.h"
 #include "cism/quotas.h"
 #include "cism/records.h"
 #include "cism/shared_topology.h"
@@ -106,6 +108,10 @@ static void round_of(struct keeper *keeper)
 		return;
 	if (nodes_follow(keeper->cism, &keeper->sightings, &err) < 0)
 		log_failure("cannot bring the nodes up to date", &err);
+	if (quarantines_follow(keeper->cism, &err) < 0)
+		log_failure("cannot follow the quarantines", &err);
+	if (poweroff_release(keeper->cism, &err) < 0)
+		log_failure("cannot release what was powered off", &err);
 	if (janitor_finish_namespaces(keeper->cism, &err) < 0)
 		log_failure("cannot finish the deletion of namespaces", &err);
 	if (janitor_finish_domains(keeper->cism, &err) < 0)

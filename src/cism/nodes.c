@@ -17,6 +17,7 @@
 #include "policy/domain.h"
 
 #define LABEL_VM "nfv.bulkhead.dev/vm"
+#define ANNOTATION_POWER "nfv.bulkhead.dev/power" /* also has placements looked at again when it changes */
 
 static int put_text(json_t *object, const char *map, const char *key, const char *value)
 {
@@ -44,7 +45,8 @@ static int stamp(json_t *node, const struct topology_instance *instance)
 	    put_text(node, "metadata.labels", POLICY_LABEL_SERVER, instance->server) < 0 ||
 	    put_text(node, "metadata.labels", POLICY_LABEL_DEPLOYMENT, instance->deployment) < 0 ||
 	    put_text(node, "metadata.labels", LABEL_VM, instance->vm) < 0 ||
-	    put_text(node, "metadata.annotations", POLICY_ANNOTATION_EPOCH, epoch) < 0)
+	    put_text(node, "metadata.annotations", POLICY_ANNOTATION_EPOCH, epoch) < 0 ||
+	    put_text(node, "metadata.annotations", ANNOTATION_POWER, instance->off ? "Off" : "") < 0)
 		return -ENOMEM;
 	return 0;
 }

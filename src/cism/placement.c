@@ -48,7 +48,7 @@ static const char *condition_of(const json_t *node, const char *type)
 static bool by_separation(const struct placement_facts *facts, const struct placement_node *node,
 			  struct placement_verdict *verdict)
 {
-	struct policy_place place = {.instance = verdict->instance};
+	struct policy_place place = {.instance = verdict->instance, .quarantined = node->quarantined};
 	struct policy_decision decision;
 
 	if (node->mapping) {

@@ -16,6 +16,7 @@
 struct placement_node {
 	const json_t *object;                    /* the Node */
 	const struct topology_instance *mapping; /* NULL: the topology does not know it */
+	bool quarantined;                        /* it, or its server */
 };
 
 struct placement_facts {

@@ -183,7 +183,7 @@ static void mark_rules(struct change *change, const struct api_kind *kind, const
 {
 	char key[STORE_KEY_MAX + 1];
 
-	if (kind == records_domains() || kind == records_image_policies())
+	if (kind == records_domains() || kind == records_image_policies() || kind == records_quarantines())
 		change_put_bytes(change, RECORDS_RULES_KEY, "{}", 2);
 	if (kind == records_quotas()) {
 		(void)snprintf(key, sizeof(key), RECORDS_QUOTAS_KEY, api_string(json, "metadata.namespace"));
@@ -274,6 +274,11 @@ const struct api_kind *records_leases(void)
 const struct api_kind *records_domains(void)
 {
 	return api_kind_by_resource("trust.bulkhead.dev", "v1", "trustdomains");
+}
+
+const struct api_kind *records_quarantines(void)
+{
+	return api_kind_by_resource("trust.bulkhead.dev", "v1", "quarantines");
 }
 
 const struct api_kind *records_image_policies(void)

@@ -80,5 +80,6 @@ const struct api_kind *records_leases(void);
 const struct api_kind *records_domains(void);
 const struct api_kind *records_quotas(void);
 const struct api_kind *records_image_policies(void);
+const struct api_kind *records_quarantines(void);
 
 #endif

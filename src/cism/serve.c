@@ -13,6 +13,7 @@
 #include "cism/instances.h"
 #include "cism/joins.h"
 #include "cism/oversight.h"
+#include "cism/quarantines.h"
 #include "cism/relays.h"
 #include "cism/reviews.h"
 #include "cism/verbs.h"
@@ -207,14 +208,23 @@ static int authorize(struct call *call, struct err *err)
 	return authorizer_decide(&call->user, &question, call->cism->store, err);
 }
 
-/* An instance speaks with the certificate of its last join alone; what is signed for it names that one. */
+/*
+ * An instance speaks with the certificate of its last join alone; what is signed for it names that one. The one of before a
+ * quarantine is nobody's any more.
+ */
 static int check_instance(struct call *call, struct err *err)
 {
 	const char *instance = authorizer_instance(&call->user);
+	const uint8_t *certificate = http_peer_of(call->request)->certificate_sha256;
 
-	return instance && call->routing.class == ROUTING_RESOURCE
-		       ? joins_check(call->cism, instance, http_peer_of(call->request)->certificate_sha256, err)
-		       : 0;
+	if (!instance || call->routing.class != ROUTING_RESOURCE)
+		return 0;
+	if (quarantines_revoked(call->cism, certificate))
+		return err_set(
+			err, ERR_DENIED,
+			"the certificate of instance '%s' was revoked when its quarantine ended: it has to join again",
+			instance);
+	return joins_check(call->cism, instance, certificate, err);
 }
 
 static void answer_resource(struct call *call)

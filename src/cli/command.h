@@ -24,6 +24,7 @@ extern const struct command cmd_status;
 extern const struct command cmd_why;
 extern const struct command cmd_domains;
 extern const struct command cmd_plan;
+extern const struct command cmd_quarantine;
 extern const struct command cmd_release;
 extern const struct command cmd_encrypt;
 extern const struct command cmd_decrypt;

@@ -6,9 +6,9 @@
 #include "cli/command.h"
 
 const struct command *const main_commands[] = {
-	&cmd_up,         &cmd_down,       &cmd_status, &cmd_why,     &cmd_domains, &cmd_plan,
-	&cmd_release,    &cmd_token,      &cmd_join,   &cmd_images,  &cmd_encrypt, &cmd_decrypt,
-	&cmd_move_store, &cmd_completion, &cmd_help,   &cmd_version, NULL,
+	&cmd_up,         &cmd_down,       &cmd_status,     &cmd_why,  &cmd_domains, &cmd_plan,
+	&cmd_quarantine, &cmd_release,    &cmd_token,      &cmd_join, &cmd_images,  &cmd_encrypt,
+	&cmd_decrypt,    &cmd_move_store, &cmd_completion, &cmd_help, &cmd_version, NULL,
 };
 
 static const struct option_command program = {
@@ -22,6 +22,7 @@ static const struct option_command program = {
 		  "  why         say in one sentence why a pod is where it is, or not\n"
 		  "  domains     show which trust domains may share an instance or a server\n"
 		  "  plan        show what a change of trust domains would displace\n"
+		  "  quarantine  believe an instance or server no more until it is installed anew\n"
 		  "  release     end the charge of a pod that will never confirm its stop\n"
 		  "  token       let an instance join: make, list and revoke join tokens\n"
 		  "  join        make this machine an instance of a cluster\n"

@@ -173,15 +173,16 @@ static void refuse(struct policy_decision *decision, enum policy_reason reason)
 static void refuse_place(const struct policy_pod *pod, const struct policy_place *place, enum policy_reason reason,
 			 struct policy_decision *decision)
 {
-	const char *why = reason == POLICY_REASON_QUARANTINED ? "is quarantined" : "is on no known server";
+	bool quarantined = reason == POLICY_REASON_QUARANTINED;
+	const char *why = quarantined ? "is quarantined" : "is on no known server";
+	const char *what = quarantined ? "it has to be installed anew and its Quarantine deleted"
+				       : "the topology has to name its server";
 
 	refuse(decision, reason);
 	decision->level = POLICY_LEVEL_SERVER;
 	SHORTEN(decision->object, "Node/%.253s", place->instance);
-	SHORTEN(decision->sentence,
-		"pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s; the topology of Node '%.253s' "
-		"has to change",
-		pod->namespace, pod->name, place->instance, why, place->instance);
+	SHORTEN(decision->sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s; %s",
+		pod->namespace, pod->name, place->instance, why, what);
 	SHORTEN(decision->tenant_sentence, "pod '%.64s/%.253s' may not run on instance '%.253s': the instance %s",
 		pod->namespace, pod->name, place->instance, why);
 }

@@ -66,8 +66,7 @@ def root():
         yield folder
 
 
-@pytest.fixture
-def netns():
+def network_namespace():
     """The name of a network namespace of its own with lo up; what still runs in it afterwards is killed."""
     name = 'bht-' + secrets.token_hex(4)
     subprocess.run(['ip', 'netns', 'add', name], check=True)
@@ -80,6 +79,17 @@ def netns():
         except ProcessLookupError:
             continue
     subprocess.run(['ip', 'netns', 'delete', name], check=True)
+
+
+@pytest.fixture
+def netns():
+    yield from network_namespace()
+
+
+@pytest.fixture(scope='module')
+def module_netns():
+    """As netns, for all tests of a file."""
+    yield from network_namespace()
 
 
 @pytest.fixture

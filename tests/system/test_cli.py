@@ -10,8 +10,8 @@ import subprocess
 import pytest
 import yaml
 
-COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'images', 'plan', 'release', 'encrypt', 'decrypt', 'move-store',
-            'completion', 'help', 'version']
+COMMANDS = ['up', 'down', 'status', 'why', 'domains', 'images', 'plan', 'quarantine', 'release', 'encrypt', 'decrypt',
+            'move-store', 'completion', 'help', 'version']
 
 
 def run(programs, *words, **environment):

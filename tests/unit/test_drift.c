@@ -104,7 +104,7 @@ static void test_unknown_server_is_no_proof(void **state)
 	policy_drift_explain(&drift.findings[0], &holder, *state, &decision);
 	assert_string_equal(decision.sentence,
 			    "pod 'a/p1' may not run on instance 'n1': the instance is on no known server; the topology "
-			    "of Node 'n1' has to change");
+			    "has to name its server");
 }
 
 /* Its instance moved: it counts where it is charged and where the instance is, and not as its own neighbour. */

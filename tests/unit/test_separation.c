@@ -142,13 +142,13 @@ static const struct row rows[] = {
 	{"oam", NULL, "s1", 1, false, "edge", "fw", "n2", "s1", POLICY_REASON_BORDER, NULL},
 	{"edge", NULL, "s1", 1, false, "edge", NULL, "n2", "s1", POLICY_REASON_BORDER, NULL},
 	{"hlr", NULL, "", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_SERVER,
-	 "pod 'ns/p' may not run on instance 'n1': the instance is on no known server; the topology of Node 'n1' has "
-	 "to change"},
+	 "pod 'ns/p' may not run on instance 'n1': the instance is on no known server; the topology has "
+	 "to name its server"},
 	{"hlr", NULL, NULL, 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_SERVER, NULL},
 	{"hlr", NULL, "s1", 0, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_SERVER, NULL},
 	{"hlr", NULL, "s1", 1, true, NULL, NULL, NULL, NULL, POLICY_REASON_QUARANTINED,
-	 "pod 'ns/p' may not run on instance 'n1': the instance is quarantined; the topology of Node 'n1' has to "
-	 "change"},
+	 "pod 'ns/p' may not run on instance 'n1': the instance is quarantined; it has to be installed "
+	 "anew and its Quarantine deleted"},
 	{NULL, NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_NO_DOMAIN,
 	 "pod 'ns/p' may not run: namespace 'ns' belongs to no trust domain; label it trust.bulkhead.dev/domain"},
 	{"none", NULL, "s1", 1, false, NULL, NULL, NULL, NULL, POLICY_REASON_UNKNOWN_DOMAIN,
