@@ -26,7 +26,7 @@ UID_BASE = 1900000000
 GROUPS = pathlib.Path('/sys/fs/cgroup')
 PROCESSES = 40
 # The probes that take more memory than there is.
-HOGS = ('memory_hog', 'file_hog')
+HOGS = ('memory_hog', 'file_hog', 'pipe_flood', 'socket_flood')
 MEMORY = 32 << 20
 SPACES = ('user', 'pid', 'network', 'ipc', 'uts', 'cgroup')
 # Every layer that can be switched off, and what a container goes without then: those up to 'devices' are left out of
@@ -41,7 +41,7 @@ LAYERS = {
     'masks': 'masked paths',
     'noexec': 'mounts without programs',
     'readonly': 'read-only root, sysfs, control groups and protected paths',
-    'limits': 'limits of memory and processes',
+    'limits': 'limits of memory, processes, processor and files',
     'devices': 'the list of devices of the control group',
     'dev': "a /dev of the runtime's own making",
     'ceiling': 'a ceiling on what of the host is mounted, held against what was opened',
@@ -183,6 +183,8 @@ class Attack:
         self.count = 0
         self.owner = 0 if 'user' in self.off else UID_BASE
         self.facts = {}
+        # {race: (starts, swaps)}
+        self.raced = {}
         self.probe = probe
         self.root = self.make_root('root')
         (self.folder / 'volume').mkdir()
@@ -229,6 +231,7 @@ class Attack:
     def _mounts(self):
         plain = ['nosuid', 'nodev'] + ([] if 'noexec' in self.off else ['noexec'])
         shared = 'rw' if 'readonly' in self.off else 'ro'
+        room = ['size=0', 'nr_inodes=0'] if 'limits' in self.off else ['size=16m']
         return [
             # First, so that it is attached once: that is what switches.c leaves out.
             {'destination': '/dev', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['nosuid', 'mode=755', 'size=64k']},
@@ -238,7 +241,7 @@ class Attack:
             {'destination': '/dev/shm', 'type': 'tmpfs', 'source': 'shm', 'options': plain + ['mode=1777', 'size=8m']},
             self._kernel_mount('/sys', 'sysfs', 'network', plain + [shared]),
             {'destination': '/sys/fs/cgroup', 'type': 'cgroup', 'source': 'cgroup', 'options': [shared]},
-            {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['mode=1777', 'size=16m']},
+            {'destination': '/tmp', 'type': 'tmpfs', 'source': 'tmpfs', 'options': ['mode=1777', *room]},
             {'destination': '/volume', 'type': 'bind', 'source': str(self.folder / 'volume'), 'options': ['bind']},
         ]
 
@@ -390,14 +393,20 @@ def progress(text):
     print(f'[{time.clock_gettime(time.CLOCK_BOOTTIME):8.2f}] {text}', file=sys.stderr, flush=True)
 
 
-def main():
+def run_all(attack, names=()):
+    """[{'name', 'result', 'error'}] of the named ways out, or of all: the program's and the scenes'."""
     import scenes  # it needs this module first
+    of_program = [row['name'] for row in listed(attack.probe) if not names or row['name'] in names]
+    return (attack.inside(*of_program) if of_program else []) + scenes.run_all(attack, names)
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--runtime', required=True)
     parser.add_argument('--probe', required=True)
     parser.add_argument('--off', action='append', default=[], help="LAYER,... or 'all' or 'all-but:LAYER,...'")
     parser.add_argument('--exec', action='store_true', help='the probes in a process that `exec` puts in')
-    parser.add_argument('--quick', action='store_true', help='the program alone, without the scenes')
+    parser.add_argument('--only', default='', help='NAME,... of the ways out to try')
     parser.add_argument('--device', default='0:0', help='MAJOR:MINOR of a block device that begins with the secret')
     options = parser.parse_args()
     print(json.dumps(machine()), flush=True)
@@ -405,10 +414,8 @@ def main():
         with Attack(options.runtime, options.probe, layers_off(row)) as attack:
             attack.facts.update(zip(('major', 'minor'), map(int, options.device.split(':'))))
             progress(f"the program, with '{row}' off")
-            results = attack.entered() if options.exec else attack.inside()
-            if not options.exec and not options.quick:
-                results += scenes.run_all(attack)
-            for result in results:
+            names = [word for word in options.only.split(',') if word]
+            for result in attack.entered() if options.exec else run_all(attack, names):
                 print(json.dumps(dict(result, off=row)), flush=True)
     return 0
 

@@ -31,15 +31,15 @@ def vm(script, seconds):
                               stderr=subprocess.STDOUT, text=True, check=False)
 
 
-def run(runtime, probe, rows, seconds=SECONDS, quick=False):
+def run(runtime, probe, rows, seconds=SECONDS, only=(), starts=2):
     """
     [{'name', 'result', 'error', 'off'}] of the whole suite for each row of layers off; '-' for none. The first says on
-    what: {'kernel', 'landlock'}. quick leaves the scenes out.
+    what: {'kernel', 'landlock'}. only: the names of the ways out to try; starts: how often a race is tried.
     """
     if not modules():
         vm('true\n', 120)
     done = vm(f"RUNTIME={runtime} PROBE={probe} MODULES={modules()} OFF='{' '.join(rows)}' "
-              f"QUICK={'--quick' if quick else ''} "
+              f"ONLY={','.join(only)} STARTS={starts} "
               f"exec bash {TOP}/tests/vm/attack_v2.sh\n", seconds)
     said = [line for line in done.stdout.splitlines() if not line.startswith('{')]
     if done.returncode:

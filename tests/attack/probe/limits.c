@@ -6,11 +6,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +88,71 @@ static int file_hog(const struct facts *facts)
 	return 0;
 }
 
+/* Room that files take which hold nothing, and which size limits do not count. */
+static int inode_flood(const struct facts *facts)
+{
+	const unsigned int most = 6000;
+	unsigned int count = 0;
+	int folder, error = 0;
+
+	if (mkdir("/tmp/flood", 0700) < 0)
+		return -errno;
+	folder = open("/tmp/flood", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (char name[16]; count < most; count++) {
+		(void)snprintf(name, sizeof(name), "%u", count);
+		if (mknodat(folder, name, S_IFREG | 0600, 0) < 0) {
+			error = errno;
+			break;
+		}
+	}
+	for (char name[16]; count-- > 0;) {
+		(void)snprintf(name, sizeof(name), "%u", count);
+		(void)unlinkat(folder, name, 0);
+	}
+	(void)rmdir("/tmp/flood");
+	return -error;
+}
+
+/* Memory that belongs to no process and no file: what was written into pipes and is not read. */
+static int pipe_flood(const struct facts *facts)
+{
+	static const char block[65536] = "x";
+	const int each = 1 << 20;
+	int ends[2];
+
+	if (facts->memory == 0)
+		return PROBE_INAPPLICABLE;
+	be_first();
+	for (uint64_t done = 0; done < facts->memory + facts->memory / 4;) {
+		if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 || fcntl(ends[1], F_SETPIPE_SZ, each) < 0)
+			return -errno;
+		for (ssize_t got; (got = write(ends[1], block, sizeof(block))) > 0;)
+			done += (uint64_t)got;
+		if (errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}
+
+static int socket_flood(const struct facts *facts)
+{
+	static const char block[32768] = "x";
+	int ends[2];
+
+	if (facts->memory == 0)
+		return PROBE_INAPPLICABLE;
+	be_first();
+	for (uint64_t done = 0; done < facts->memory + facts->memory / 4;) {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+			return -errno;
+		for (ssize_t got; (got = send(ends[1], block, sizeof(block), MSG_NOSIGNAL)) > 0;)
+			done += (uint64_t)got;
+		if (errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}
+
 /* Last in line when memory runs out, before everything of the host. */
 static int oom_shield(const struct facts *facts)
 {
@@ -116,9 +184,11 @@ static int limit_raise(const struct facts *facts)
 #define LIMITS "exhaustion"
 
 static const struct probe probes[] = {
-	{"fork_bomb", LIMITS, "fork bomb", fork_bomb},        {"memory_hog", LIMITS, "memory", memory_hog},
-	{"file_hog", LIMITS, "memory of files", file_hog},    {"oom_shield", LIMITS, "oom_score_adj", oom_shield},
-	{"realtime", LIMITS, "sched_setscheduler", realtime}, {"limit_raise", LIMITS, "setrlimit", limit_raise},
+	{"fork_bomb", LIMITS, "fork bomb", fork_bomb},       {"memory_hog", LIMITS, "memory", memory_hog},
+	{"file_hog", LIMITS, "memory of files", file_hog},   {"inode_flood", LIMITS, "inodes", inode_flood},
+	{"pipe_flood", LIMITS, "pipes", pipe_flood},         {"socket_flood", LIMITS, "sockets", socket_flood},
+	{"oom_shield", LIMITS, "oom_score_adj", oom_shield}, {"realtime", LIMITS, "sched_setscheduler", realtime},
+	{"limit_raise", LIMITS, "setrlimit", limit_raise},
 };
 
 const struct probe_list probe_limits = {probes, sizeof(probes) / sizeof(probes[0])};

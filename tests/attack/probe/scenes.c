@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The working folder is one of the host. */
@@ -96,10 +97,30 @@ static int console(const struct facts *facts)
 	return fs.f_type == PROC_SUPER_MAGIC && (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_RDWR ? 0 : -ENOTTY;
 }
 
+static uint64_t microseconds(clockid_t clock)
+{
+	struct timespec now = {0};
+
+	(void)clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* More than half of a processor for a second and a half, which is much longer than a period of the scheduler's limit. */
+static int processor(const struct facts *facts)
+{
+	uint64_t begin = microseconds(CLOCK_MONOTONIC), used = microseconds(CLOCK_PROCESS_CPUTIME_ID), now = begin;
+
+	while (now - begin < 1500000)
+		now = microseconds(CLOCK_MONOTONIC);
+	used = microseconds(CLOCK_PROCESS_CPUTIME_ID) - used;
+	return used > (now - begin) / 2 ? 0 : -EDQUOT;
+}
+
 static const struct probe probes[] = {
-	{"left", "", "", left},     {"folder", "", "", folder},         {"inherited", "", "", inherited},
-	{"raised", "", "", raised}, {"redirected", "", "", redirected}, {"started", "", "", started},
-	{"device", "", "", device}, {"bound", "", "", bound},           {"console", "", "", console},
+	{"left", "", "", left},           {"folder", "", "", folder},         {"inherited", "", "", inherited},
+	{"raised", "", "", raised},       {"redirected", "", "", redirected}, {"started", "", "", started},
+	{"device", "", "", device},       {"bound", "", "", bound},           {"console", "", "", console},
+	{"processor", "", "", processor},
 };
 
 const struct probe_list probe_scenes = {probes, sizeof(probes) / sizeof(probes[0])};

@@ -35,6 +35,12 @@ static int raw(const struct facts *facts)
 	return probe_result(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
 }
 
+/* The family by another name: the kernel takes this type of an internet socket for it. */
+static int packet_by_type(const struct facts *facts)
+{
+	return probe_result(socket(AF_INET, SOCK_PACKET | SOCK_CLOEXEC, htons(3)));
+}
+
 /* Asks a netlink family a question and hears whether the kernel would answer. */
 static int ask(int family, uint16_t type, const void *body, size_t len)
 {
@@ -137,6 +143,7 @@ static int host_link(const struct facts *facts)
 static const struct probe probes[] = {
 	{"af_alg", SOCKETS, "CVE-2026-31431", crypto},
 	{"af_packet", SOCKETS, "CVE-2020-14386", packet},
+	{"packet_by_type", SOCKETS, "SOCK_PACKET", packet_by_type},
 	{"raw_socket", SOCKETS, "SOCK_RAW", raw},
 	{"xfrm", SOCKETS, "CVE-2026-43284", xfrm},
 	{"netfilter", SOCKETS, "CVE-2022-25636", netfilter},
