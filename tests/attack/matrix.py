@@ -70,8 +70,8 @@ def idle(found):
         result == 'held' and found['all'][name] == 'escaped' for name, result in found[f'all-but:{layer}'].items())]
     if not nothing:
         return f"Tried so: {', '.join(tried) or 'none'}. Each holds some way by itself."
-    return textwrap.fill('Of what was tried these hold nothing by themselves, or leave what they guard to another layer: '
-                         f"{', '.join(nothing)}.", 119, subsequent_indent='  ')
+    text = 'Of what was tried these hold nothing by themselves, or leave what they guard to another layer: '
+    return textwrap.fill(f"{text}{', '.join(nothing)}.", 119, subsequent_indent='  ')
 
 
 def alone(found, name):
