@@ -8,7 +8,6 @@
 #include "base/str.h"
 #include "crypto/envelope.h"
 #include "crypto/imagetrust.h"
-#include "policy/cacheclass.h"
 #include "policy/ceiling.h"
 #include "policy/separation.h"
 #include "policy/subfunction.h"
@@ -180,11 +179,8 @@ static int check_containers(const struct policy_ticket *ticket, const struct pod
 {
 	for (size_t i = 0; i < spec->count; i++) {
 		const struct podspec_container *container = &spec->containers[i];
-		int r = policy_cacheclass_check(ticket->domain, *ticket->subfunction ? ticket->subfunction : NULL,
-						container->image, err);
+		int r = check_capabilities(ticket->domain, container, err);
 
-		if (r == 0)
-			r = check_capabilities(ticket->domain, container, err);
 		if (r == 0)
 			r = check_pull(ticket, container, err);
 		if (r < 0)

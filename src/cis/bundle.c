@@ -173,6 +173,11 @@ int bundle_build(const struct bundle *bundle, json_t **ret_config, struct err *e
 
 	if (r == 0)
 		r = add_capabilities(bundle, process, err);
+	/* One byte, not none: a core that goes through a pipe of the machine's is written whatever the limit, but for 1. */
+	if (r == 0 && bundle->sensitive &&
+	    json_object_set_new(process, "rlimits",
+				json_pack("[{s:s, s:i, s:i}]", "type", "RLIMIT_CORE", "soft", 1, "hard", 1)) < 0)
+		r = err_sys(err, -ENOMEM, "cannot build the limits");
 	if (r == 0)
 		r = podvolume_mounts(bundle->volume, bundle->env.container, mounts, err);
 	if (r == 0) {

@@ -14,6 +14,7 @@ struct bundle {
 	const json_t *namespaces;           /* {"user","network","ipc","uts"} paths, of the supervisor's state.json */
 	const char *root;                   /* absolute path of the image's files */
 	const char *cgroup;                 /* "/parent/podUID" */
+	bool sensitive;                     /* an image of the pod is not of class Shared: no core files */
 };
 
 /* Builds the configuration. The message names container and field. */

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "cis/cachecontrol.h"
 
 #define CLIENTS_MAX 32
 #define REQUEST_MAX 4096
@@ -19,7 +20,9 @@ struct client {
 	struct control *control;
 	int fd;
 	struct loop_source *source;
-	bool waits; /* for all pods to stop */
+	bool waits;   /* for all pods to stop */
+	bool revokes; /* waits for the pods on what is revoked to stop */
+	struct cachecontrol_target target;
 };
 
 struct control {
@@ -92,12 +95,38 @@ void control_drain(struct cis *cis)
 		podlife_drain(cis->pods[i - 1]);
 }
 
+static void try_revoke(struct client *client)
+{
+	json_t *reply = NULL;
+
+	if (cachecontrol_revoke(client->control->cis, &client->target, &reply) == ERR_BUSY)
+		return;
+	client->revokes = false;
+	answer(client, reply);
+}
+
+static void revoke_images(struct client *client, const json_t *request)
+{
+	struct err err = {0};
+
+	if (cachecontrol_read(json_string_value(json_object_get(request, "what")), &client->target, &err) < 0) {
+		answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", err.msg));
+		return;
+	}
+	client->revokes = true;
+	cachecontrol_stop(client->control->cis, &client->target);
+	try_revoke(client);
+}
+
 void control_idle(struct control *control)
 {
 	struct cis *cis = control->cis;
 	struct err err = {0};
 	int r;
 
+	for (size_t i = 0; i < CLIENTS_MAX; i++)
+		if (control->clients[i].revokes)
+			try_revoke(&control->clients[i]);
 	if (!cis->draining || !cis_is_idle(cis))
 		return;
 	r = cis_withdraw(cis, &err);
@@ -152,9 +181,13 @@ static void on_request(void *user, int fd, uint32_t events)
 		answer(client, format_status(client->control->cis));
 	else if (op && str_eq(op, "drain-local"))
 		drain(client);
+	else if (op && str_eq(op, "cache"))
+		answer(client, cachecontrol_list(client->control->cis));
+	else if (op && str_eq(op, "cache-revoke"))
+		revoke_images(client, request);
 	else
-		answer(client,
-		       json_pack("{s:b, s:s}", "ok", 0, "error", "the request has no known 'op': status, drain-local"));
+		answer(client, json_pack("{s:b, s:s}", "ok", 0, "error",
+					 "the request has no known 'op': status, drain-local, cache, cache-revoke"));
 	json_decref(request);
 }
 

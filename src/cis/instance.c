@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "api/api.h"
 #include "base/clock.h"
@@ -309,6 +310,9 @@ int instance_run(const struct instance_options *options, struct err *err)
 	if (!service)
 		return err_sys(err, -ENOMEM, "cannot start the service");
 	service->cis.images_dir = -1;
+	/* What it passes on while it downloads, and what it is told, is not to be swapped. */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		log_warn("the service's memory may be swapped: it cannot be locked");
 	service->one_pod = options->ticket != NULL;
 	r = nodeconfig_load(&options->paths, &service->cis.config, err);
 	if (r == 0)

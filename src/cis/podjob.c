@@ -14,12 +14,15 @@
 #include "cis/bundle.h"
 #include "cis/cis.h"
 #include "cis/podkeys.h"
+#include "cis/podmemory.h"
 #include "oci/reference.h"
 #include "sandbox/cgroup.h"
 
 #define SUPERVISE_MS 15000
 #define SUPERVISOR_END_MS 10000
 #define STATE_MAX 65536
+#define RUN_MEMORY (UINT64_C(64) << 20)
+#define LOG_MEMORY (4 * (UINT64_C(10) << 20) + (1u << 20)) /* what the supervisor keeps of a container */
 
 char *podjob_run_dir(const struct pod *pod)
 {
@@ -43,6 +46,7 @@ struct prepare {
 	char *run, *state, *cgroup;
 	struct http_client_config client_config;
 	struct image *images[PODSPEC_CONTAINERS_MAX];
+	bool sensitive; /* an image of it is not of class Shared */
 	json_t *objects, *namespaces;
 	const char *reason; /* what status.state.waiting.reason says */
 	struct err err;
@@ -120,6 +124,7 @@ static int pull_all(struct prepare *job)
 			job->reason = "ErrImagePull";
 			return err_prefix(&job->err, "container '%s'", container->name);
 		}
+		job->sensitive = job->sensitive || job->images[i]->class != POLICY_CACHE_SHARED;
 	}
 	return 0;
 }
@@ -245,9 +250,26 @@ static int write_bundle(struct prepare *job, const struct podvolume *volume, siz
 		.namespaces = job->namespaces,
 		.root = job->images[i]->root,
 		.cgroup = job->cgroup,
+		.sensitive = job->sensitive,
 	};
 
 	return bundle_write(&bundle, &path, err);
+}
+
+/* What its containers write and are given stays in memory: orders and secrets, volumes, logs. CACHE-5 */
+static int keep_in_memory(const struct prepare *job, struct err *err)
+{
+	const struct podspec *spec = job->pod->admitted.spec;
+	CLEANUP_FREE char *volumes = str_format("%s/volumes", job->state), *logs = str_format("%s/logs", job->state);
+	uint64_t bytes = 0;
+	int r = volumes && logs ? podmemory_open(job->run, RUN_MEMORY, err)
+				: err_sys(err, -ENOMEM, "cannot prepare the pod");
+
+	for (size_t i = 0; i < spec->count; i++)
+		bytes += (uint64_t)spec->containers[i].memory;
+	if (r == 0)
+		r = podmemory_open(volumes, bytes, err);
+	return r < 0 ? r : podmemory_open(logs, spec->count * LOG_MEMORY, err);
 }
 
 static int build(struct prepare *job)
@@ -255,6 +277,8 @@ static int build(struct prepare *job)
 	struct podvolume volume = volume_of(job);
 	int r = fdio_mkdir_all(AT_FDCWD, job->run, 0700, &job->err);
 
+	if (r == 0 && job->sensitive)
+		r = keep_in_memory(job, &job->err);
 	if (r == 0)
 		r = podvolume_prepare(&volume, &job->err);
 	if (r < 0)
@@ -419,7 +443,11 @@ static void run_teardown(void *user)
 	if (job->code == 0)
 		job->code = remove_cgroup(job->cgroup, &job->err);
 	if (job->code == 0)
+		job->code = podmemory_close(job->run, &job->err);
+	if (job->code == 0)
 		job->code = fdio_remove_tree(AT_FDCWD, job->run, &job->err);
+	if (job->code == 0 && !job->keep_volumes && volumes)
+		job->code = podmemory_close(volumes, &job->err);
 	if (job->code == 0 && !job->keep_volumes)
 		job->code = volumes ? fdio_remove_tree(AT_FDCWD, volumes, &job->err)
 				    : err_sys(&job->err, -ENOMEM, "cannot remove the volumes");

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cis/cis.h"
 #include "cis/keyring.h"
+#include "cis/podmemory.h"
 #include "oci/reference.h"
 
 #define RETRY_FIRST_MS UINT64_C(1000)
@@ -415,6 +416,16 @@ static void on_retry_finish(void *user)
 	finish(user);
 }
 
+/* The logs of a pod with a sensitive image stay in memory until its object goes. */
+static int forget_memory(const struct pod *pod, struct err *err)
+{
+	CLEANUP_FREE char *state = podjob_state_dir(pod), *logs = str_format("%s/logs", state ? state : ""),
+			  *volumes = str_format("%s/volumes", state ? state : "");
+	int r = state && logs && volumes ? podmemory_close(logs, err) : err_sys(err, -ENOMEM, "cannot forget a pod");
+
+	return r < 0 ? r : podmemory_close(volumes, err);
+}
+
 static void finish(struct pod *pod)
 {
 	struct cis *cis = pod->cis;
@@ -443,7 +454,7 @@ static void finish(struct pod *pod)
 			cis->idle(cis);
 		return;
 	}
-	if (pod->recorded && podrecord_remove(cis->pods_state, pod->uid, &err) < 0)
+	if (pod->recorded && (forget_memory(pod, &err) < 0 || podrecord_remove(cis->pods_state, pod->uid, &err) < 0))
 		log_failure("cannot remove the record of a pod", &err);
 	log_info("pod is gone", "namespace", pod->namespace, "pod", pod->name, "uid", pod->uid);
 	podstatus_stopped(cis, pod->uid);

@@ -6,7 +6,6 @@
 
 #include "base/str.h"
 #include "cism/podfacts.h"
-#include "policy/cacheclass.h"
 #include "policy/ceiling.h"
 #include "policy/limits.h"
 #include "policy/subfunction.h"

@@ -5,7 +5,6 @@
 
 #include "api/api.h"
 #include "base/str.h"
-#include "policy/cacheclass.h"
 #include "policy/ceiling.h"
 #include "policy/subfunction.h"
 
@@ -114,12 +113,11 @@ static size_t names_of(const json_t *array, const char *names[static NAMES_MAX])
 }
 
 static int container_allowed(const json_t *container, const char *path, const struct policy_domain *domain,
-			     const char *subfunction, struct err *err)
+			     struct err *err)
 {
 	const json_t *asked = api_value(container, "securityContext.capabilities");
 	const char *add[NAMES_MAX], *drop[NAMES_MAX];
 	const char *name = api_string(container, "name");
-	const char *image = api_string(container, "image");
 	uint64_t set;
 	int r;
 
@@ -129,10 +127,7 @@ static int container_allowed(const json_t *container, const char *path, const st
 			       NAMES_MAX);
 	r = policy_ceiling_compute(domain, name ? name : "", add, names_of(json_object_get(asked, "add"), add), drop,
 				   names_of(json_object_get(asked, "drop"), drop), &set, err);
-	if (r < 0)
-		return err_prefix(err, "%s.securityContext.capabilities", path), r;
-	r = policy_cacheclass_check(domain, subfunction, image ? image : "", err);
-	return r < 0 ? (err_prefix(err, "%s.image", path), r) : 0;
+	return r < 0 ? (err_prefix(err, "%s.securityContext.capabilities", path), r) : 0;
 }
 
 int podfacts_allowed(const json_t *pod, const struct policy_domain *domain, struct err *err)
@@ -146,6 +141,6 @@ int podfacts_allowed(const json_t *pod, const struct policy_domain *domain, stru
 	if (r == 0)
 		r = policy_domain_supported(domain, subfunction, err);
 	while (r == 0 && (container = podfacts_next(pod, &walk)))
-		r = container_allowed(container, walk.path, domain, subfunction, err);
+		r = container_allowed(container, walk.path, domain, err);
 	return r;
 }

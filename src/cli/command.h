@@ -26,6 +26,7 @@ extern const struct command cmd_domains;
 extern const struct command cmd_plan;
 extern const struct command cmd_quarantine;
 extern const struct command cmd_release;
+extern const struct command cmd_cache;
 extern const struct command cmd_encrypt;
 extern const struct command cmd_decrypt;
 extern const struct command cmd_images;

@@ -6,9 +6,9 @@
 #include "cli/command.h"
 
 const struct command *const main_commands[] = {
-	&cmd_up,         &cmd_down,       &cmd_status,     &cmd_why,  &cmd_domains, &cmd_plan,
-	&cmd_quarantine, &cmd_release,    &cmd_token,      &cmd_join, &cmd_images,  &cmd_encrypt,
-	&cmd_decrypt,    &cmd_move_store, &cmd_completion, &cmd_help, &cmd_version, NULL,
+	&cmd_up,         &cmd_down,       &cmd_status, &cmd_why,     &cmd_domains, &cmd_plan,    &cmd_quarantine,
+	&cmd_release,    &cmd_token,      &cmd_join,   &cmd_images,  &cmd_cache,   &cmd_encrypt, &cmd_decrypt,
+	&cmd_move_store, &cmd_completion, &cmd_help,   &cmd_version, NULL,
 };
 
 static const struct option_command program = {
@@ -26,6 +26,7 @@ static const struct option_command program = {
 		  "  release     end the charge of a pod that will never confirm its stop\n"
 		  "  token       let an instance join: make, list and revoke join tokens\n"
 		  "  join        make this machine an instance of a cluster\n"
+		  "  cache       show which images the instance holds, and make some unreadable\n"
 		  "  encrypt     encrypt the images of an OCI layout\n"
 		  "  decrypt     decrypt the images of an OCI layout\n"
 		  "  images      show the images of the registry, move them to and from folders\n"

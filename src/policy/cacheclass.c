@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/cacheclass.h"
 
-#include <errno.h>
-
 #include "base/str.h"
 #include "policy/subfunction.h"
 
@@ -27,20 +25,6 @@ enum policy_cache policy_cacheclass_of(const struct policy_domain *domain, const
 		if (domain->caches[i].class > class && rule_matches(domain, &domain->caches[i], subfunction, image))
 			class = domain->caches[i].class;
 	return class;
-}
-
-int policy_cacheclass_check(const struct policy_domain *domain, const char *subfunction, const char *image,
-			    struct err *err)
-{
-	enum policy_cache class = policy_cacheclass_of(domain, subfunction, image);
-
-	if (class == POLICY_CACHE_SHARED)
-		return 0;
-	(void)err_set(err, -EOPNOTSUPP,
-		      "image '%.255s' has cache class %s by TrustDomain '%s', which no instance can keep", image,
-		      policy_cache_name(class), domain->name);
-	(void)err_hint(err, "only class Shared is available; change spec.cache of the TrustDomain or the image");
-	return -EOPNOTSUPP;
 }
 
 enum policy_cache policy_cacheclass_arrived(enum policy_cache class, bool encrypted)

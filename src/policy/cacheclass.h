@@ -11,10 +11,6 @@
  */
 enum policy_cache policy_cacheclass_of(const struct policy_domain *domain, const char *subfunction, const char *image);
 
-/* Whether that class can be kept: only Shared is implemented, another is refused (-EOPNOTSUPP) with image, class and domain named. */
-int policy_cacheclass_check(const struct policy_domain *domain, const char *subfunction, const char *image,
-			    struct err *err) MUST_CHECK;
-
 /* The class an image is kept in: what the policy says, and at least Encrypted when a layer of it arrived encrypted. */
 enum policy_cache policy_cacheclass_arrived(enum policy_cache class, bool encrypted);
 

@@ -179,11 +179,16 @@ def test_privileges(node, api, image):
 
 
 def test_cache_class(node, api, image):
-    """CACHE-1: a class that is not implemented is refused, not quietly cached in the open."""
+    """CACHE-1: an image that is to be kept sealed is not quietly cached in the open where there is no key for that."""
     node.start()
     item = pod('sealed', image)
     spec = {'isolation': 'Container', 'cache': [{'images': ['*'], 'class': 'Encrypted'}]}
-    assert 'Encrypted' in refusal(node, api, item, node.ticket(item, spec=spec))
+    uid = item['metadata']['uid']
+    api.offer(item, node.ticket(item, spec=spec))
+    status = api.wait_status(uid, lambda status: status.get('containerStatuses', [{}])[0].get('state', {})
+                             .get('waiting', {}).get('reason') == 'ErrImagePull')
+    assert image in status['containerStatuses'][0]['state']['waiting']['message']
+    assert not [name for name in (node.state / 'images').iterdir() if name.name.startswith('sha256-')]
 
 
 def test_ticket_without_pull_token(node, api, image):
