@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import time
 
 import pytest
@@ -66,6 +67,32 @@ def test_runs_from_a_ticket_file(node, image, root):
     assert last['status']['phase'] == 'Failed'
     assert container(last['status'])['state']['terminated']['exitCode'] == 3
     assert node.cell.snapshot() == before
+
+
+def cut(api):
+    for connection in api.connections:
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            continue
+
+
+def test_a_cism_that_goes_back_stops_nothing(node, api, image):
+    """An older list, as of a replica that is behind or a store that was set back, says nothing about what is to run."""
+    node.start()
+    uid = run(node, api, pod('stays', image))
+    with api.lock:
+        before, api.version = api.version, 3
+        api.pods.clear()
+    cut(api)
+    told = f'went back from revision {before} to 3: it is not believed, pods keep running'
+    node.wait(lambda: told in node.log.read_text())
+    time.sleep(2)
+    assert node.status(uid)['status']['phase'] == 'Running' and uid not in api.stopped
+    # What is newer is believed.
+    with api.lock:
+        api.version = before + 10
+    api.wait_stopped(uid)
 
 
 def test_life_of_a_pod(node, api, image):
