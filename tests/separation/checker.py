@@ -85,9 +85,13 @@ class Checker:
         return collections.Counter(one.cause for one in self.found)
 
 
-def causes_of(faults):
-    """What brought two pods together: 'move' when both were charged before their servers became one, 'lie' when an
-    instance that nobody suspected had denied one of them, otherwise 'placement'."""
+def causes_of(faults, runs=None):
+    """What brought two pods together: 'move' when both were charged before their servers became one, 'leave' when one
+    began on a server that the other's machine was said to have left and had not yet, 'lie' when an instance that nobody
+    suspected had denied one of them, otherwise 'placement'."""
+    def leaves(a, b):
+        return any(line['told'] <= runs[b][2] <= line['time'] for line in faults
+                   if line['event'] == 'move' and 'told' in line and a in line['moved'])
     lies = {uid for line in faults if line['event'] == 'lie' for uid in line['uids']}
     moves = [(set(line['moved']), set(line['met'])) for line in faults if line['event'] == 'move' and line['moved']]
 
@@ -96,6 +100,8 @@ def causes_of(faults):
             return 'lie'
         if any((a in moved and b in met) or (b in moved and a in met) for moved, met in moves):
             return 'move'
+        if runs and (leaves(a, b) or leaves(b, a)):
+            return 'leave'
         return 'placement'
     return cause
 
@@ -106,7 +112,7 @@ def check_folder(folder):
     runs = read_runs(sorted(folder.glob('instance-*.log')))
     stands = [(line['time'], line['instance'], line['server']) for line in faults if line['event'] in ('stand', 'move')]
     checker = Checker(json.loads((folder / 'domains.json').read_text()))
-    counts = checker.check(stays_of(runs, stands), causes_of(faults))
+    counts = checker.check(stays_of(runs, stands), causes_of(faults, runs))
     return {'runs': len(runs), 'pairs': checker.pairs, 'violations': dict(counts)}, checker.found
 
 

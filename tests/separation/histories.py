@@ -81,6 +81,7 @@ class Machines:
         name, old = instance.name, self.stands[instance.name]
         instance.pause()
         try:
+            told = time.monotonic_ns()
             self.stands[name], self.epochs[name] = server, self.epochs[name] + 1
             generation = self.tell()
             wait(lambda: self.told()[0] >= generation, 120, 0.2)
@@ -89,7 +90,8 @@ class Machines:
                 charged = self.charged(self.told()[1])
             met = [uid for other, uids in charged.items() if other != name and self.stands[other] == server
                    for uid in uids]
-            self.write('move', instance=name, server=server, before=old, moved=charged[name], met=met)
+            self.write('move', instance=name, server=server, before=old, told=told, moved=charged[name],
+                       met=met)
         finally:
             instance.resume()
 
