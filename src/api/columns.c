@@ -117,6 +117,20 @@ const struct api_column api_columns_lease[] = {
 	{0},
 };
 
+static json_t *global_cell(const json_t *object, int64_t now_ms)
+{
+	(void)now_ms;
+	return json_boolean(json_is_true(json_object_get(object, "globalDefault")));
+}
+
+const struct api_column api_columns_priority_class[] = {
+	{"Name", "string", 0, "metadata.name", NULL, NAME_DOC},
+	{"Value", "integer", 0, "value", NULL, "The larger is placed first."},
+	{"Global-Default", "boolean", 0, NULL, global_cell, "Whether pods without a class have it."},
+	{"Age", "string", 0, NULL, age_cell, AGE_DOC},
+	{0},
+};
+
 /* "cpu: 1/4, pods: 2/10" */
 static json_t *quota_cell(const json_t *object, int64_t now_ms)
 {

@@ -20,6 +20,7 @@ extern const struct api_column api_columns_default[];
 extern const struct api_column api_columns_config_map[];
 extern const struct api_column api_columns_event[];
 extern const struct api_column api_columns_lease[];
+extern const struct api_column api_columns_priority_class[];
 extern const struct api_column api_columns_namespace[];
 extern const struct api_column api_columns_node[];
 extern const struct api_column api_columns_pod[];

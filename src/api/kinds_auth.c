@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leases and the reviews by which a client asks about itself. */
+/* Leases, priorities, and the reviews by which a client asks about itself. */
 #include "api/messages.h"
 
 static const struct api_field lease_spec[] = {
@@ -126,3 +126,16 @@ static const struct api_field self_subject_review[] = {
 	{0},
 };
 API_MESSAGE(self_subject_review, AUTHENTICATION_V1 "SelfSubjectReview", .doc = "The question who the asker is.");
+
+static const char *const preemption_words[] = {"Never", "PreemptLowerPriority", NULL};
+
+static const struct api_field priority_class[] = {
+	{"metadata", 1, OBJECT, .of = &api_m_object_meta},
+	{"value", 2, INT32},
+	{"globalDefault", 3, BOOL},
+	{"description", 4, STRING},
+	{"preemptionPolicy", 5, STRING, POINTER, .words = preemption_words},
+	{0},
+};
+API_MESSAGE(priority_class, SCHEDULING_V1 "PriorityClass",
+	    .doc = "Which of the pods that wait is placed first. Nothing that runs is stopped for it.");

@@ -33,6 +33,7 @@
 #define CORE_V1 "io.k8s.api.core.v1."
 #define POLICY_V1 "io.k8s.api.policy.v1."
 #define COORDINATION_V1 "io.k8s.api.coordination.v1."
+#define SCHEDULING_V1 "io.k8s.api.scheduling.v1."
 #define AUTHORIZATION_V1 "io.k8s.api.authorization.v1."
 #define AUTHENTICATION_V1 "io.k8s.api.authentication.v1."
 #define TRUST_V1 "dev.bulkhead.trust.v1."
@@ -215,6 +216,7 @@ extern const struct api_message api_m_limit_range_spec;
 extern const struct api_message api_m_limit_range;
 extern const struct api_message api_m_lease_spec;
 extern const struct api_message api_m_lease;
+extern const struct api_message api_m_priority_class;
 extern const struct api_message api_m_field_selector_attributes;
 extern const struct api_message api_m_label_selector_attributes;
 extern const struct api_message api_m_resource_attributes;

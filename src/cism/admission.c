@@ -37,6 +37,7 @@ static const struct {
 	{"", "namespaces", ON_CREATE, namespace_status},
 	{"", "namespaces", ON_WRITE, admission_namespace_domain},
 	{"", "pods", ON_CREATE, admission_pod_placement},
+	{"", "pods", ON_CREATE, admission_pod_priority},
 	{"", "pods", ON_WRITE, admission_pod_host},
 	{"", "pods", ON_CREATE, admission_pod_defaults},
 	{"", "pods", ON_WRITE, admission_pod_domain},
@@ -46,6 +47,7 @@ static const struct {
 	{"", "nodes", ON(ADMISSION_UPDATE_STATUS), platform_conditions},
 	{"trust.bulkhead.dev", "imagepolicies", ON_WRITE, admission_image_policy},
 	{"trust.bulkhead.dev", "jointokens", ON_WRITE, joins_admit_token},
+	{"scheduling.k8s.io", "priorityclasses", ON_WRITE, admission_priority_class},
 };
 
 int admission_run(struct admission *admission, struct err *err)
@@ -199,9 +201,7 @@ static const struct {
 	 "a ResourceQuota with spec.scopeSelector is kept but not enforced yet"},
 	{"limitranges", NULL, "LimitRange is kept but not enforced yet"},
 	{"services", NULL, "Service is kept but gets no address yet"},
-	{"pods", "spec.affinity", "spec.affinity is kept but not considered yet"},
-	{"pods", "spec.topologySpreadConstraints", "spec.topologySpreadConstraints is kept but not considered yet"},
-	{"pods", "spec.priorityClassName", "spec.priorityClassName is kept but not considered yet"},
+	{"priorityclasses", NULL, "PriorityClass says who is placed first; nothing that runs is stopped for it"},
 };
 
 static int warn(struct admission *admission, const char *what, const char *warning, struct err *err)

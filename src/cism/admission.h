@@ -27,6 +27,8 @@ int admission_pod_defaults(struct admission *admission, struct err *err) MUST_CH
 int admission_pod_placement(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_pod_host(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_pod_domain(struct admission *admission, struct err *err) MUST_CHECK;
+int admission_pod_priority(struct admission *admission, struct err *err) MUST_CHECK;
+int admission_priority_class(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_pod_fixed(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_image_policy(struct admission *admission, struct err *err) MUST_CHECK;
 int admission_domain_rules(struct admission *admission, struct err *err) MUST_CHECK;

@@ -10,168 +10,13 @@
 #include "base/crashpoint.h"
 #include "base/str.h"
 #include "cism/bindfacts.h"
+#include "cism/bindparts.h"
 #include "cism/conditions.h"
 #include "cism/happenings.h"
-#include "cism/imagepolicies.h"
 #include "cism/instances.h"
-#include "cism/joins.h"
-#include "cism/podfacts.h"
 #include "cism/shared_topology.h"
-#include "cism/tags.h"
-#include "cism/tickets.h"
 
-#define DIGESTS "nfv.bulkhead.dev/images" /* annotation: which digests the tags were resolved to */
 #define TRIES 4
-
-/* What a binding is made of beside the facts. */
-struct binding {
-	json_t *pod;                 /* as it will be stored */
-	struct policy_ticket ticket; /* borrows domain_spec */
-	struct buf envelope;
-};
-
-static void binding_done(struct binding *binding)
-{
-	struct policy_ticket *ticket = &binding->ticket;
-
-	for (size_t i = 0; ticket->pulls && i < ticket->pull_count; i++)
-		policy_pull_done(&ticket->pulls[i]);
-	free(ticket->pulls);
-	free(ticket->pod_text);
-	json_decref(binding->pod);
-	buf_done(&binding->envelope);
-}
-
-/* --- images --- */
-
-/* Images are added once, after the ImagePolicies are met. */
-static int add_pull(struct cism *cism, const struct bindfacts *facts, const struct imagepolicies *policies,
-		    struct policy_ticket *ticket, const char *image, struct err *err)
-{
-	struct policy_pull *pull = &ticket->pulls[ticket->pull_count];
-
-	for (size_t i = 0; i < ticket->pull_count; i++)
-		if (str_eq(ticket->pulls[i].image, image))
-			return 0;
-	ticket->pull_count++;
-	pull->image = strdup(image);
-	if (!pull->image)
-		return err_sys(err, -ENOMEM, "cannot resolve the images");
-	return imagepolicies_verify(cism, policies, facts->who.domain, pull, err);
-}
-
-/* Puts the digests into the final pod and, by container, into *digests. */
-static int resolve_images(struct cism *cism, const struct bindfacts *facts, json_t *final, struct policy_ticket *ticket,
-			  json_t *digests, struct err *err)
-{
-	/* Where sub-function or cache class follow from a repository's name, the repository must really hold the image. */
-	bool proven = facts->domain && (facts->domain->subfunction_count || facts->domain->cache_count);
-	CLEANUP_IMAGEPOLICIES struct imagepolicies policies = {0};
-	struct podfacts_walk walk = {0};
-	json_t *container;
-
-	ticket->pulls = calloc(PODFACTS_CONTAINERS_MAX, sizeof(*ticket->pulls));
-	if (!ticket->pulls)
-		return err_sys(err, -ENOMEM, "cannot resolve the images");
-	/* Behind the revision of the rules: what is newer fails the commit. */
-	if (imagepolicies_read(cism, &policies, err) < 0)
-		return err->code;
-	while ((container = podfacts_next(final, &walk))) {
-		const char *image = api_string(container, "image");
-		char resolved[TAGS_IMAGE_SIZE];
-		int r;
-
-		if (ticket->pull_count == PODFACTS_CONTAINERS_MAX)
-			return err_set(err, ERR_TOO_LARGE, "the pod has more than %d images", PODFACTS_CONTAINERS_MAX);
-		r = tags_resolve(cism, image ? image : "", proven, resolved, err);
-		if (r == 0)
-			r = add_pull(cism, facts, &policies, ticket, resolved, err);
-		if (r < 0)
-			return r;
-		if (json_object_set_new(container, "image", json_string(resolved)) < 0 ||
-		    json_object_set_new(digests, api_string(container, "name"), json_string(resolved)) < 0)
-			return err_sys(err, -ENOMEM, "cannot resolve the images");
-	}
-	return 0;
-}
-
-/* --- the ticket --- */
-
-/* The pod the instance runs: identity, labels, annotations and the spec; nothing that changes afterwards. */
-static json_t *final_pod(const json_t *pod, const char *instance)
-{
-	const json_t *metadata = json_object_get(pod, "metadata");
-	json_t *spec = json_deep_copy(json_object_get(pod, "spec"));
-
-	if (spec)
-		(void)json_object_set_new(spec, "nodeName", json_string(instance));
-	return json_pack("{s:s, s:s, s:{s:O, s:O, s:O, s:O*, s:O*}, s:o}", "apiVersion", "v1", "kind", "Pod",
-			 "metadata", "name", json_object_get(metadata, "name"), "namespace",
-			 json_object_get(metadata, "namespace"), "uid", json_object_get(metadata, "uid"), "labels",
-			 json_object_get(metadata, "labels"), "annotations", json_object_get(metadata, "annotations"),
-			 "spec", spec);
-}
-
-static int make_ticket(struct cism *cism, const struct bindfacts *facts, const struct placement_verdict *chosen,
-		       const json_t *final, struct binding *to, struct err *err)
-{
-	struct policy_ticket *ticket = &to->ticket;
-	char certificate[65];
-	int r;
-
-	r = joins_certificate(cism, chosen->instance, certificate, err);
-	if (r < 0)
-		return r;
-	ticket->pod_text = api_format(final);
-	if (!ticket->pod_text)
-		return err_sys(err, -ENOMEM, "cannot write the ticket");
-	ticket->uid = (char *)(uintptr_t)facts->who.uid;
-	ticket->namespace = (char *)(uintptr_t)facts->who.namespace;
-	ticket->name = (char *)(uintptr_t)facts->who.name;
-	ticket->instance = (char *)(uintptr_t)chosen->instance;
-	ticket->server = (char *)(uintptr_t)chosen->mapping->server;
-	ticket->epoch = chosen->mapping->epoch;
-	ticket->domain_name = (char *)(uintptr_t)facts->who.domain;
-	ticket->domain_spec = api_value(facts->admission.domain.json, "spec");
-	ticket->domains_revision = facts->rules;
-	ticket->subfunction = (char *)(uintptr_t)(facts->who.subfunction ? facts->who.subfunction : "");
-	return tickets_seal(cism, ticket, certificate, &to->envelope, err);
-}
-
-/* --- the stored pod --- */
-
-static int make_pod(const struct bindfacts *facts, const char *instance, const json_t *digests, struct binding *to,
-		    struct err *err)
-{
-	CLEANUP_FREE char *text = api_format(digests);
-
-	to->pod = json_deep_copy(facts->pod.json);
-	if (!to->pod || !text ||
-	    (!api_value(to->pod, "metadata.annotations") &&
-	     api_set(to->pod, "metadata.annotations", json_object()) < 0) ||
-	    json_object_set_new(api_value(to->pod, "metadata.annotations"), DIGESTS, json_string(text)) < 0 ||
-	    api_set(to->pod, "spec.nodeName", json_string(instance)) < 0 ||
-	    conditions_set(to->pod, "PodScheduled", "True", NULL, NULL) < 0)
-		return err_sys(err, -ENOMEM, "cannot bind the pod");
-	return 0;
-}
-
-static int prepare(struct cism *cism, const struct bindfacts *facts, const struct placement_verdict *chosen,
-		   struct binding *to, struct err *err)
-{
-	CLEANUP_JSON json_t *final = final_pod(facts->pod.json, chosen->instance);
-	CLEANUP_JSON json_t *digests = json_object();
-	int r;
-
-	if (!final || !digests)
-		return err_sys(err, -ENOMEM, "cannot bind the pod");
-	r = resolve_images(cism, facts, final, &to->ticket, digests, err);
-	if (r == 0)
-		r = make_ticket(cism, facts, chosen, final, to, err);
-	if (r == 0)
-		r = make_pod(facts, chosen->instance, digests, to, err);
-	return r;
-}
 
 /* --- the transaction --- */
 
@@ -186,7 +31,7 @@ static void compare_object(struct change *change, const struct api_kind *kind, c
 }
 
 static int commit(struct cism *cism, const struct bindfacts *facts, const struct placement_verdict *chosen,
-		  const struct binding *binding, const json_t *report, struct err *err)
+		  const struct bindparts *binding, const json_t *report, struct err *err)
 {
 	struct ledger_holder holder = {
 		.uid = facts->who.uid,
@@ -219,6 +64,13 @@ static int commit(struct cism *cism, const struct bindfacts *facts, const struct
 	r = ledger_hold(&facts->ledger, cism->store, &holder, &change, err);
 	if (r < 0)
 		return r;
+	if (facts->tied) {
+		CLEANUP_JSON json_t *tie = json_pack("{s:I}", "binds", (json_int_t)facts->tie_binds + 1);
+
+		ledger_affinity_key(holder.domain, key);
+		change_compare(&change, key, facts->tie_revision);
+		change_put(&change, key, tie);
+	}
 	instances_ticket_key(facts->who.uid, key);
 	change_put_bytes(&change, key, binding->envelope.data, binding->envelope.len);
 	instances_decision_key(facts->who.namespace, facts->who.name, key);
@@ -253,11 +105,11 @@ static void say(struct placement_reason *reason, const char *format, ...)
 static int bind_to(struct cism *cism, struct bindfacts *facts, const struct placement_verdict *chosen,
 		   enum binder_outcome *ret_outcome, struct placement_reason *reason, struct err *err)
 {
-	__attribute__((cleanup(binding_done))) struct binding binding = {.envelope = buf_of(STORE_VALUE_MAX)};
+	CLEANUP_BINDPARTS struct bindparts binding = bindparts_of();
 	CLEANUP_JSON json_t *report = NULL;
 	int r;
 
-	r = prepare(cism, facts, chosen, &binding, err);
+	r = bindparts_make(cism, facts, chosen, NULL, &binding, err);
 	if (r < 0 && asks_again_soon(r)) {
 		say(reason, "%s", err->msg);
 		*ret_outcome = BINDER_LATER;

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
+#include "cism/board.h"
 #include "cism/domains_read.h"
 #include "cism/podfacts.h"
 #include "cism/quarantines.h"
@@ -19,8 +21,7 @@ static const char *text_or_empty(const char *text)
 
 /* --- reading --- */
 
-/* A node counts with its place only while its object says the same as the topology: the commit compares the object. */
-static bool agrees(const json_t *node, const struct topology_instance *mapping)
+bool bindfacts_agrees(const json_t *node, const struct topology_instance *mapping)
 {
 	const char *server = api_label(node, POLICY_LABEL_SERVER);
 	const char *epoch = api_annotation(node, POLICY_ANNOTATION_EPOCH);
@@ -52,7 +53,7 @@ static int read_nodes(struct cism *cism, struct bindfacts *facts, struct err *er
 								api_label(node, POLICY_LABEL_SERVER)) != NULL;
 		if (cism_topology_find(cism, text_or_empty(api_string(node, "metadata.name")), &facts->mappings[i]) ==
 			    0 &&
-		    agrees(node, &facts->mappings[i]))
+		    bindfacts_agrees(node, &facts->mappings[i]))
 			facts->places[i].mapping = &facts->mappings[i];
 	}
 	return 0;
@@ -101,7 +102,7 @@ static int read_charges(struct cism *cism, struct bindfacts *facts, struct err *
 	return 0;
 }
 
-static void describe_pod(struct bindfacts *facts)
+void bindfacts_describe(struct bindfacts *facts)
 {
 	struct err err = {0};
 
@@ -119,7 +120,7 @@ static void describe_pod(struct bindfacts *facts)
 int bindfacts_read(struct cism *cism, const char *namespace, const char *name, struct bindfacts *ret_facts,
 		   struct err *err)
 {
-	struct bindfacts facts = {0};
+	struct bindfacts facts = {.cism = cism};
 	int r;
 
 	r = records_get(cism->store, records_pods(), namespace, name, &facts.pod, err);
@@ -148,7 +149,7 @@ int bindfacts_read(struct cism *cism, const char *namespace, const char *name, s
 	if (facts.admission.domain_name)
 		facts.domain = policy_domains_find(&facts.domains, facts.admission.domain_name);
 	if (!facts.settled)
-		describe_pod(&facts);
+		bindfacts_describe(&facts);
 	*ret_facts = facts;
 	return 0;
 }
@@ -168,6 +169,39 @@ void bindfacts_done(struct bindfacts *facts)
 }
 
 /* --- judging --- */
+
+/* What the scheduler says of one instance; without it nothing is known, and so refused. */
+static void refine(struct bindfacts *facts, struct board *board, struct placement_verdict *verdict)
+{
+	struct schedule_verdict said;
+	struct err err = {0};
+
+	if (board_judge(board, facts, verdict->instance, &said, &err) < 0)
+		said = (struct schedule_verdict){.reason = SCHEDULE_NOT_READY};
+	placement_refine(facts->pod.json, &said, verdict);
+}
+
+static void refine_all(struct bindfacts *facts)
+{
+	struct board *board = facts->cism->board;
+	struct err err = {0};
+
+	board_lock(board);
+	if (board_follow(board, &err) < 0)
+		log_failure("cannot follow the cluster", &err);
+	for (size_t i = 0; i < facts->verdict_count; i++) {
+		struct placement_verdict *verdict = &facts->verdicts[i];
+
+		if (verdict->allowed && err.code == 0)
+			refine(facts, board, verdict);
+		else if (verdict->allowed)
+			placement_refine(facts->pod.json, &(struct schedule_verdict){.reason = SCHEDULE_NOT_READY},
+					 verdict);
+	}
+	if (err.code == 0)
+		board_tie(board, facts);
+	board_unlock(board);
+}
 
 size_t bindfacts_judge(struct bindfacts *facts, const char *instance, struct placement_reason *ret_reason)
 {
@@ -203,6 +237,7 @@ size_t bindfacts_judge(struct bindfacts *facts, const char *instance, struct pla
 		if (!instance || (name && str_eq(name, instance)))
 			placement_judge(&known, &facts->places[i], &facts->verdicts[facts->verdict_count++]);
 	}
+	refine_all(facts);
 	chosen = placement_choose(facts->verdicts, facts->verdict_count);
 	if (chosen == facts->verdict_count)
 		placement_explain(facts->verdicts, facts->verdict_count, ret_reason);

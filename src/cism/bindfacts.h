@@ -8,6 +8,7 @@
 #include "cism/placement.h"
 
 struct bindfacts {
+	struct cism *cism;
 	struct object pod;
 	struct admission_facts admission; /* namespace and TrustDomain object */
 	struct policy_domains domains;
@@ -28,6 +29,10 @@ struct bindfacts {
 	int64_t cpu_milli, memory_bytes;
 	char refusal[1024]; /* why no instance can take it, from the pod alone; or empty */
 
+	bool tied;             /* the decision rests on where other pods of the domain are (schedule_is_tied) */
+	uint64_t tie_revision; /* of that record */
+	int64_t tie_binds;
+
 	struct placement_verdict *verdicts;
 	size_t verdict_count;
 };
@@ -36,6 +41,10 @@ struct bindfacts {
 int bindfacts_read(struct cism *cism, const char *namespace, const char *name, struct bindfacts *ret_facts,
 		   struct err *err) MUST_CHECK;
 void bindfacts_done(struct bindfacts *facts);
+/* Fills in what the pod is and asks for, from its object and its domain. */
+void bindfacts_describe(struct bindfacts *facts);
+/* A node counts with its place only while its object says the same as the topology: the commit compares the object. */
+bool bindfacts_agrees(const json_t *node, const struct topology_instance *mapping);
 #define CLEANUP_BINDFACTS __attribute__((cleanup(bindfacts_done)))
 
 /* Judges every node, or the one named. Returns the verdict chosen, or verdict_count and why none. */

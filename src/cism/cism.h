@@ -13,6 +13,7 @@
 
 struct watches;
 struct relays;
+struct board;
 struct placer;
 struct workers;
 struct keeper;
@@ -44,6 +45,7 @@ struct cism {
 
 	struct watches *watches;
 	struct relays *relays;
+	struct board *board; /* what the placement knows; locks itself */
 	struct placer *placer;
 	struct keeper *keeper;
 	struct leader *leader;

@@ -3,9 +3,10 @@
 
 #include <errno.h>
 
-int domains_read(struct store *store, struct policy_domains *ret_domains, uint64_t *ret_rules, struct err *err)
+int domains_read_objects(struct store *store, struct policy_domains *ret_domains, uint64_t *ret_rules,
+			 struct object_list *ret_objects, struct err *err)
 {
-	CLEANUP_OBJECT_LIST struct object_list list = {0};
+	struct object_list list = {0};
 	struct records_query query = {.kind = records_domains()};
 	struct policy_domains domains = {0};
 	int r;
@@ -22,8 +23,17 @@ int domains_read(struct store *store, struct policy_domains *ret_domains, uint64
 	}
 	if (r < 0) {
 		policy_domains_done(&domains);
+		records_list_done(&list);
 		return r;
 	}
 	*ret_domains = domains;
+	*ret_objects = list;
 	return 0;
+}
+
+int domains_read(struct store *store, struct policy_domains *ret_domains, uint64_t *ret_rules, struct err *err)
+{
+	CLEANUP_OBJECT_LIST struct object_list list = {0};
+
+	return domains_read_objects(store, ret_domains, ret_rules, &list, err);
 }

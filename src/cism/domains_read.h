@@ -12,5 +12,8 @@
 /* One that cannot be parsed is left out: unknown to a decision, which then refuses. Owned by the caller. */
 int domains_read(struct store *store, struct policy_domains *ret_domains, uint64_t *ret_rules,
 		 struct err *err) MUST_CHECK;
+/* The same, with the objects themselves, from one revision. */
+int domains_read_objects(struct store *store, struct policy_domains *ret_domains, uint64_t *ret_rules,
+			 struct object_list *ret_objects, struct err *err) MUST_CHECK;
 
 #endif

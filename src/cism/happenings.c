@@ -72,6 +72,23 @@ int happenings_put(struct cism *cism, const json_t *about, const char *type, con
 	return 0;
 }
 
+int happenings_first(const json_t *about, const char *type, const char *reason, const char *message,
+		     struct change *change, struct err *err)
+{
+	CLEANUP_JSON json_t *event = NULL;
+	char stamp[CLOCK_STAMP_SIZE];
+	char name[254];
+
+	name_of(about, reason, message, name);
+	clock_format(stamp, clock_wall_ms());
+	event = fresh(about, name, text_or(api_string(about, "metadata.namespace"), "default"), type, reason, message,
+		      stamp);
+	if (!event)
+		return err_sys(err, -ENOMEM, "cannot record an event");
+	records_put(change, records_events(), event, 0);
+	return 0;
+}
+
 static int record(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message,
 		  struct err *err)
 {

@@ -16,4 +16,8 @@ void happenings_record(struct cism *cism, const json_t *about, const char *type,
 int happenings_put(struct cism *cism, const json_t *about, const char *type, const char *reason, const char *message,
 		   struct change *change, struct err *err) MUST_CHECK;
 
+/* The same for what cannot have been recorded before: a change that finds it was does not hold. */
+int happenings_first(const json_t *about, const char *type, const char *reason, const char *message,
+		     struct change *change, struct err *err) MUST_CHECK;
+
 #endif

@@ -8,9 +8,9 @@
 #include "api/api.h"
 #include "base/str.h"
 
-#define SERVERS "/ledger/servers/"
+#define SERVERS LEDGER_SERVERS
 
-static void server_key(const char *server, char key[static STORE_KEY_MAX + 1])
+void ledger_server_key(const char *server, char key[static STORE_KEY_MAX + 1])
 {
 	(void)snprintf(key, STORE_KEY_MAX + 1, SERVERS "%s", server);
 }
@@ -224,7 +224,7 @@ int ledger_hold(const struct ledger *ledger, struct store *store, const struct l
 
 	if (!record || !place || json_array_append_new(json_object_get(record, "holders"), row_of(holder)) < 0)
 		return err_sys(err, -ENOMEM, "cannot charge server '%s'", holder->server);
-	server_key(holder->server, key);
+	ledger_server_key(holder->server, key);
 	if (BULKHEAD_LEDGER > 1)
 		change_compare(change, key, ledger_revision(ledger, holder->server));
 	change_put(change, key, record);
@@ -262,7 +262,7 @@ static int release_from_server(struct store *store, const char *server, const ch
 	uint64_t revision;
 	int r;
 
-	server_key(server, key);
+	ledger_server_key(server, key);
 	r = read_record(store, key, &record, &revision, err);
 	if (r < 0)
 		return r;
@@ -342,4 +342,156 @@ int ledger_domain(struct store *store, const char *domain, uint64_t *ret_servers
 
 	ledger_domain_key(domain, key);
 	return read_count(store, key, "servers", ret_servers, ret_revision, err);
+}
+
+/* --- records as a watch tells of them --- */
+
+size_t ledger_rows(const json_t *record)
+{
+	return BULKHEAD_LEDGER > 0 ? json_array_size(json_object_get(record, "holders")) : 0;
+}
+
+struct ledger_holder ledger_row(const json_t *record, size_t index, const char *server)
+{
+	return holder_of(json_array_get(json_object_get(record, "holders"), index), server);
+}
+
+bool ledger_find_row(const json_t *record, const char *uid, const char *server, struct ledger_holder *ret_row)
+{
+	for (size_t i = 0; i < ledger_rows(record); i++) {
+		struct ledger_holder row = ledger_row(record, i, server);
+
+		if (!str_eq(row.uid, uid))
+			continue;
+		if (ret_row)
+			*ret_row = row;
+		return true;
+	}
+	return false;
+}
+
+/* --- charges of one change --- */
+
+void ledger_sums_done(struct ledger_sums *sums)
+{
+	for (size_t i = 0; i < sums->count; i++)
+		json_decref(sums->items[i].json);
+	free(sums->items);
+	*sums = (struct ledger_sums){.known = sums->known, .user = sums->user};
+}
+
+/* The record of a key, to be changed: as known, or one that counts nothing. NULL without memory. */
+static json_t *touch(struct ledger_sums *sums, const char *key, const char *member, bool counts)
+{
+	struct ledger_sum *sum;
+	const json_t *known;
+
+	for (size_t i = 0; i < sums->count; i++)
+		if (str_eq(sums->items[i].key, key))
+			return sums->items[i].json;
+	if (sums->count == sums->room) {
+		size_t room = sums->room ? sums->room * 2 : 16;
+		struct ledger_sum *items = reallocarray(sums->items, room, sizeof(*items));
+
+		if (!items)
+			return NULL;
+		sums->items = items;
+		sums->room = room;
+	}
+	sum = &sums->items[sums->count];
+	*sum = (struct ledger_sum){0};
+	(void)snprintf(sum->key, sizeof(sum->key), "%s", key);
+	known = sums->known(sums->user, key, &sum->revision);
+	sum->json = known    ? json_deep_copy(known)
+		    : counts ? json_pack("{s:I}", member, (json_int_t)0)
+			     : json_pack("{s:[]}", member);
+	if (!sum->json)
+		return NULL;
+	sums->count++;
+	return sum->json;
+}
+
+static int count_up(struct ledger_sums *sums, const char *key, const char *member)
+{
+	json_t *record = touch(sums, key, member, true);
+
+	return record ? json_object_set_new(record, member,
+					    json_integer(json_integer_value(json_object_get(record, member)) + 1))
+		      : -ENOMEM;
+}
+
+int ledger_sums_hold(struct ledger_sums *sums, const struct ledger_holder *holder, struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+	json_t *record;
+	bool there;
+
+	ledger_server_key(holder->server, key);
+	record = touch(sums, key, "holders", false);
+	there = record && has_domain(record, holder->domain);
+	if (!record || json_array_append_new(json_object_get(record, "holders"), row_of(holder)) < 0)
+		return err_sys(err, -ENOMEM, "cannot charge server '%s'", holder->server);
+	ledger_namespace_key(holder->namespace, key);
+	if (count_up(sums, key, "holders") < 0)
+		return err_sys(err, -ENOMEM, "cannot charge server '%s'", holder->server);
+	ledger_domain_key(holder->domain, key);
+	if (!there && count_up(sums, key, "servers") < 0)
+		return err_sys(err, -ENOMEM, "cannot charge server '%s'", holder->server);
+	return 0;
+}
+
+void ledger_affinity_key(const char *domain, char key[static STORE_KEY_MAX + 1])
+{
+	(void)snprintf(key, STORE_KEY_MAX + 1, LEDGER_AFFINITY "%s", domain);
+}
+
+int ledger_sums_tie(struct ledger_sums *sums, const char *domain, struct err *err)
+{
+	char key[STORE_KEY_MAX + 1];
+
+	ledger_affinity_key(domain, key);
+	return count_up(sums, key, "binds") < 0 ? err_sys(err, -ENOMEM, "cannot bind in domain '%s'", domain) : 0;
+}
+
+const json_t *ledger_sums_latest(struct ledger_sums *sums, const char *key)
+{
+	uint64_t revision;
+
+	for (size_t i = 0; i < sums->count; i++)
+		if (str_eq(sums->items[i].key, key))
+			return sums->items[i].json;
+	return sums->known(sums->user, key, &revision);
+}
+
+uint64_t ledger_sums_servers(struct ledger_sums *sums, const char *domain, const char *server, bool *ret_there)
+{
+	char key[STORE_KEY_MAX + 1];
+
+	ledger_server_key(server, key);
+	*ret_there = has_domain(ledger_sums_latest(sums, key), domain);
+	ledger_domain_key(domain, key);
+	return (uint64_t)json_integer_value(json_object_get(ledger_sums_latest(sums, key), "servers"));
+}
+
+void ledger_sums_put(const struct ledger_sums *sums, struct change *change)
+{
+	for (size_t i = 0; i < sums->count; i++) {
+		if (BULKHEAD_LEDGER > 1 || !str_starts(sums->items[i].key, SERVERS))
+			change_compare(change, sums->items[i].key, sums->items[i].revision);
+		change_put(change, sums->items[i].key, sums->items[i].json);
+	}
+}
+
+int ledger_sums_pod(const struct ledger_holder *holder, struct change *change)
+{
+	CLEANUP_JSON json_t *place = json_pack("{s:s, s:s, s:s, s:s}", "server", holder->server, "instance",
+					       holder->instance, "namespace", holder->namespace, "name", holder->name);
+	char key[STORE_KEY_MAX + 1];
+
+	if (!place)
+		return -ENOMEM;
+	pod_key(holder->uid, key);
+	change_compare(change, key, 0);
+	change_put(change, key, place);
+	return 0;
 }

@@ -428,7 +428,7 @@ int placefacts_node(const json_t *node, const struct topology_instance *mapping,
 	facts->instance.name = schedule_facts_text(facts, text_or(api_string(node, "metadata.name"), ""));
 	facts->instance.server = mapping ? schedule_facts_text(facts, mapping->server) : NULL;
 	facts->instance.epoch = mapping ? mapping->epoch : 0;
-	facts->instance.ready = is_ready(node);
+	facts->instance.ready = is_ready(node) && !(mapping && mapping->off);
 	facts->instance.unschedulable = json_is_true(api_value(node, "spec.unschedulable"));
 	facts->instance.quarantined = quarantined;
 	facts->instance.labels = read_pairs(facts, api_value(node, "metadata.labels"));

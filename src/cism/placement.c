@@ -7,10 +7,6 @@
 #include "api/api.h"
 #include "base/str.h"
 
-#define SCORE_SAME_DOMAIN 1000000 /* a pod of the domain on the server outweighs everything below */
-#define SCORE_SAME_INSTANCE 100000
-#define SCORE_USED 1000 /* a server in use before a fresh one */
-
 static void refuse(struct placement_verdict *verdict, const char *reason, const char *object, const char *sentence)
 {
 	(void)snprintf(verdict->reason, sizeof(verdict->reason), "%s", reason);
@@ -114,76 +110,6 @@ static bool by_readiness(const struct placement_facts *facts, const struct place
 	return true;
 }
 
-static bool by_selector(const struct placement_facts *facts, const struct placement_node *node,
-			struct placement_verdict *verdict)
-{
-	const char *key;
-	json_t *wanted;
-
-	json_object_foreach(api_value(facts->pod, "spec.nodeSelector"), key, wanted) {
-		const char *has = api_label(node->object, key);
-
-		if (has && json_is_string(wanted) && str_eq(has, json_string_value(wanted)))
-			continue;
-		char sentence[POLICY_SENTENCE_MAX];
-
-		(void)snprintf(sentence, sizeof(sentence),
-			       "spec.nodeSelector asks for label '%.200s=%.200s', which instance '%s' does not have",
-			       key, json_is_string(wanted) ? json_string_value(wanted) : "", verdict->instance);
-		refuse(verdict, "NodeSelector", "Pod", sentence);
-		return false;
-	}
-	return true;
-}
-
-static bool tolerates(const json_t *pod, const json_t *taint)
-{
-	const char *key = api_string(taint, "key");
-	const char *value = api_string(taint, "value");
-	const char *effect = api_string(taint, "effect");
-	const json_t *toleration;
-	size_t i;
-
-	json_array_foreach(api_value(pod, "spec.tolerations"), i, toleration) {
-		const char *t_key = api_string(toleration, "key");
-		const char *t_value = api_string(toleration, "value");
-		const char *t_effect = api_string(toleration, "effect");
-		const char *operator= api_string(toleration, "operator");
-		bool exists = operator&& str_eq(operator, "Exists");
-
-		if (t_effect && t_effect[0] && !str_eq(t_effect, effect))
-			continue;
-		if (!t_key || !t_key[0] ? !exists : !str_eq(t_key, key))
-			continue;
-		if (exists || str_eq(t_value ? t_value : "", value ? value : ""))
-			return true;
-	}
-	return false;
-}
-
-static bool by_taints(const struct placement_facts *facts, const struct placement_node *node,
-		      struct placement_verdict *verdict)
-{
-	char object[300], sentence[600];
-	const json_t *taint;
-	size_t i;
-
-	json_array_foreach(api_value(node->object, "spec.taints"), i, taint) {
-		const char *effect = api_string(taint, "effect");
-
-		if (!effect || str_eq(effect, "PreferNoSchedule") || !api_string(taint, "key") ||
-		    tolerates(facts->pod, taint))
-			continue;
-		(void)snprintf(object, sizeof(object), "Node/%s", verdict->instance);
-		(void)snprintf(sentence, sizeof(sentence),
-			       "instance '%s' has the taint '%.200s:%s', which the pod does not tolerate",
-			       verdict->instance, api_string(taint, "key"), effect);
-		refuse(verdict, "Taint", object, sentence);
-		return false;
-	}
-	return true;
-}
-
 /* A resource of the node in thousandths of its unit; 0 when it does not say. */
 static int64_t allocatable(const json_t *node, const char *path)
 {
@@ -229,31 +155,12 @@ static bool by_resources(const struct placement_facts *facts, const struct place
 	return false;
 }
 
-static int64_t score_of(const struct placement_facts *facts, const struct placement_verdict *verdict)
-{
-	int64_t score = 0;
-
-	for (size_t i = 0; i < facts->holder_count; i++) {
-		const struct ledger_holder *holder = &facts->holders[i];
-
-		if (!str_eq(holder->server, verdict->mapping->server))
-			continue;
-		score += SCORE_USED;
-		if (!facts->who.domain || !str_eq(holder->domain, facts->who.domain))
-			continue;
-		score += SCORE_SAME_DOMAIN;
-		if (str_eq(holder->instance, verdict->instance))
-			score += SCORE_SAME_INSTANCE;
-	}
-	return score;
-}
-
 void placement_judge(const struct placement_facts *facts, const struct placement_node *node,
 		     struct placement_verdict *ret_verdict)
 {
 	static bool (*const filters[])(const struct placement_facts *facts, const struct placement_node *node,
 				       struct placement_verdict *verdict) = {
-		by_separation, by_quota, by_power, by_readiness, by_selector, by_taints, by_resources,
+		by_separation, by_quota, by_power, by_readiness, by_resources,
 	};
 	const char *name = api_string(node->object, "metadata.name");
 
@@ -262,10 +169,104 @@ void placement_judge(const struct placement_facts *facts, const struct placement
 		if (!filters[i](facts, node, ret_verdict))
 			return;
 	ret_verdict->allowed = true;
-	ret_verdict->score = score_of(facts, ret_verdict);
 	(void)snprintf(ret_verdict->reason, sizeof(ret_verdict->reason), "Allowed");
 	(void)snprintf(ret_verdict->sentence, sizeof(ret_verdict->sentence), "may run on instance '%s' of server '%s'",
 		       ret_verdict->instance, node->mapping->server);
+}
+
+/* --- what the scheduler adds --- */
+
+static const char *topology_of(const json_t *pod, const char *kind, size_t index)
+{
+	const json_t *terms = api_value(api_value(pod, kind), "requiredDuringSchedulingIgnoredDuringExecution");
+	const char *key = api_string(json_array_get(terms, index), "topologyKey");
+
+	return key ? key : "";
+}
+
+#define NEAR "spec.affinity.podAffinity"
+#define APART "spec.affinity.podAntiAffinity"
+
+/* The word, the object to change (NULL: the instance), the sentence. */
+static const char *explain(const json_t *pod, const struct schedule_verdict *said, const char *instance,
+			   const char **ret_object, char sentence[static POLICY_SENTENCE_MAX])
+{
+	const char *key = said->key ? said->key : "", *value = said->value ? said->value : "";
+	size_t size = POLICY_SENTENCE_MAX;
+
+	*ret_object = "Pod";
+	switch (said->reason) {
+	case SCHEDULE_SELECTOR:
+		(void)snprintf(sentence, size,
+			       "spec.nodeSelector asks for label '%.200s=%.200s', which instance '%s' does not have",
+			       key, value, instance);
+		return "NodeSelector";
+	case SCHEDULE_NODE_AFFINITY:
+		(void)snprintf(sentence, size, "no term of spec.affinity.nodeAffinity matches instance '%s'", instance);
+		return "NodeAffinity";
+	case SCHEDULE_TAINT:
+		*ret_object = NULL;
+		(void)snprintf(sentence, size,
+			       "instance '%s' has the taint '%.200s%s%.200s', which the pod does not tolerate",
+			       instance, key, value[0] ? "=" : "", value);
+		return "Taint";
+	case SCHEDULE_RESOURCES:
+		*ret_object = NULL;
+		(void)snprintf(sentence, size,
+			       "instance '%s' has too little of '%.200s' left for the %" PRId64 " that are asked",
+			       instance, key, said->amount);
+		return "Resources";
+	case SCHEDULE_NEAR:
+		(void)snprintf(sentence, size,
+			       NEAR ".required[%zu]: no such pod of the trust domain shares '%.200s' with instance "
+				    "'%s'",
+			       said->index, topology_of(pod, NEAR, said->index), instance);
+		return "PodAffinity";
+	case SCHEDULE_APART:
+		(void)snprintf(sentence, size,
+			       APART ".required[%zu]: such a pod of the trust domain shares '%.200s' with instance "
+				     "'%s'",
+			       said->index, topology_of(pod, APART, said->index), instance);
+		return "PodAntiAffinity";
+	case SCHEDULE_SHUNNED:
+		(void)snprintf(sentence, size,
+			       "the anti-affinity of a pod of the trust domain keeps such pods away from instance '%s'",
+			       instance);
+		return "PodAntiAffinity";
+	case SCHEDULE_SPREAD:
+		(void)snprintf(sentence, size,
+			       "spec.topologySpreadConstraints[%zu]: a pod more on instance '%s' would exceed maxSkew, "
+			       "or the instance has no label of the topology",
+			       said->index, instance);
+		return "TopologySpread";
+	case SCHEDULE_ALLOWED:
+	case SCHEDULE_POD:
+	case SCHEDULE_QUARANTINED:
+	case SCHEDULE_UNKNOWN_SERVER:
+	case SCHEDULE_SEPARATED:
+	case SCHEDULE_NOT_READY:
+	case SCHEDULE_UNSCHEDULABLE:
+		break;
+	}
+	/* The ledger allowed it, so that this is about to change. */
+	*ret_object = NULL;
+	(void)snprintf(sentence, size, "what is known of instance '%s' changes at the moment", instance);
+	return "NotReady";
+}
+
+void placement_refine(const json_t *pod, const struct schedule_verdict *said, struct placement_verdict *verdict)
+{
+	char sentence[POLICY_SENTENCE_MAX], node[300];
+	const char *object, *word;
+
+	if (said->reason == SCHEDULE_ALLOWED) {
+		verdict->score = said->score;
+		return;
+	}
+	word = explain(pod, said, verdict->instance, &object, sentence);
+	(void)snprintf(node, sizeof(node), "Node/%s", verdict->instance);
+	verdict->allowed = false;
+	refuse(verdict, word, object ? object : node, sentence);
 }
 
 size_t placement_choose(const struct placement_verdict *verdicts, size_t count)
@@ -289,18 +290,34 @@ static bool tells_more(const struct placement_verdict *a, const struct placement
 	return a->rule[0] && !b->rule[0];
 }
 
-static void finish(char to[static POLICY_SENTENCE_MAX], const char *sentence, size_t others)
+/* "0/5 instances can take it: 3 Separation, 2 Resources" behind the sentence, where there are several reasons. */
+static void finish(char to[static POLICY_SENTENCE_MAX], const char *sentence, const struct placement_verdict *verdicts,
+		   size_t count, bool several)
 {
-	if (others == 0)
-		(void)snprintf(to, POLICY_SENTENCE_MAX, "%s", sentence);
-	else
-		(void)snprintf(to, POLICY_SENTENCE_MAX, "%.900s (and %zu further instances cannot take it)", sentence,
-			       others);
+	int len = snprintf(to, POLICY_SENTENCE_MAX, "%.800s", sentence);
+
+	if (!several)
+		return;
+	len += snprintf(to + len, POLICY_SENTENCE_MAX - (size_t)len, " (0/%zu instances can take it:", count);
+	for (size_t i = 0; i < count; i++) {
+		size_t alike = 0, before = 0;
+
+		for (size_t j = 0; j < count; j++) {
+			alike += str_eq(verdicts[j].reason, verdicts[i].reason);
+			before += j < i && str_eq(verdicts[j].reason, verdicts[i].reason);
+		}
+		if (before > 0 || len > POLICY_SENTENCE_MAX - 60)
+			continue;
+		len += snprintf(to + len, POLICY_SENTENCE_MAX - (size_t)len, "%s %zu %s", i ? "," : "", alike,
+				verdicts[i].reason);
+	}
+	(void)snprintf(to + len, POLICY_SENTENCE_MAX - (size_t)len, ")");
 }
 
 void placement_explain(const struct placement_verdict *verdicts, size_t count, struct placement_reason *ret_reason)
 {
-	size_t best = 0, others = 0;
+	bool several = false;
+	size_t best = 0;
 
 	if (count == 0) {
 		(void)snprintf(ret_reason->sentence, POLICY_SENTENCE_MAX,
@@ -312,7 +329,7 @@ void placement_explain(const struct placement_verdict *verdicts, size_t count, s
 		if (tells_more(&verdicts[i], &verdicts[best]))
 			best = i;
 	for (size_t i = 0; i < count; i++)
-		others += i != best && !str_eq(verdicts[i].sentence, verdicts[best].sentence);
-	finish(ret_reason->sentence, verdicts[best].sentence, others);
-	finish(ret_reason->tenant, verdicts[best].tenant, others);
+		several |= !str_eq(verdicts[i].sentence, verdicts[best].sentence);
+	finish(ret_reason->sentence, verdicts[best].sentence, verdicts, count, several);
+	finish(ret_reason->tenant, verdicts[best].tenant, verdicts, count, several);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a pod may run and where it should: facts in, a verdict for each instance out. Pure. Separation is policy/'s word;
- * here are readiness, node selector, taints and resources, and the choice: stack on what the same domain uses already.
+ * Where a pod may run and where it should: facts in, a verdict for each instance out, in words. Pure. Separation, and what else
+ * a scheduler asks, are policy/'s word; here are readiness and what is left by the ledger.
  */
 #ifndef CISM_PLACEMENT_H
 #define CISM_PLACEMENT_H
@@ -11,6 +11,7 @@
 #include "cism/ledger.h"
 #include "cism/topology.h"
 #include "policy/quota.h"
+#include "policy/schedule.h"
 #include "policy/separation.h"
 
 struct placement_node {
@@ -53,9 +54,15 @@ struct placement_reason {
 	char tenant[POLICY_SENTENCE_MAX];
 };
 
-/* Decides for one node. */
+/* Decides for one node by the ledger: who may be there, readiness, processor and memory. */
 void placement_judge(const struct placement_facts *facts, const struct placement_node *node,
 		     struct placement_verdict *ret_verdict);
+
+/*
+ * Takes in what the scheduler says of an instance that placement_judge() allows: labels, taints, affinity, further resources;
+ * and what it is worth.
+ */
+void placement_refine(const json_t *pod, const struct schedule_verdict *said, struct placement_verdict *verdict);
 
 /* The best of the allowed verdicts, or count when none is. Ties go to the lesser name. */
 size_t placement_choose(const struct placement_verdict *verdicts, size_t count);

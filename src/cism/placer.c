@@ -3,31 +3,41 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "cism/binder.h"
-#include "cism/records.h"
+#include "cism/bindmany.h"
+#include "cism/board.h"
 
-#define RETRY_S 3 /* when something outside did not answer */
-#define BATCH 1000
+#define RETRY_S 3       /* when something outside did not answer */
+#define FOREIGN_MS 2000 /* how long a pod is left to the replica through which it was created */
+#define AGAIN_MS 300    /* between two explanations of one pod */
+#define THREADS 6       /* that bind and explain one by one, and may wait for registries */
+#define JOBS_MAX 64     /* that wait for them */
+#define SECOND_NS UINT64_C(1000000000)
+#define MILLI_NS UINT64_C(1000000)
 
-static const char *const watched[] = {"/registry/core/pods/",
-				      "/registry/core/nodes/",
-				      "/registry/core/namespaces/",
-				      "/registry/trust.bulkhead.dev/",
-				      "/ledger/servers/",
-				      "/instances/",
-				      "/topology"};
+/* A pod for binder_decide(). */
+struct job {
+	char namespace[64];
+	char name[254];
+	char uid[64];
+};
 
 struct placer {
 	struct cism *cism;
-	pthread_t thread;
+	struct board *board;
+	pthread_t thread, singles[THREADS];
+	size_t single_count;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool woken, stopping; /* under the lock */
-	struct store_watch *watches[ARRAY_SIZE(watched)];
+	pthread_cond_t wake, work;
+	bool woken, stopping; /* under the lock, as are the jobs */
+	struct job jobs[JOBS_MAX];
+	size_t job_first, job_count;
 };
 
 static void on_ready(void *user)
@@ -40,51 +50,6 @@ static void on_ready(void *user)
 	pthread_mutex_unlock(&placer->lock);
 }
 
-static void ignore_event(void *user, const struct store_event *event)
-{
-	(void)user;
-	(void)event;
-}
-
-/* What changed does not matter, only that something did: the pass reads everything anew. */
-static int drain(struct placer *placer, struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(watched); i++) {
-		int r;
-
-		while (placer->watches[i] &&
-		       (r = store_watch_next(placer->watches[i], BATCH, ignore_event, NULL, err)) != 0) {
-			if (r > 0)
-				continue;
-			store_watch_close(placer->watches[i]);
-			placer->watches[i] = NULL;
-		}
-		if (placer->watches[i])
-			continue;
-		r = store_watch_open(placer->cism->store, watched[i], 0, on_ready, placer, &placer->watches[i], err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static bool is_waiting(const json_t *pod)
-{
-	const char *phase = api_string(pod, "status.phase");
-
-	return !api_string(pod, "spec.nodeName") && !api_string(pod, "metadata.deletionTimestamp") &&
-	       (!phase || str_eq(phase, "Pending"));
-}
-
-/* Oldest first, so that who waits longest comes first. */
-static int by_age(const void *a, const void *b)
-{
-	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
-	int order = strcmp(api_string(x, "metadata.creationTimestamp"), api_string(y, "metadata.creationTimestamp"));
-
-	return order ? order : strcmp(api_string(x, "metadata.uid"), api_string(y, "metadata.uid"));
-}
-
 static bool is_stopping(struct placer *placer)
 {
 	bool stopping;
@@ -95,74 +60,246 @@ static bool is_stopping(struct placer *placer)
 	return stopping;
 }
 
+/* --- one by one --- */
+
+static bool take_job(struct placer *placer, struct job *ret_job)
+{
+	bool taken;
+
+	pthread_mutex_lock(&placer->lock);
+	while (placer->job_count == 0 && !placer->stopping)
+		(void)pthread_cond_wait(&placer->work, &placer->lock);
+	taken = !placer->stopping;
+	if (taken) {
+		*ret_job = placer->jobs[placer->job_first];
+		placer->job_first = (placer->job_first + 1) % JOBS_MAX;
+		placer->job_count--;
+	}
+	pthread_mutex_unlock(&placer->lock);
+	return taken;
+}
+
 /* Whether the pod has to be asked about again soon. */
-static bool place(struct cism *cism, const json_t *pod)
+static bool place(struct cism *cism, const struct job *job)
 {
 	enum binder_outcome outcome = BINDER_REFUSED;
-	const char *namespace = api_string(pod, "metadata.namespace");
-	const char *name = api_string(pod, "metadata.name");
 	struct placement_reason why = {0};
 	struct err err = {0};
 
-	if (binder_decide(cism, namespace, name, NULL, &outcome, &why, &err) < 0) {
+	if (binder_decide(cism, job->namespace, job->name, NULL, &outcome, &why, &err) < 0) {
 		log_failure("cannot place a pod", &err);
 		return true;
 	}
 	if (outcome == BINDER_BOUND)
-		log_info("pod bound", "namespace", namespace, "name", name, "uid", api_string(pod, "metadata.uid"),
-			 "reason", why.sentence);
+		log_info("pod bound", "namespace", job->namespace, "name", job->name, "uid", job->uid, "reason",
+			 why.sentence);
 	else
-		log_debug("pod not bound", "namespace", namespace, "name", name, "reason", why.sentence);
+		log_debug("pod not bound", "namespace", job->namespace, "name", job->name, "reason", why.sentence);
 	return outcome == BINDER_LATER;
 }
 
-static bool pass(struct placer *placer)
+static void *run_singles(void *user)
 {
-	CLEANUP_OBJECT_LIST struct object_list pods = {0};
-	struct records_query query = {.kind = records_pods()};
-	struct err err = {0};
-	bool again = false;
+	struct placer *placer = user;
+	struct job job;
 
-	if (drain(placer, &err) < 0 || records_list(placer->cism->store, &query, &pods, &err) < 0) {
-		log_failure("cannot look for pods to place", &err);
-		return true;
+	while (take_job(placer, &job)) {
+		bool later = place(placer->cism, &job);
+		struct board_pod *pod;
+
+		board_lock(placer->board);
+		pod = board_find(placer->board, job.namespace, job.name);
+		if (pod) {
+			pod->busy = false;
+			pod->later = later;
+			pod->tried_ns = clock_monotonic_ns();
+		}
+		board_unlock(placer->board);
+		on_ready(placer); /* there may have been more to do than threads, or something new meanwhile */
 	}
-	if (pods.count > 1)
-		qsort(pods.items, pods.count, sizeof(*pods.items), by_age);
-	for (size_t i = 0; i < pods.count && !is_stopping(placer); i++)
-		if (is_waiting(pods.items[i]))
-			again |= place(placer->cism, pods.items[i]);
-	return again;
+	return NULL;
 }
 
-/* True when something changed, false when it is time to ask again. */
-static bool wait_for_change(struct placer *placer, bool again)
+static bool give(struct placer *placer, struct board_pod *pod)
+{
+	struct job *job;
+	bool given;
+
+	pthread_mutex_lock(&placer->lock);
+	given = placer->job_count < JOBS_MAX;
+	if (given) {
+		job = &placer->jobs[(placer->job_first + placer->job_count++) % JOBS_MAX];
+		(void)snprintf(job->namespace, sizeof(job->namespace), "%s",
+			       api_string(pod->json, "metadata.namespace"));
+		(void)snprintf(job->name, sizeof(job->name), "%s", api_string(pod->json, "metadata.name"));
+		(void)snprintf(job->uid, sizeof(job->uid), "%s", api_string(pod->json, "metadata.uid"));
+		pthread_cond_signal(&placer->work);
+	}
+	pthread_mutex_unlock(&placer->lock);
+	if (given) {
+		pod->busy = true;
+		pod->singly = false;
+		pod->tried = board_changes(placer->board);
+	}
+	return given;
+}
+
+/* --- many at once --- */
+
+/* One pass over what waits; wait_ms comes down to when there is more to do. */
+struct pass {
+	struct placer *placer;
+	struct bindmany *many;
+	uint64_t now_ns;
+	uint64_t wait_ms;
+};
+
+static void wait_at_most(struct pass *pass, uint64_t milliseconds)
+{
+	if (milliseconds < pass->wait_ms)
+		pass->wait_ms = milliseconds;
+}
+
+static uint64_t since_ms(const struct pass *pass, uint64_t then_ns)
+{
+	return then_ns < pass->now_ns ? (pass->now_ns - then_ns) / MILLI_NS : 0;
+}
+
+/* Whether a pod is to be tried in this pass. */
+static bool is_due(struct pass *pass, const struct board_pod *pod)
+{
+	struct cism *cism = pass->placer->cism;
+
+	if (pod->busy)
+		return false;
+	/* Each replica begins with what was created through it, so that they do not all bind the same. */
+	if (cism->config.etcd.endpoint_count && !pod->own && since_ms(pass, pod->seen_ns) < FOREIGN_MS) {
+		wait_at_most(pass, FOREIGN_MS);
+		return false;
+	}
+	if (pod->tried == board_changes(pass->placer->board)) {
+		/* What is to be tried once more is the leader's. */
+		if (!pod->later || !atomic_load(&cism->leading))
+			return false;
+		wait_at_most(pass, RETRY_S * 1000);
+		return since_ms(pass, pod->tried_ns) >= RETRY_S * 1000;
+	}
+	if (since_ms(pass, pod->tried_ns) < AGAIN_MS) {
+		wait_at_most(pass, AGAIN_MS);
+		return false;
+	}
+	return true;
+}
+
+/* What does not hold as a whole is done singly. */
+static int bind(struct pass *pass, struct err *err)
+{
+	int r = bindmany_count(pass->many) ? bindmany_bind(pass->many, err) : 0;
+
+	if (r == ERR_CONFLICT || r == ERR_TOO_LARGE) {
+		pass->wait_ms = 0;
+		return 0;
+	}
+	return r;
+}
+
+static int try_one(struct pass *pass, struct board_pod *pod, struct err *err)
+{
+	enum bindmany_outcome outcome = BINDMANY_SINGLY;
+	int r = pod->singly ? 0 : bindmany_take(pass->many, pod, &outcome, err);
+
+	if (r == 0 && outcome == BINDMANY_FULL) {
+		r = bind(pass, err);
+		if (r == 0)
+			r = bindmany_take(pass->many, pod, &outcome, err);
+	}
+	if (r < 0)
+		return r;
+	if (outcome == BINDMANY_TAKEN)
+		pod->singly = true; /* unless it is bound, and gone from the board */
+	else if (!give(pass->placer, pod))
+		wait_at_most(pass, AGAIN_MS);
+	return 0;
+}
+
+static int try_all(struct pass *pass, struct err *err)
+{
+	struct board *board = pass->placer->board;
+	struct board_pod **waiting;
+	size_t count;
+	int r = 0;
+
+	waiting = board_waiting(board, &count);
+	for (size_t i = 0; r == 0 && i < count && !is_stopping(pass->placer); i++)
+		if (is_due(pass, waiting[i]))
+			r = try_one(pass, waiting[i], err);
+	free((void *)waiting);
+	return r < 0 ? r : bind(pass, err);
+}
+
+/* Returns after how many milliseconds to look again, if nothing happens before. */
+static uint64_t look(struct placer *placer)
+{
+	struct pass pass = {.placer = placer, .wait_ms = 60000};
+	struct err err = {0};
+	int r;
+
+	board_lock(placer->board);
+	pass.now_ns = clock_monotonic_ns();
+	r = board_follow(placer->board, &err);
+	if (r == 0)
+		r = bindmany_new(placer->cism, placer->board, &pass.many, &err);
+	if (r == 0)
+		r = try_all(&pass, &err);
+	bindmany_free(pass.many);
+	board_unlock(placer->board);
+	if (r < 0) {
+		log_failure("cannot place pods", &err);
+		return RETRY_S * 1000;
+	}
+	return pass.wait_ms;
+}
+
+static void wait_for_change(struct placer *placer, uint64_t milliseconds)
 {
 	struct timespec until;
-	bool changed;
+	uint64_t ns;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += again ? RETRY_S : 60;
+	ns = (uint64_t)until.tv_nsec + milliseconds * MILLI_NS;
+	until.tv_sec += (time_t)(ns / SECOND_NS);
+	until.tv_nsec = (long)(ns % SECOND_NS);
 	pthread_mutex_lock(&placer->lock);
 	while (!placer->woken && !placer->stopping && pthread_cond_timedwait(&placer->wake, &placer->lock, &until) == 0)
 		continue;
-	changed = placer->woken;
 	placer->woken = false;
 	pthread_mutex_unlock(&placer->lock);
-	return changed;
 }
 
 static void *run(void *user)
 {
 	struct placer *placer = user;
 
-	bool again = true;
-
-	/* What changed every replica looks at; what is to be tried once more is the leader's. */
-	for (bool due = true; !is_stopping(placer); due = wait_for_change(placer, again))
-		if (due || atomic_load(&placer->cism->leading))
-			again = pass(placer);
+	while (!is_stopping(placer))
+		wait_for_change(placer, look(placer));
 	return NULL;
+}
+
+/* --- life --- */
+
+static int start_threads(struct placer *placer, struct err *err)
+{
+	int r = -pthread_create(&placer->thread, NULL, run, placer);
+
+	if (r < 0)
+		return err_sys(err, r, "cannot start the placement");
+	while (placer->single_count < THREADS) {
+		r = -pthread_create(&placer->singles[placer->single_count], NULL, run_singles, placer);
+		if (r < 0)
+			return err_sys(err, r, "cannot start the placement");
+		placer->single_count++;
+	}
+	return 0;
 }
 
 int placer_start(struct cism *cism, struct placer **ret_placer, struct err *err)
@@ -174,18 +311,19 @@ int placer_start(struct cism *cism, struct placer **ret_placer, struct err *err)
 	if (!placer)
 		return err_sys(err, -ENOMEM, "cannot start the placement");
 	placer->cism = cism;
+	placer->board = cism->board;
 	(void)pthread_mutex_init(&placer->lock, NULL);
 	(void)pthread_condattr_init(&attributes);
 	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&placer->wake, &attributes);
+	(void)pthread_cond_init(&placer->work, &attributes);
 	(void)pthread_condattr_destroy(&attributes);
-	r = pthread_create(&placer->thread, NULL, run, placer);
-	if (r != 0) {
-		free(placer);
-		return err_sys(err, -r, "cannot start the placement");
-	}
-	*ret_placer = placer;
-	return 0;
+	board_lock(placer->board);
+	board_wakes(placer->board, on_ready, placer);
+	board_unlock(placer->board);
+	r = start_threads(placer, err);
+	*ret_placer = placer; /* also what was begun: it is stopped by placer_stop() */
+	return r;
 }
 
 void placer_stop(struct placer *placer)
@@ -194,12 +332,17 @@ void placer_stop(struct placer *placer)
 		return;
 	pthread_mutex_lock(&placer->lock);
 	placer->stopping = true;
-	pthread_cond_signal(&placer->wake);
+	pthread_cond_broadcast(&placer->wake);
+	pthread_cond_broadcast(&placer->work);
 	pthread_mutex_unlock(&placer->lock);
 	(void)pthread_join(placer->thread, NULL);
-	for (size_t i = 0; i < ARRAY_SIZE(watched); i++)
-		store_watch_close(placer->watches[i]);
+	for (size_t i = 0; i < placer->single_count; i++)
+		(void)pthread_join(placer->singles[i], NULL);
+	board_lock(placer->board);
+	board_wakes(placer->board, NULL, NULL);
+	board_unlock(placer->board);
 	(void)pthread_cond_destroy(&placer->wake);
+	(void)pthread_cond_destroy(&placer->work);
 	(void)pthread_mutex_destroy(&placer->lock);
 	free(placer);
 }

@@ -266,6 +266,11 @@ const struct api_kind *records_events(void)
 	return api_kind_by_resource("", "v1", "events");
 }
 
+const struct api_kind *records_priorities(void)
+{
+	return api_kind_by_resource("scheduling.k8s.io", "v1", "priorityclasses");
+}
+
 const struct api_kind *records_leases(void)
 {
 	return api_kind_by_resource("coordination.k8s.io", "v1", "leases");

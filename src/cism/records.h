@@ -77,6 +77,7 @@ const struct api_kind *records_nodes(void);
 const struct api_kind *records_namespaces(void);
 const struct api_kind *records_events(void);
 const struct api_kind *records_leases(void);
+const struct api_kind *records_priorities(void);
 const struct api_kind *records_domains(void);
 const struct api_kind *records_quotas(void);
 const struct api_kind *records_image_policies(void);

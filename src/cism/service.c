@@ -12,6 +12,7 @@
 #include "base/paths.h"
 #include "base/privilege.h"
 #include "base/str.h"
+#include "cism/board.h"
 #include "cism/cism.h"
 #include "cism/keeper.h"
 #include "cism/keyholder.h"
@@ -236,6 +237,8 @@ int service_start(struct service *service, struct err *err)
 	if (r == 0)
 		r = workers_start(&cism->workers, err);
 	if (r == 0)
+		r = board_new(cism, &cism->board, err);
+	if (r == 0)
 		r = start_server(service, err);
 	if (r == 0)
 		r = placer_start(cism, &cism->placer, err);
@@ -273,6 +276,7 @@ void service_stop(struct service *service)
 	workers_free(cism->workers);
 	watches_free(cism->watches);
 	relays_free(cism->relays);
+	board_free(cism->board);
 	store_close(cism->store);
 	keyholder_stop(cism->keyholder);
 	crypto_key_free(cism->binding_key);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "cism/admission.h"
+#include "cism/board.h"
 #include "cism/ledger.h"
 #include "cism/quotas.h"
 #include "crypto/key.h"
@@ -156,6 +157,9 @@ static int insert_once(struct call *call, json_t *object, struct err *err)
 	if (r < 0)
 		return r;
 	records_put(&change, admission.kind, object, 0);
+	/* Before the commit: the placement may hear of the pod before this goes on. */
+	if (admission.kind == records_pods() && !call->dry_run)
+		board_own(call->cism->board, api_string(object, "metadata.uid"));
 	return commit_once(call, &change, object, err);
 }
 

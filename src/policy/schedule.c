@@ -74,3 +74,8 @@ int schedule_rules(struct schedule *schedule, struct policy_domains *domains)
 	schedule_class_reset(schedule, true);
 	return 0;
 }
+
+const struct policy_domains *schedule_domains(const struct schedule *schedule)
+{
+	return &schedule->rules;
+}

@@ -28,6 +28,7 @@ CLEANUP_DEFINE(schedule, struct schedule *, schedule_free)
 
 /* The trust domains; the set is stolen and empty afterwards. */
 int schedule_rules(struct schedule *schedule, struct policy_domains *domains) MUST_CHECK;
+const struct policy_domains *schedule_domains(const struct schedule *schedule);
 /* The labels of a namespace, kept; NULL: it is gone. */
 int schedule_namespace(struct schedule *schedule, const char *name, struct schedule_facts *labels) MUST_CHECK;
 /* An instance, kept. Pods that are charged to it stay so. */
@@ -52,6 +53,12 @@ int schedule_shape(struct schedule *schedule, struct schedule_facts *pod, uint32
 int schedule_charge(struct schedule *schedule, uint32_t shape, uint32_t instance, const char *server,
 		    uint32_t *ret_pod) MUST_CHECK;
 void schedule_release(struct schedule *schedule, uint32_t pod);
+
+/*
+ * Whether the decision about it rests on where other pods of its domain are, or others' on where it is: by affinity or a
+ * spread. Such binds of one domain have to come one after the other.
+ */
+bool schedule_is_tied(const struct schedule *schedule, uint32_t shape);
 
 struct schedule_choice {
 	uint32_t instance; /* SCHEDULE_NONE: none can take it */

@@ -201,7 +201,9 @@ const struct schedule_occupant *schedule_class_obstacle(struct schedule *schedul
 	const struct schedule_occupant *found;
 
 	found = obstacle_of(schedule, class, &at->occupants, POLICY_LEVEL_INSTANCE, ret_level);
-	if (!found && at->server != SCHEDULE_NONE)
+	/* Who is on the instance is on its server too: where there are no more, nobody is left to be asked about. */
+	if (!found && at->server != SCHEDULE_NONE &&
+	    schedule->servers[at->server].occupants.count > at->occupants.count)
 		found = obstacle_of(schedule, class, &schedule->servers[at->server].occupants, POLICY_LEVEL_SERVER,
 				    ret_level);
 	if (!found)

@@ -88,17 +88,27 @@ const char *schedule_facts_text(struct schedule_facts *facts, const char *text)
 
 /* --- keys: a length or a number before each part, so that no two facts read the same --- */
 
+/* Most often there is room: a key is made for every pod that is heard of. */
+static inline int append(struct buf *to, const void *bytes, size_t len)
+{
+	if (to->cap - to->len <= len)
+		return buf_append(to, bytes, len);
+	memcpy(to->data + to->len, bytes, len);
+	to->len += len;
+	return 0;
+}
+
 static int put_number(struct buf *to, uint64_t number)
 {
-	return buf_append(to, &number, sizeof(number));
+	return append(to, &number, sizeof(number));
 }
 
 static int put_text(struct buf *to, const char *text)
 {
 	uint32_t len = text ? (uint32_t)strlen(text) : UINT32_MAX;
-	int r = buf_append(to, &len, sizeof(len));
+	int r = append(to, &len, sizeof(len));
 
-	return r < 0 || !text ? r : buf_append(to, text, len);
+	return r < 0 || !text ? r : append(to, text, len);
 }
 
 static int put_texts(struct buf *to, const struct schedule_texts *texts)

@@ -138,6 +138,14 @@ int schedule_shape(struct schedule *schedule, struct schedule_facts *pod, uint32
 	return fill(schedule, &schedule->shapes[number]);
 }
 
+bool schedule_is_tied(const struct schedule *schedule, uint32_t shape)
+{
+	const struct schedule_like *like = &schedule->shapes[shape];
+
+	return like->near_count || like->apart_count || like->wish_count || like->spread_count ||
+	       schedule->groups[like->group].meant.count;
+}
+
 /* --- forgetting --- */
 
 static void free_shape_at(struct schedule_like *shape)

@@ -808,8 +808,6 @@ def test_a_full_disk(bare):
 def test_what_has_no_effect_yet_is_said(tenants):
     done = tenants.kubectl('create', 'quota', 'q', '--hard=pods=9,services=1', '-n', 'b')
     assert done.stderr == 'Warning: spec.hard.services is kept but not enforced yet\n'
-    done = tenants.apply(pod('b', 'p', affinity={'nodeAffinity': {}}))
-    assert 'Warning: spec.affinity is kept but not considered yet' in done.stderr
 
 
 def test_stop_with_everybody_waiting(bound):

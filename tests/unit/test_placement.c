@@ -102,25 +102,6 @@ static void hold(struct world *world, const char *domain, int64_t cpu)
 	world->facts.holder_count = world->facts.charge_count = 1;
 }
 
-static void test_same_domain_is_stacked(void **state)
-{
-	struct placement_verdict verdicts[2];
-	struct world world;
-
-	(void)state;
-	world_init(&world);
-	verdicts[0] = judge(&world, 0);
-	verdicts[1] = judge(&world, 1);
-	assert_int_equal(placement_choose(verdicts, 2), 0); /* a tie goes to the lesser name */
-	hold(&world, "blue", 500);
-	verdicts[0] = judge(&world, 0);
-	verdicts[1] = judge(&world, 1);
-	assert_true(verdicts[0].allowed && verdicts[1].allowed);
-	assert_int_equal(placement_choose(verdicts, 2), 1);
-	assert_string_equal(verdicts[1].sentence, "may run on instance 'node-2' of server 'server-2'");
-	world_done(&world);
-}
-
 static void test_refusals(void **state)
 {
 	struct placement_verdict verdict;
@@ -155,39 +136,67 @@ static void test_refusals(void **state)
 	world_done(&world);
 }
 
-static void test_selector_and_taints(void **state)
+static void test_what_the_scheduler_adds(void **state)
 {
-	struct placement_verdict verdict;
-	struct world world;
+	static const struct {
+		struct schedule_verdict said;
+		const char *reason, *object, *sentence;
+	} rows[] = {
+		{{.reason = SCHEDULE_SELECTOR, .key = "zone", .value = "a"},
+		 "NodeSelector",
+		 "Pod",
+		 "spec.nodeSelector asks for label 'zone=a', which instance 'node-1' does not have"},
+		{{.reason = SCHEDULE_NODE_AFFINITY},
+		 "NodeAffinity",
+		 "Pod",
+		 "no term of spec.affinity.nodeAffinity matches instance 'node-1'"},
+		{{.reason = SCHEDULE_TAINT, .key = "k", .value = "v"},
+		 "Taint",
+		 "Node/node-1",
+		 "instance 'node-1' has the taint 'k=v', which the pod does not tolerate"},
+		{{.reason = SCHEDULE_RESOURCES, .key = "vendor.example/card", .amount = 2},
+		 "Resources",
+		 "Node/node-1",
+		 "instance 'node-1' has too little of 'vendor.example/card' left for the 2 that are asked"},
+		{{.reason = SCHEDULE_NEAR, .index = 0},
+		 "PodAffinity",
+		 "Pod",
+		 "spec.affinity.podAffinity.required[0]: no such pod of the trust domain shares 'zone' with instance "
+		 "'node-1'"},
+		{{.reason = SCHEDULE_SHUNNED},
+		 "PodAntiAffinity",
+		 "Pod",
+		 "the anti-affinity of a pod of the trust domain keeps such pods away from instance 'node-1'"},
+		{{.reason = SCHEDULE_SPREAD, .index = 1},
+		 "TopologySpread",
+		 "Pod",
+		 "spec.topologySpreadConstraints[1]: a pod more on instance 'node-1' would exceed maxSkew, or the "
+		 "instance has no label of the topology"},
+	};
+	CLEANUP_JSON json_t *pod = json_loads(
+		"{\"spec\":{\"affinity\":{\"podAffinity\":{\"requiredDuringSchedulingIgnoredDuringExecution\":"
+		"[{\"topologyKey\":\"zone\"}]}}}}",
+		0, NULL);
 
 	(void)state;
-	world_init(&world);
-	assert_int_equal(api_set(world.pod, "spec.nodeSelector", json_pack("{s:s}", "zone", "node-2")), 0);
-	verdict = judge(&world, 0);
-	assert_string_equal(verdict.sentence,
-			    "spec.nodeSelector asks for label 'zone=node-2', which instance 'node-1' does not have");
-	assert_true(judge(&world, 1).allowed);
-	assert_int_equal(api_set(world.two, "spec.taints",
-				 json_pack("[{s:s, s:s, s:s}]", "key", "k", "value", "v", "effect", "NoSchedule")),
-			 0);
-	verdict = judge(&world, 1);
-	assert_string_equal(verdict.sentence,
-			    "instance 'node-2' has the taint 'k:NoSchedule', which the pod does not tolerate");
-	assert_int_equal(api_set(world.pod, "spec.tolerations", json_pack("[{s:s, s:s}]", "key", "k", "value", "w")),
-			 0);
-	assert_false(judge(&world, 1).allowed);
-	assert_int_equal(api_set(world.pod, "spec.tolerations",
-				 json_pack("[{s:s, s:s}]", "key", "k", "operator", "Exists")),
-			 0);
-	assert_true(judge(&world, 1).allowed);
-	world_done(&world);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct placement_verdict verdict = {.instance = "node-1", .allowed = true};
+
+		placement_refine(pod, &rows[i].said, &verdict);
+		assert_false(verdict.allowed);
+		assert_string_equal(verdict.reason, rows[i].reason);
+		assert_string_equal(verdict.object, rows[i].object);
+		assert_string_equal(verdict.sentence, rows[i].sentence);
+		assert_string_equal(verdict.tenant, rows[i].sentence);
+	}
 }
 
 static void test_explanation(void **state)
 {
-	struct placement_verdict verdicts[3] = {{.sentence = "a", .tenant = "A"},
-						{.sentence = "b", .tenant = "B", .rule = "rule"},
-						{.sentence = "c", .tenant = "C"}};
+	struct placement_verdict verdicts[3] =
+		{{.sentence = "a", .tenant = "A", .reason = "Resources"},
+		 {.sentence = "b", .tenant = "B", .rule = "rule", .reason = "Separation"},
+		 {.sentence = "c", .tenant = "C", .reason = "Resources"}};
 	struct placement_reason reason;
 
 	(void)state;
@@ -196,17 +205,16 @@ static void test_explanation(void **state)
 	placement_explain(verdicts, 1, &reason);
 	assert_string_equal(reason.sentence, "a");
 	placement_explain(verdicts, 3, &reason);
-	assert_string_equal(reason.tenant, "B (and 2 further instances cannot take it)");
-	assert_string_equal(reason.sentence, "b (and 2 further instances cannot take it)");
+	assert_string_equal(reason.tenant, "B (0/3 instances can take it: 2 Resources, 1 Separation)");
+	assert_string_equal(reason.sentence, "b (0/3 instances can take it: 2 Resources, 1 Separation)");
 	assert_int_equal(placement_choose(verdicts, 3), 3);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_same_domain_is_stacked),
 		cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_selector_and_taints),
+		cmocka_unit_test(test_what_the_scheduler_adds),
 		cmocka_unit_test(test_explanation),
 	};
 
