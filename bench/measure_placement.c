@@ -234,6 +234,7 @@ static struct schedule_facts *make_pod(uint64_t domain, uint64_t kind)
 struct world {
 	struct schedule *schedule;
 	struct schedule_facts **kinds;
+	uint32_t *shapes; /* what the scheduler calls each kind, once it was told of it */
 	uint64_t kind_count;
 	uint32_t *pods;
 	int64_t *sizes; /* processor of each */
@@ -243,21 +244,21 @@ struct world {
 };
 
 /* Required anti-affinity is for the few: one pod in a hundred; the accelerator for as many. */
-static struct schedule_facts *draw_kind(const struct world *world)
+static uint64_t draw_kind(const struct world *world)
 {
 	uint64_t domain = draw(world->kind_count / KINDS), dice = draw(100);
 	uint64_t kind = dice == 0 ? 0 : dice == 1 ? 9 : 1 + dice % 8;
 
-	return world->kinds[domain * KINDS + kind];
+	return domain * KINDS + kind;
 }
 
 static void decide_one(struct world *world)
 {
-	struct schedule_facts *facts = draw_kind(world);
+	uint64_t kind = draw_kind(world);
+	int64_t size = world->kinds[kind]->pod.requests.items[0].amount;
+	uint32_t shape = world->shapes[kind], pod;
 	struct schedule_choice choice;
-	uint32_t shape, pod;
 
-	must(schedule_shape(world->schedule, facts, &shape) == 0, "memory");
 	must(schedule_decide(world->schedule, shape, &choice) == 0, "memory");
 	world->decided++;
 	if (choice.instance == SCHEDULE_NONE)
@@ -265,8 +266,8 @@ static void decide_one(struct world *world)
 	must(schedule_charge(world->schedule, shape, choice.instance, NULL, &pod) == 0, "memory");
 	world->placed++;
 	world->pods[world->pod_count] = pod;
-	world->sizes[world->pod_count++] = facts->pod.requests.items[0].amount;
-	world->used += facts->pod.requests.items[0].amount;
+	world->sizes[world->pod_count++] = size;
+	world->used += size;
 }
 
 static void release_one(struct world *world)
@@ -296,11 +297,14 @@ static void make_world(struct world *world, uint64_t instances, uint64_t domains
 		make_instance(world->schedule, i);
 	world->room = (int64_t)instances * CPU;
 	world->kinds = calloc(world->kind_count, sizeof(struct schedule_facts *));
+	world->shapes = calloc(world->kind_count, sizeof(*world->shapes));
 	world->pods = calloc(instances * 120, sizeof(*world->pods));
 	world->sizes = calloc(instances * 120, sizeof(*world->sizes));
-	must(world->kinds && world->pods && world->sizes, "memory");
-	for (uint64_t i = 0; i < world->kind_count; i++)
+	must(world->kinds && world->shapes && world->pods && world->sizes, "memory");
+	for (uint64_t i = 0; i < world->kind_count; i++) {
 		world->kinds[i] = make_pod(i / KINDS, i % KINDS);
+		must(schedule_shape(world->schedule, world->kinds[i], &world->shapes[i]) == 0, "memory");
+	}
 	while (fullness(world) < FULL) {
 		decide_one(world);
 		must(world->decided < instances * 500, "filling the cluster");
@@ -313,6 +317,7 @@ static void drop_world(struct world *world)
 		schedule_facts_drop(world->kinds[i]);
 	schedule_free(world->schedule);
 	free(world->kinds);
+	free(world->shapes);
 	free(world->pods);
 	free(world->sizes);
 }
@@ -325,9 +330,8 @@ static double measure_peer(struct world *world, double most)
 
 	for (; decided < PEER_MOST && spent < most; decided++) {
 		struct schedule_choice choice, best = {.instance = SCHEDULE_NONE};
-		uint32_t shape;
+		uint32_t shape = world->shapes[draw_kind(world)];
 
-		must(schedule_shape(world->schedule, draw_kind(world), &shape) == 0, "memory");
 		for (uint32_t i = 0; i < schedule_count(world->schedule); i++) {
 			struct schedule_verdict verdict;
 

@@ -43,7 +43,6 @@ struct schedule *schedule_new(uint64_t seed)
 	if (!schedule)
 		return NULL;
 	schedule->pod_free = SCHEDULE_NONE;
-	schedule->changes = 1;
 	schedule->key = buf_of(SCHEDULE_KEY_MAX);
 	schedule->place_names.seed = schedule->server_names.seed = schedule->class_names.seed =
 		schedule->domain_names.seed = schedule->topology_names.seed = schedule->filter_names.seed =

@@ -4,8 +4,6 @@
 #include "policy/schedule_state.h"
 
 #define NOT_ASKED 3 /* a level that is not known yet */
-#define NEVER UINT64_MAX
-#define REPLAY 8 /* so many events are gone through as fast as one server is looked at */
 
 static const char *text_or_empty(const char *text)
 {
@@ -45,12 +43,11 @@ int schedule_class_of(struct schedule *schedule, const char *domain, const char 
 	    SCHEDULE_ROOM(schedule->classes, schedule->class_count, schedule->class_room) < 0)
 		return -ENOMEM;
 	class = &schedule->classes[schedule->class_count];
-	*class = (struct schedule_class){.domain = strdup(domain),
-					 .subfunction = strdup(subfunction),
-					 .own = own,
-					 .seen = NEVER};
+	*class = (struct schedule_class){.domain = strdup(domain), .subfunction = strdup(subfunction), .own = own};
 	schedule->class_count++;
 	if (!class->domain || !class->subfunction || schedule_bits_grow(&class->here, schedule_words(schedule)) < 0 ||
+	    schedule_bits_grow(&class->allowed, schedule_words(schedule)) < 0 ||
+	    schedule_bits_grow(&class->stale, schedule_words(schedule)) < 0 ||
 	    schedule_map_put(&schedule->class_names, key->data, key->len, schedule->class_count - 1) < 0 ||
 	    schedule_numbers_add(&schedule->domains[own].classes, schedule->class_count - 1) < 0)
 		return -ENOMEM;
@@ -65,9 +62,10 @@ void schedule_class_reset(struct schedule *schedule, bool rules)
 	for (uint32_t i = 0; i < schedule->class_count; i++) {
 		struct schedule_class *class = &schedule->classes[i];
 
-		class->seen = NEVER;
+		class->compiled = false;
 		if (!rules)
 			continue;
+		class->enemies.count = class->enemies_known = 0;
 		class->asked = class->sorted = false;
 		if (class->levels)
 			memset(class->levels, 0xff, class->level_room / 4);
@@ -81,6 +79,8 @@ void schedule_class_done(struct schedule *schedule)
 		free(schedule->classes[i].subfunction);
 		free(schedule->classes[i].levels);
 		free(schedule->classes[i].siblings.items);
+		free(schedule->classes[i].enemies.items);
+		schedule_bits_done(&schedule->classes[i].stale);
 		schedule_bits_done(&schedule->classes[i].here);
 		schedule_bits_done(&schedule->classes[i].allowed);
 	}
@@ -246,40 +246,66 @@ static void refresh_all(struct schedule *schedule, uint32_t number)
 		refresh_server(schedule, number, server);
 }
 
-/* Who came or left matters to those alone that must be apart from it; who came takes away, who left may give back. */
-static void replay(struct schedule *schedule, uint32_t number, const struct schedule_event *event)
+/* Those of the classes that have come since whom the class may not stand beside. */
+static int find_enemies(struct schedule *schedule, uint32_t number)
 {
-	const struct schedule_numbers *places = &schedule->servers[event->server].places;
-	struct schedule_bits *allowed = &schedule->classes[number].allowed;
-	enum policy_level level = event->class == SCHEDULE_NONE ? POLICY_LEVEL_SERVER
-								: schedule_class_level(schedule, number, event->class);
+	struct schedule_class *class = &schedule->classes[number];
 
-	if (level == POLICY_LEVEL_NONE || (level == POLICY_LEVEL_INSTANCE && event->place == SCHEDULE_NONE))
+	for (; class->enemies_known < schedule->class_count; class->enemies_known++)
+		if (schedule_class_level(schedule, number, class->enemies_known) != POLICY_LEVEL_NONE &&
+		    schedule_numbers_add(&class->enemies, class->enemies_known) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+static void mark_stale(struct schedule_class *class, uint32_t place)
+{
+	if (class->compiled)
+		schedule_bits_put(&class->stale, place, true);
+}
+
+void schedule_class_note(struct schedule *schedule, uint32_t number, uint32_t server)
+{
+	const struct schedule_numbers *places = &schedule->servers[server].places;
+	const struct schedule_numbers *enemies;
+
+	if (places->count == 0)
 		return;
-	if (!event->came)
-		refresh_server(schedule, number, event->server);
-	else if (level == POLICY_LEVEL_INSTANCE)
-		schedule_bits_put(allowed, event->place, false);
-	else
-		for (uint32_t i = 0; i < places->count; i++)
-			schedule_bits_put(allowed, places->items[i], false);
+	if (number == SCHEDULE_NONE) {
+		for (uint32_t i = 0; i < schedule->class_count; i++)
+			mark_stale(&schedule->classes[i], places->items[0]);
+		return;
+	}
+	if (find_enemies(schedule, number) < 0) {
+		schedule_class_reset(schedule, false); /* without memory for who is concerned, all are */
+		return;
+	}
+	enemies = &schedule->classes[number].enemies;
+	for (uint32_t i = 0; i < enemies->count; i++)
+		mark_stale(&schedule->classes[enemies->items[i]], places->items[0]);
 }
 
 int schedule_class_refresh(struct schedule *schedule, uint32_t number)
 {
 	struct schedule_class *class = &schedule->classes[number];
-	uint64_t missed = schedule->changes - class->seen;
+	uint64_t *tops = schedule_bits_tops(&class->stale);
 	enum policy_level level;
 
-	if (schedule_bits_grow(&class->allowed, schedule_words(schedule)) < 0)
-		return -ENOMEM;
-	if (class->seen == schedule->changes)
-		return 0;
-	if (class->seen == NEVER || missed > SCHEDULE_JOURNAL || missed / REPLAY > schedule->server_count)
+	if (!class->compiled) {
 		refresh_all(schedule, number);
-	else if (!obstacle_of(schedule, number, &schedule->everywhere, POLICY_LEVEL_SERVER, &level))
-		for (uint64_t at = class->seen; at < schedule->changes; at++)
-			replay(schedule, number, &schedule->journal[at % SCHEDULE_JOURNAL]);
-	class->seen = schedule->changes;
+	} else if (!obstacle_of(schedule, number, &schedule->everywhere, POLICY_LEVEL_SERVER, &level)) {
+		for (uint32_t word = 0; word < class->stale.count; word++) {
+			if (!(tops[word / 64] >> word % 64 & 1))
+				continue;
+			for (uint64_t bits = class->stale.words[word]; bits; bits &= bits - 1) {
+				uint32_t place = word * 64 + (uint32_t)__builtin_ctzll(bits);
+
+				if (schedule->places[place].server != SCHEDULE_NONE)
+					refresh_server(schedule, number, schedule->places[place].server);
+			}
+		}
+	}
+	schedule_bits_clear(&class->stale);
+	class->compiled = true;
 	return 0;
 }

@@ -3,11 +3,11 @@
 #include "policy/schedule_state.h"
 #include "policy/schedule_weights.h"
 
-#define SETS_MAX 48     /* a pod with more conditions is asked about each instance */
-#define COMPARED 8      /* candidates of one kind that are compared with each other */
-#define SIBLINGS_MAX 8  /* of classes of the own domain that are taken into the walk */
-#define HINTS_MAX 4     /* preferences by which candidates are looked for */
-#define PARTED_MOST 200 /* candidates that separation may refuse until its set is brought up to date */
+#define SETS_MAX 48    /* a pod with more conditions is asked about each instance */
+#define COMPARED 8     /* candidates of one kind that are compared with each other */
+#define SIBLINGS_MAX 8 /* of classes of the own domain that are taken into the walk */
+#define HINTS_MAX 4    /* preferences by which candidates are looked for */
+#define PARTED_MOST 12 /* candidates that separation may refuse until its set is brought up to date */
 
 struct sets {
 	const struct schedule_bits *with[SETS_MAX], *without[SETS_MAX];
@@ -230,17 +230,23 @@ static unsigned walk_hints(struct search *search, const struct hint *hints, size
 	return found;
 }
 
-/* Where all preferences hold; unless that is so somewhere (worth `all`), where any of them does, and anywhere. */
+/* Where all preferences hold; unless that is so somewhere (worth `all`), anywhere, and where any of them holds. */
 static void walk_all(struct search *search, int all)
 {
 	struct hint hints[HINTS_MAX];
 	size_t count = find_hints(search->schedule, search->shape, hints);
+	unsigned found = 0;
 
-	if (count > 0 && walk_hints(search, hints, count) > 0 && search->best.score >= all)
+	if (count > 0) {
+		found = walk_hints(search, hints, count);
+		if (found > 0 && search->best.score >= all)
+			return;
+	}
+	/* Where there were few, all of them have been compared. */
+	if (walk(search) < COMPARED)
 		return;
 	for (size_t i = 0; count > 1 && i < count; i++)
 		(void)walk_hints(search, &hints[i], 1);
-	(void)walk(search);
 }
 
 /* The most that preferences can add to what a place is worth. */

@@ -134,7 +134,9 @@ static int grow(struct schedule *schedule)
 		if (grow_one(&schedule->domains[i].near, schedule) < 0)
 			return -ENOMEM;
 	for (uint32_t i = 0; i < schedule->class_count; i++)
-		if (grow_one(&schedule->classes[i].here, schedule) < 0)
+		if (grow_one(&schedule->classes[i].here, schedule) < 0 ||
+		    grow_one(&schedule->classes[i].allowed, schedule) < 0 ||
+		    grow_one(&schedule->classes[i].stale, schedule) < 0)
 			return -ENOMEM;
 	for (uint32_t i = 0; i < schedule->image_count; i++)
 		if (grow_one(schedule->images[i], schedule) < 0)
@@ -235,12 +237,6 @@ static bool has_domain(const struct schedule *schedule, const struct schedule_oc
 	return false;
 }
 
-static void note_change(struct schedule *schedule, struct schedule_event event)
-{
-	schedule->journal[schedule->changes % SCHEDULE_JOURNAL] = event;
-	schedule->changes++;
-}
-
 /* What is known of a place by who is on its server. */
 static void mark_place(struct schedule *schedule, uint32_t place, bool in)
 {
@@ -261,7 +257,7 @@ static int count_server(struct schedule *schedule, uint32_t server, uint32_t cla
 		return -ENOMEM;
 	if (!turned)
 		return 0;
-	note_change(schedule, (struct schedule_event){server, SCHEDULE_NONE, class, up});
+	schedule_class_note(schedule, class, server);
 	is_there = has_domain(schedule, &at->occupants, domain);
 	for (uint32_t i = 0; i < at->places.count; i++) {
 		schedule_bits_put(&schedule->domains[domain].near, at->places.items[i], is_there);
@@ -313,7 +309,7 @@ static int count_pod(struct schedule *schedule, const struct schedule_charged *p
 	if (turned)
 		schedule_bits_put(&schedule->classes[shape->class].here, pod->place, up);
 	if (turned && at->server != SCHEDULE_NONE)
-		note_change(schedule, (struct schedule_event){at->server, pod->place, shape->class, up});
+		schedule_class_note(schedule, shape->class, at->server);
 	if (count_servers(schedule, shape->class, pod->place, pod->server, up) < 0)
 		return -ENOMEM;
 	return schedule_meant_count(schedule, pod->shape, pod->place, up);
@@ -364,6 +360,7 @@ static int move_place(struct schedule *schedule, uint32_t place, uint32_t server
 	if (at->server != SCHEDULE_NONE) {
 		mark_place(schedule, place, false);
 		schedule_numbers_remove(&schedule->servers[at->server].places, place);
+		schedule_class_note(schedule, SCHEDULE_NONE, at->server);
 	}
 	at->server = server;
 	if (server == SCHEDULE_NONE)
@@ -371,7 +368,7 @@ static int move_place(struct schedule *schedule, uint32_t place, uint32_t server
 	if (schedule_numbers_add(&schedule->servers[server].places, place) < 0)
 		return -ENOMEM;
 	mark_place(schedule, place, true);
-	note_change(schedule, (struct schedule_event){server, SCHEDULE_NONE, SCHEDULE_NONE, false});
+	schedule_class_note(schedule, SCHEDULE_NONE, server);
 	return 0;
 }
 

@@ -8,9 +8,8 @@
 
 enum { SCHEDULE_CPU, SCHEDULE_MEMORY, SCHEDULE_PODS, SCHEDULE_NAMED };
 
-#define SCHEDULE_LEVELS 200    /* steps by which room is told apart, four a doubling */
-#define SCHEDULE_SIZED 2       /* resources with steps: cpu and memory */
-#define SCHEDULE_JOURNAL 32768 /* changes of servers that are remembered, a power of two */
+#define SCHEDULE_LEVELS 200 /* steps by which room is told apart, four a doubling */
+#define SCHEDULE_SIZED 2    /* resources with steps: cpu and memory */
 
 /* How many pods of which classes are somewhere; few rows, so that a walk is cheap. */
 struct schedule_occupant {
@@ -19,14 +18,6 @@ struct schedule_occupant {
 struct schedule_occupants {
 	struct schedule_occupant *rows;
 	uint32_t count, room;
-};
-
-/* A class came to a server (or only to a further instance of it), or left. */
-struct schedule_event {
-	uint32_t server;
-	uint32_t place; /* SCHEDULE_NONE: it is about the whole server */
-	uint32_t class; /* SCHEDULE_NONE: the server's instances changed */
-	bool came;
 };
 
 struct schedule_numbers {
@@ -53,11 +44,14 @@ struct schedule_class {
 	char *domain, *subfunction;
 	uint32_t own; /* the domain's number */
 	enum policy_reason refusal;
-	uint8_t *levels;                  /* from other classes, two bits each; 3: not asked yet */
-	uint32_t level_room;              /* in classes */
-	struct schedule_bits here;        /* instances that it is on */
-	struct schedule_bits allowed;     /* as of `seen`: instances that separation leaves it */
-	uint64_t seen;                    /* of the journal; UINT64_MAX: nothing */
+	uint8_t *levels;              /* from other classes, two bits each; 3: not asked yet */
+	uint32_t level_room;          /* in classes */
+	struct schedule_bits here;    /* instances that it is on */
+	struct schedule_bits allowed; /* instances that separation leaves it, if compiled */
+	struct schedule_bits stale;   /* but for the servers of these, which have to be asked about again */
+	bool compiled;
+	struct schedule_numbers enemies;  /* classes that may not be everywhere that it is */
+	uint32_t enemies_known;           /* of so many classes */
 	bool asked;                       /* refusal is known */
 	bool sorted;                      /* siblings are */
 	struct schedule_numbers siblings; /* classes of the same domain that may share no instance with it */
@@ -187,8 +181,6 @@ struct schedule {
 	struct schedule_class *classes;
 	uint32_t class_count, class_room;
 	struct schedule_map class_names;
-	struct schedule_event journal[SCHEDULE_JOURNAL];
-	uint64_t changes; /* of the journal, from 1 */
 
 	struct schedule_domain *domains;
 	uint32_t domain_count, domain_room;
@@ -247,6 +239,8 @@ int schedule_class_of(struct schedule *schedule, const char *domain, const char 
 enum policy_level schedule_class_level(struct schedule *schedule, uint32_t a, uint32_t b);
 /* Whether it leaves the place to the class, from who is there. */
 bool schedule_class_allows(struct schedule *schedule, uint32_t class, uint32_t place);
+/* A class came to a server or one of its instances, or left; SCHEDULE_NONE: the server's instances changed. */
+void schedule_class_note(struct schedule *schedule, uint32_t class, uint32_t server);
 /* Brings class->allowed up to date. */
 int schedule_class_refresh(struct schedule *schedule, uint32_t class) MUST_CHECK;
 /* Finds class->siblings. */
