@@ -605,7 +605,10 @@ static int take_bytes(struct board *board, const char *key, const char *value, s
 		r = records_parse(key, value, len, revision, &json, NULL);
 	else /* records of this service, which are written as they were read */
 		r = (json = json_loadb(value, len, 0, NULL)) ? 0 : ERR_CORRUPT;
-	return r == -ENOMEM ? r : take(board, key, json, revision);
+	/* An object that cannot be read is none; a record of the ledger that cannot be read stops the placement. */
+	if (r == -ENOMEM || (r < 0 && str_starts(key, "/ledger/")))
+		return r;
+	return take(board, key, json, revision);
 }
 
 static void on_event(void *user, const struct store_event *event)
