@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "cism/domains_read.h"
 #include "cism/placefacts.h"
+#include "cism/quarantines.h"
 #include "cism/shared_topology.h"
 
 #define BATCH 1000
@@ -46,7 +47,8 @@ struct board {
 	bool loaded;
 
 	struct schedule *schedule;
-	json_t *domains; /* name: the TrustDomain object, of the revision `rules` */
+	struct object_list quarantines; /* of the revision `rules` too */
+	json_t *domains;                /* name: the TrustDomain object, of the revision `rules` */
 	uint64_t rules, topology, changes;
 	bool rules_stale, image_policies;
 
@@ -468,6 +470,12 @@ static int take_pod(struct board *board, const char *key, json_t *json, uint64_t
 
 /* --- nodes and namespaces --- */
 
+static bool is_quarantined(const struct board *board, const json_t *node)
+{
+	return quarantines_find(&board->quarantines, api_string(node, "metadata.name"),
+				api_label(node, POLICY_LABEL_SERVER));
+}
+
 static int take_node(struct board *board, const json_t *node)
 {
 	CLEANUP(cleanup_schedule_facts) struct schedule_facts *facts = NULL;
@@ -478,7 +486,7 @@ static int take_node(struct board *board, const json_t *node)
 
 	if (!name)
 		return 0;
-	if (placefacts_node(node, known ? &mapping : NULL, false, &facts, &err) < 0)
+	if (placefacts_node(node, known ? &mapping : NULL, is_quarantined(board, node), &facts, &err) < 0)
 		return err.code;
 	return schedule_put(board->schedule, facts);
 }
@@ -514,6 +522,19 @@ static int read_image_policies(struct board *board, struct err *err)
 	return r;
 }
 
+/* Behind the revision of the rules, which every write of a quarantine moves. */
+static int read_quarantines(struct board *board, struct err *err)
+{
+	struct object_list list = {0};
+	int r = quarantines_read(board->cism->store, &list, err);
+
+	if (r < 0)
+		return r;
+	records_list_done(&board->quarantines);
+	board->quarantines = list;
+	return take_nodes(board) < 0 ? err_sys(err, -ENOMEM, "cannot keep what the placement knows") : 0;
+}
+
 static int read_rules(struct board *board, struct err *err)
 {
 	CLEANUP_OBJECT_LIST struct object_list list = {0};
@@ -535,7 +556,8 @@ static int read_rules(struct board *board, struct err *err)
 	json_decref(board->domains);
 	board->domains = objects;
 	board->rules_stale = false;
-	return read_image_policies(board, err);
+	r = read_quarantines(board, err);
+	return r < 0 ? r : read_image_policies(board, err);
 }
 
 /* --- taking in --- */
@@ -903,6 +925,7 @@ void board_free(struct board *board)
 	if (!board)
 		return;
 	forget(board);
+	records_list_done(&board->quarantines);
 	free(board->values);
 	free(board->holders);
 	free(board->pods);
