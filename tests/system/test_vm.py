@@ -2,6 +2,7 @@
 """What must hold on Debian 12's own kernel with cgroup v2 alone, run in a VM (tools/vm)."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -48,6 +49,27 @@ def test_runtime_on_cgroup_v2(vm, programs, build):
     assert done.returncode == 0
     assert 'FAILED' not in done.stdout
     assert done.stdout.count('ok: ') == 66
+
+
+# What differs most by the version of control groups or the kernel; './dev test vm' runs all.
+SHARE = '''runtime_ceiling.py::test_missing_limits_are_filled_in
+runtime_ceiling.py::test_a_limit_above_is_enough
+runtime_ceiling_evasion.py::test_a_limit_of_nothing_is_a_missing_one
+runtime_ceiling_evasion.py::test_an_update_of_half_a_share_is_judged_whole
+runtime_ceiling_evasion.py::test_memory_is_swap_as_well
+runtime_limits.py::test_memory_ends_in_its_own_group
+runtime_start.py::test_joins_namespaces
+'''
+
+
+@pytest.mark.seconds(600)
+def test_share_of_the_system_tests_on_cgroup_v2(vm, programs, build):
+    """ISO-2: limits and ceilings hold there as they do here, by the very tests."""
+    words = ' '.join(f'tests/system/test_{word}' for word in SHARE.split())
+    done = vm(f'BULKHEAD_BUILD={build} exec bash {TOP}/tests/vm/suite_v2.sh {words}\n')
+    print(done.stdout)
+    assert done.returncode == 0
+    assert re.search(r'\b\d\d passed', done.stdout)
 
 
 @pytest.mark.seconds(600)
