@@ -140,6 +140,7 @@ def bind_all(replicas):
 
 def durable(etcd=None):
     with tempfile.TemporaryDirectory(prefix='bulkhead-bench-', dir='/var/tmp') as folder:
+        os.chmod(folder, 0o755)  # the CISM gives root up
         ports = free_ports(3 if etcd else 1)
         nodes = [(f'node-{number}', f'server-{number}', 1) for number in range(INSTANCES)]
         first = Bench(BUILD / 'src' / 'cism', None, f'{folder}/0', {}, nodes, settings_of(ports[0], etcd))
