@@ -182,6 +182,7 @@ def copy_layout(folder, to):
     return copied
 
 
+@pytest.mark.seconds(180 + MUTATIONS)
 def test_changed_layers(programs, plain, keys, tmp_path):
     """Annotations, packets, options and cipher text changed at random, digests made right: not one byte appears."""
     seed = random.randrange(1 << 32)
