@@ -275,3 +275,42 @@ def test_keys_are_in_no_file_and_no_log(job, encrypted):
             if path.is_file() and not path.is_symlink() and 'images' not in path.parts[-3:-1]:
                 data = path.read_bytes()
                 assert text not in data and secret not in data, path
+
+
+# --- a key that never leaves its token ---
+
+def test_key_in_a_token(job, encrypted, keys, tmp_path):
+    """The same image with the domain's key in a PKCS#11 token, SoftHSM, configured in this cell alone."""
+    token = job.root / 'softhsm'
+    (token / 'tokens').mkdir(parents=True)
+    (token / 'softhsm2.conf').write_text(f'directories.tokendir = {token}/tokens\nobjectstore.backend = file\n',
+                                         encoding='utf-8')
+    module = '/usr/lib/softhsm/libsofthsm2.so'
+    job.cell.run(['mount', '--bind', token / 'softhsm2.conf', '/etc/softhsm/softhsm2.conf'], check=True)
+    try:
+        for words in (['softhsm2-util', '--init-token', '--free', '--label', 'ims', '--so-pin', '4321', '--pin',
+                       '1234'],
+                      ['pkcs11-tool', '--module', module, '--token-label', 'ims', '--login', '--pin', '1234',
+                       '--write-object', keys['P-256'][0], '--type', 'privkey', '--usage-derive', '--label', 'image']):
+            done = job.cell.run(words)
+            assert done.returncode == 0, done.stdout + done.stderr
+        job.cell.run(['chown', '-R', '61904:61904', token], check=True)
+        folder = keys_of(job, 'ims')
+        (folder / 'ims.pin').write_text('1234\n', encoding='utf-8')
+        (folder / 'image.pkcs11').write_text(f'pkcs11:token=ims;object=image?module-path={module}&pin-source=file:'
+                                             f'{folder}/ims.pin\n', encoding='utf-8')
+        (folder / 'image.pem').unlink()
+        for path in folder.iterdir():
+            path.chmod(0o600)
+        run_once(job, 'by-token')
+        (folder / 'ims.pin').write_text('4444\n', encoding='utf-8')
+        job.apply(pod_of(job, 'ims', 'wrong-pin'))
+        said = reason_of(job, 'ims', 'wrong-pin', 'log in')
+        assert said.endswith("keys of TrustDomain 'ims': 'keys/ims/image.pkcs11': the token cannot log in: "
+                             "The password or PIN is incorrect"), said
+        delete(job, 'ims', 'wrong-pin')
+    finally:
+        for name in ('image.pkcs11', 'ims.pin'):
+            (keys_of(job, 'ims') / name).unlink(missing_ok=True)
+        give(job, 'ims', keys['P-256'][0])
+        job.cell.run(['umount', '/etc/softhsm/softhsm2.conf'], check=True)
