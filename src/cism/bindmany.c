@@ -228,7 +228,11 @@ int bindmany_take(struct bindmany *many, const struct board_pod *pod, enum bindm
 		*ret_outcome = BINDMANY_FULL;
 		return 0;
 	}
-	if (!choose(many, taken, shape) || make_parts(many, taken, &why) < 0)
+	if (!choose(many, taken, shape)) {
+		*ret_outcome = BINDMANY_NOWHERE;
+		return 0;
+	}
+	if (make_parts(many, taken, &why) < 0)
 		return 0;
 	taken->holder = holder_of(taken);
 	if (ledger_sums_hold(&many->sums, &taken->holder, err) < 0 ||

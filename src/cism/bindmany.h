@@ -13,8 +13,9 @@ struct bindmany;
 
 enum bindmany_outcome {
 	BINDMANY_TAKEN,
-	BINDMANY_FULL,   /* what was taken has to be bound first */
-	BINDMANY_SINGLY, /* it is for binder_decide() to bind it, or to say why not */
+	BINDMANY_FULL,    /* what was taken has to be bound first */
+	BINDMANY_SINGLY,  /* it is for binder_decide() to bind it */
+	BINDMANY_NOWHERE, /* it is for binder_decide() to say why not, unless something changes first */
 };
 
 /* For who holds the board's lock, until the end. */

@@ -57,7 +57,9 @@ struct board_pod {
 	uint64_t tried_ns; /* and when */
 	bool later;        /* something outside did not answer */
 	bool busy;         /* a thread is about it */
+	uint64_t asked_ns; /* since when it waits to be told why it is nowhere; 0: it does not */
 	bool singly;       /* it could not be bound with others */
+	unsigned taken;    /* how often that was tried */
 };
 /* Those that wait, the most urgent first, then the oldest; the caller frees the list. NULL without memory. */
 struct board_pod **board_waiting(struct board *board, size_t *ret_count);

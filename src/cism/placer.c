@@ -18,6 +18,9 @@
 #define AGAIN_MS 300    /* between two explanations of one pod */
 #define THREADS 6       /* that bind and explain one by one, and may wait for registries */
 #define JOBS_MAX 64     /* that wait for them */
+#define TAKEN_MAX 4     /* how often a pod is tried with others before it is bound alone */
+#define FIRST_S 2       /* at most this long a pod that is nowhere to be put is rather tried again than told why, */
+#define ANEW_S 10       /* and this long after it was told */
 #define SECOND_NS UINT64_C(1000000000)
 #define MILLI_NS UINT64_C(1000000)
 
@@ -26,6 +29,8 @@ struct job {
 	char namespace[64];
 	char name[254];
 	char uid[64];
+	bool explains;    /* it was nowhere to be put, */
+	uint64_t changes; /* as the board was then */
 };
 
 struct placer {
@@ -98,13 +103,36 @@ static bool place(struct cism *cism, const struct job *job)
 	return outcome == BINDER_LATER;
 }
 
+/*
+ * Whether a pod that was nowhere to be put is better tried with the others again than told why: the board has changed since.
+ * For a while only, so that a busy cluster does not leave it without a word.
+ */
+static bool is_outdated(struct placer *placer, const struct job *job)
+{
+	const struct board_pod *pod;
+	bool outdated = false;
+
+	if (!job->explains)
+		return false;
+	board_lock(placer->board);
+	pod = board_find(placer->board, job->namespace, job->name);
+	if (pod && job->changes != board_changes(placer->board)) {
+		uint64_t since = pod->tried_ns ? pod->tried_ns : pod->asked_ns;
+
+		outdated = clock_monotonic_ns() - since < (pod->tried_ns ? ANEW_S : FIRST_S) * SECOND_NS;
+	}
+	board_unlock(placer->board);
+	return outdated;
+}
+
 static void *run_singles(void *user)
 {
 	struct placer *placer = user;
 	struct job job;
 
 	while (take_job(placer, &job)) {
-		bool later = place(placer->cism, &job);
+		bool outdated = is_outdated(placer, &job);
+		bool later = !outdated && place(placer->cism, &job);
 		struct board_pod *pod;
 
 		board_lock(placer->board);
@@ -112,7 +140,10 @@ static void *run_singles(void *user)
 		if (pod) {
 			pod->busy = false;
 			pod->later = later;
-			pod->tried_ns = clock_monotonic_ns();
+			if (!outdated) {
+				pod->asked_ns = 0;
+				pod->tried_ns = clock_monotonic_ns();
+			}
 		}
 		board_unlock(placer->board);
 		on_ready(placer); /* there may have been more to do than threads, or something new meanwhile */
@@ -120,7 +151,7 @@ static void *run_singles(void *user)
 	return NULL;
 }
 
-static bool give(struct placer *placer, struct board_pod *pod)
+static bool give(struct placer *placer, struct board_pod *pod, bool explains)
 {
 	struct job *job;
 	bool given;
@@ -133,12 +164,17 @@ static bool give(struct placer *placer, struct board_pod *pod)
 			       api_string(pod->json, "metadata.namespace"));
 		(void)snprintf(job->name, sizeof(job->name), "%s", api_string(pod->json, "metadata.name"));
 		(void)snprintf(job->uid, sizeof(job->uid), "%s", api_string(pod->json, "metadata.uid"));
+		job->explains = explains;
+		job->changes = board_changes(placer->board);
 		pthread_cond_signal(&placer->work);
 	}
 	pthread_mutex_unlock(&placer->lock);
 	if (given) {
 		pod->busy = true;
+		if (!pod->asked_ns)
+			pod->asked_ns = clock_monotonic_ns();
 		pod->singly = false;
+		pod->taken = 0;
 		pod->tried = board_changes(placer->board);
 	}
 	return given;
@@ -152,6 +188,7 @@ struct pass {
 	struct bindmany *many;
 	uint64_t now_ns;
 	uint64_t wait_ms;
+	bool overtaken; /* a transaction did not hold */
 };
 
 static void wait_at_most(struct pass *pass, uint64_t milliseconds)
@@ -191,13 +228,14 @@ static bool is_due(struct pass *pass, const struct board_pod *pod)
 	return true;
 }
 
-/* What does not hold as a whole is done singly. */
+/* What does not hold as a whole ends the pass: the next one begins with what came between. */
 static int bind(struct pass *pass, struct err *err)
 {
 	int r = bindmany_count(pass->many) ? bindmany_bind(pass->many, err) : 0;
 
 	if (r == ERR_CONFLICT || r == ERR_TOO_LARGE) {
 		pass->wait_ms = 0;
+		pass->overtaken = true;
 		return 0;
 	}
 	return r;
@@ -210,14 +248,16 @@ static int try_one(struct pass *pass, struct board_pod *pod, struct err *err)
 
 	if (r == 0 && outcome == BINDMANY_FULL) {
 		r = bind(pass, err);
+		if (r == 0 && pass->overtaken)
+			return 0;
 		if (r == 0)
 			r = bindmany_take(pass->many, pod, &outcome, err);
 	}
 	if (r < 0)
 		return r;
 	if (outcome == BINDMANY_TAKEN)
-		pod->singly = true; /* unless it is bound, and gone from the board */
-	else if (!give(pass->placer, pod))
+		pod->singly = ++pod->taken == TAKEN_MAX; /* unless it is bound, and gone from the board */
+	else if (!give(pass->placer, pod, outcome == BINDMANY_NOWHERE))
 		wait_at_most(pass, AGAIN_MS);
 	return 0;
 }
@@ -230,11 +270,11 @@ static int try_all(struct pass *pass, struct err *err)
 	int r = 0;
 
 	waiting = board_waiting(board, &count);
-	for (size_t i = 0; r == 0 && i < count && !is_stopping(pass->placer); i++)
+	for (size_t i = 0; r == 0 && i < count && !pass->overtaken && !is_stopping(pass->placer); i++)
 		if (is_due(pass, waiting[i]))
 			r = try_one(pass, waiting[i], err);
 	free((void *)waiting);
-	return r < 0 ? r : bind(pass, err);
+	return r < 0 || pass->overtaken ? r : bind(pass, err);
 }
 
 /* Returns after how many milliseconds to look again, if nothing happens before. */
