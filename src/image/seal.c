@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #define TAG_SIZE 16u
 #define NONCE_SIZE 12u
 #define HASH_SIZE 32u
+#define DIRECT_ALIGN 4096u /* of chunks in the file, and of what file systems ask for */
+_Static_assert(HEADER_SIZE % DIRECT_ALIGN == 0 && IMAGEFILE_CHUNK % DIRECT_ALIGN == 0, "chunks are aligned");
 
 /* As on disk, little endian. All up to nonce is bound to what is wrapped. */
 struct header {
@@ -389,9 +392,36 @@ void unseal_free(struct unseal *unseal)
 	OPENSSL_clear_free(unseal, sizeof(*unseal));
 }
 
+static void set_direct(int fd, bool direct)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		(void)fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
+void unseal_directly(struct unseal *unseal)
+{
+	set_direct(unseal->fd, true);
+}
+
 uint64_t unseal_size(const struct unseal *unseal)
 {
 	return unseal->size;
+}
+
+/* The sealed bytes of one chunk, in whole units of the disk: behind the last chunk lie tags. */
+static int read_chunk(const struct unseal *unseal, uint64_t from, uint8_t *to, size_t len)
+{
+	size_t whole = (len + DIRECT_ALIGN - 1) / DIRECT_ALIGN * DIRECT_ALIGN;
+	ssize_t n = pread(unseal->fd, to, whole, (off_t)(HEADER_SIZE + from));
+
+	if (n >= (ssize_t)len)
+		return 0;
+	/* A disk with larger units, or memory that is not aligned to them. */
+	if (n < 0 && errno == EINVAL)
+		set_direct(unseal->fd, false);
+	return read_at(unseal->fd, to, len, HEADER_SIZE + from);
 }
 
 int unseal_chunk(const struct unseal *unseal, uint64_t index, uint8_t *to, size_t *ret_len, struct err *err)
@@ -406,7 +436,7 @@ int unseal_chunk(const struct unseal *unseal, uint64_t index, uint8_t *to, size_
 		return err_set(err, ERR_INVALID, "the sealed file has no chunk %llu", (unsigned long long)index);
 	len = unseal->size - from < IMAGEFILE_CHUNK ? (size_t)(unseal->size - from) : IMAGEFILE_CHUNK;
 	nonce_of(index, nonce);
-	r = read_at(unseal->fd, to, len, HEADER_SIZE + from);
+	r = read_chunk(unseal, from, to, len);
 	if (r == 0)
 		r = run_gcm(false, unseal->key, nonce, &bound, sizeof(bound), to, len, to, unseal->tags[index]);
 	if (r == -EBADMSG || r == -ENODATA) {

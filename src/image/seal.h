@@ -58,6 +58,12 @@ int unseal_new(int fd, const struct seal_binding *binding, const uint8_t key[sta
 void unseal_free(struct unseal *unseal);
 CLEANUP_DEFINE(unseal, struct unseal *, unseal_free)
 
+/*
+ * Has chunks read past the page cache from now on, where the file system can: they are read once, and their pages are not
+ * held twice. What they are read to is to be aligned to 4096 bytes.
+ */
+void unseal_directly(struct unseal *unseal);
+
 uint64_t unseal_size(const struct unseal *unseal);
 
 /* Reads one chunk whole; to has room for IMAGEFILE_CHUNK. Any number of threads. ERR_CORRUPT when it was changed. */

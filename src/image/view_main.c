@@ -154,6 +154,7 @@ static int add_file(const struct view_request *request, int fd, struct err *err)
 		(void)close(fd);
 		return r;
 	}
+	unseal_directly(unseal);
 	(void)pthread_mutex_lock(&served.mutex);
 	file = find(request->name);
 	for (size_t i = 0; !file && i < VIEW_FILES_MAX; i++)

@@ -125,7 +125,7 @@ static inline struct blob *put_blob(const void *bytes, size_t len, const char *t
 
 	assert_true(registry.count <= BLOBS_MAX);
 	blob->type = type;
-	blob->bytes = buf_of(64 << 20);
+	blob->bytes = buf_of(512 << 20);
 	assert_int_equal(buf_append(&blob->bytes, bytes, len), 0);
 	assert_int_equal(digest_of(DIGEST_SHA256, bytes, len, &digest), 0);
 	digest_format(&digest, blob->digest);
