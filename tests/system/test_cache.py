@@ -21,6 +21,8 @@ from test_image_pull import Layout, archive, entry
 TOP = pathlib.Path(__file__).parent.parent.parent
 CANARY = b'canary-%s-of-a-sensitive-image' % secrets.token_hex(8).encode()
 WRITTEN = b'written-%s-by-a-sensitive-container' % secrets.token_hex(8).encode()
+# How often all classes are pulled, run, written to and killed; more for the long form.
+CYCLES = int(os.environ.get('BULKHEAD_CACHE_CYCLES', '1'))
 CLASSES = {'sealed': 'Encrypted', 'memory': 'Memory', 'never': 'Never'}
 DOMAIN = [
     {'apiVersion': 'trust.bulkhead.dev/v1', 'kind': 'TrustDomain', 'metadata': {'name': 'gold'},
@@ -128,36 +130,46 @@ SCRIPT = ('cat /canary | tail -n 1; cat /canary > /data/copy; W=written; '
           f'echo "$W{WRITTEN.decode()[7:]}" | tee /data/mine; ulimit -c')
 
 
-def run_and_delete(job, name, image):
-    job.apply(pod(job, name, image, SCRIPT))
-    job.wait_phase('gold', name, 'Succeeded')
-    lines = job.kubectl('logs', '-n', 'gold', name).stdout.splitlines()
-    job.kubectl('delete', 'pod', '-n', 'gold', name, timeout=60)
+def run_and_delete(job, *pods):
+    """Runs pods to their end, all at once; the lines each wrote."""
+    job.apply({'apiVersion': 'v1', 'kind': 'List', 'items': [pod(job, name, image, SCRIPT) for name, image in pods]})
+    lines = []
+    for name, _ in pods:
+        job.wait_phase('gold', name, 'Succeeded')
+        lines.append(job.kubectl('logs', '-n', 'gold', name).stdout.splitlines())
+    job.kubectl('delete', 'pod', '-n', 'gold', *[name for name, _ in pods], timeout=60)
     return lines
+
+
+def run_and_kill(job, *pods):
+    """Kills pods in the middle of their work, all at once."""
+    job.apply({'apiVersion': 'v1', 'kind': 'List',
+               'items': [pod(job, name, image, SCRIPT + '; sleep 1000') for name, image in pods]})
+    for name, _ in pods:
+        job.wait_phase('gold', name, 'Running')
+    job.kubectl('delete', 'pod', '-n', 'gold', *[name for name, _ in pods], '--grace-period=0', '--force', timeout=60)
 
 
 def test_classes_leave_nothing_on_the_disk(job, images, disk):
     """CACHE-1, CACHE-2, CACHE-5: by policy; neither images nor volumes nor logs, also of what was killed."""
-    for name in CLASSES:
-        lines = run_and_delete(job, f'quiet-{name}', name)
-        assert lines[:2] == [CANARY.decode() + name, WRITTEN.decode()]
-        assert lines[2] in ('0', '1'), 'core files'
-        # Killed in the middle of its work, twice over.
-        job.apply(pod(job, f'killed-{name}', name, SCRIPT + '; sleep 1000'))
-        job.wait_phase('gold', f'killed-{name}', 'Running')
-        job.kubectl('delete', 'pod', '-n', 'gold', f'killed-{name}', '--grace-period=0', '--force', timeout=60)
+    for turn in range(CYCLES):
+        written = run_and_delete(job, *[(f'quiet-{turn}-{name}', name) for name in CLASSES])
+        for name, lines in zip(CLASSES, written):
+            assert lines[:2] == [CANARY.decode() + name, WRITTEN.decode()]
+            assert lines[2] in ('0', '1'), 'core files'
+        run_and_kill(job, *[(f'killed-{turn}-{name}', name) for name in CLASSES])
     assert on_disk(disk, WRITTEN) == 0
     for name in CLASSES:
         assert on_disk(disk, CANARY + name.encode()) == 0
     # The search finds what a container for all leaves: its image, its volume, its log.
-    run_and_delete(job, 'open', 'open')
+    run_and_delete(job, ('open', 'open'))
     assert on_disk(disk, CANARY + b'open') >= 3000
     assert on_disk(disk, WRITTEN) > 0
 
 
 def test_cache_is_listed_and_revoked(job, images):
     """CACHE-4: what is held for whom and why; revoked it is unreadable, after the pods on it were stopped."""
-    run_and_delete(job, 'listed', 'sealed')
+    run_and_delete(job, ('listed', 'sealed'))
     rows = {row['digest']: row for row in json.loads(job.run('cache', '-o', 'json').stdout)['images']}
     row = rows[images['sealed']]
     assert (row['class'], row['domain'], row['containers']) == ('Encrypted', 'gold', 0)
@@ -179,7 +191,7 @@ def test_cache_is_listed_and_revoked(job, images):
 
 def test_start_needs_the_key_again(job, images):
     """CACHE-4: cached or not, without the domain's keys no new pod starts on a sealed image."""
-    run_and_delete(job, 'before', 'sealed')
+    run_and_delete(job, ('before', 'sealed'))
     key = job.root / 'etc/bulkhead/keys/gold/cache.key'
     saved = key.read_bytes()
     key.unlink()
