@@ -56,7 +56,8 @@ struct board_pod {
 	uint64_t tried;    /* board_changes() when it was last tried */
 	uint64_t tried_ns; /* and when */
 	bool later;        /* something outside did not answer */
-	bool busy;         /* a thread is about it */
+	bool busy;         /* a thread is about it, */
+	bool telling;      /* to say why it is nowhere to be put */
 	uint64_t asked_ns; /* since when it waits to be told why it is nowhere; 0: it does not */
 	bool singly;       /* it could not be bound with others */
 	unsigned taken;    /* how often that was tried */

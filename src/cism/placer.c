@@ -140,7 +140,9 @@ static void *run_singles(void *user)
 		if (pod) {
 			pod->busy = false;
 			pod->later = later;
-			if (!outdated) {
+			if (outdated) {
+				pod->tried = 0;
+			} else {
 				pod->asked_ns = 0;
 				pod->tried_ns = clock_monotonic_ns();
 			}
@@ -171,6 +173,7 @@ static bool give(struct placer *placer, struct board_pod *pod, bool explains)
 	pthread_mutex_unlock(&placer->lock);
 	if (given) {
 		pod->busy = true;
+		pod->telling = explains;
 		if (!pod->asked_ns)
 			pod->asked_ns = clock_monotonic_ns();
 		pod->singly = false;
@@ -207,7 +210,8 @@ static bool is_due(struct pass *pass, const struct board_pod *pod)
 {
 	struct cism *cism = pass->placer->cism;
 
-	if (pod->busy)
+	/* Who is only being told why it waits is not passed over: the room may come now, and others are less urgent. */
+	if (pod->busy && !pod->telling)
 		return false;
 	/* Each replica begins with what was created through it, so that they do not all bind the same. */
 	if (cism->config.etcd.endpoint_count && !pod->own && since_ms(pass, pod->seen_ns) < FOREIGN_MS) {
@@ -216,14 +220,10 @@ static bool is_due(struct pass *pass, const struct board_pod *pod)
 	}
 	if (pod->tried == board_changes(pass->placer->board)) {
 		/* What is to be tried once more is the leader's. */
-		if (!pod->later || !atomic_load(&cism->leading))
+		if (pod->busy || !pod->later || !atomic_load(&cism->leading))
 			return false;
 		wait_at_most(pass, RETRY_S * 1000);
 		return since_ms(pass, pod->tried_ns) >= RETRY_S * 1000;
-	}
-	if (since_ms(pass, pod->tried_ns) < AGAIN_MS) {
-		wait_at_most(pass, AGAIN_MS);
-		return false;
 	}
 	return true;
 }
@@ -255,8 +255,14 @@ static int try_one(struct pass *pass, struct board_pod *pod, struct err *err)
 	}
 	if (r < 0)
 		return r;
+	if (pod->busy) {
+		pod->tried = board_changes(pass->placer->board);
+		return 0;
+	}
 	if (outcome == BINDMANY_TAKEN)
 		pod->singly = ++pod->taken == TAKEN_MAX; /* unless it is bound, and gone from the board */
+	else if (outcome == BINDMANY_NOWHERE && since_ms(pass, pod->tried_ns) < AGAIN_MS)
+		wait_at_most(pass, AGAIN_MS);
 	else if (!give(pass->placer, pod, outcome == BINDMANY_NOWHERE))
 		wait_at_most(pass, AGAIN_MS);
 	return 0;

@@ -479,7 +479,6 @@ def tenants(cism):
             'blue',
             ceiling={'capabilities': ['NET_BIND_SERVICE']},
             subFunctions=[{'name': 'front', 'images': ['127.0.0.1:5000/test/front']}],
-            cache=[{'images': ['127.0.0.1:5000/test/front'], 'class': 'Encrypted'}],
         ),
         namespace('b', 'blue'),
     )
@@ -512,7 +511,6 @@ def tenants(cism):
         ),
         ({'container': {'securityContext': {'capabilities': {'add': ['SYS_ADMIN']}}}}, 'SYS_ADMIN'),
         ({'container': {'securityContext': {'capabilities': {'add': ['NET_RAW']}}}}, 'NET_RAW'),
-        ({'image': '127.0.0.1:5000/test/front:1'}, 'Encrypted'),
         ({'labels': {'nfv.bulkhead.dev/sub-function': 'front'}}, 'nfv.bulkhead.dev/sub-function'),
     ],
 )

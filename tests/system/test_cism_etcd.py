@@ -277,7 +277,10 @@ def test_the_newest_topology_counts_and_nothing_flaps(replicas, netns):
     time.sleep(2)
     assert servers(one) == servers(two) == moved
     assert [what for what, _, _ in history(netns, '/topology')] == ['PUT', 'PUT']
-    assert len([key for _, key, _ in history(netns, '/registry/core/nodes/node-0')]) == 2
+    written = [json.loads(value) for _, _, value in history(netns, '/registry/core/nodes/node-0')]
+    # Made, moved, and once said to be proven apart.
+    assert [node['metadata']['labels']['nfv.bulkhead.dev/server'] for node in written][1:] == ['server-7'] * 2
+    assert [row['type'] for row in written[-1]['status']['conditions']].count('Separated') == 1 and len(written) == 3
 
 
 def move_store(cism, programs, *words):

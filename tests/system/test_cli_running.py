@@ -77,7 +77,7 @@ def test_why(applied):
 
 def test_proof(applied):
     """PLC-6: the drift check's age and outcome."""
-    status = show(applied, 'status')
+    status = applied.wait(lambda: show(applied, 'status') if 'proof' in show(applied, 'status') else None)
     assert status['proof']['proven'] and 0 <= status['proof']['ageSeconds'] < 60 and status['charged'] == []
     assert 'SEPARATION: proven ' in applied.run('status').stdout
 

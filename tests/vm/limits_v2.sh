@@ -70,10 +70,14 @@ c['linux']['resources']['blockIO'] = {'throttleWriteBpsDevice': [{'major': major
 	run run --bundle "$work/$1" "$1" >"$work/$1.out" 2>&1 </dev/null || cat "$work/$1.out"
 	took=$((${EPOCHREALTIME/./} - begin))
 }
-writes free $((1 << 30))
-free=$took
-writes slow $((1 << 20))
-echo "six MiB written through the page cache: $((free / 1000)) ms without a rate that binds, $((took / 1000)) ms at 1 MiB/s"
+# An emulated disk has its slow moments, which show nothing: such a pair is measured again.
+for _ in 1 2 3; do
+	writes free $((1 << 30))
+	free=$took
+	writes slow $((1 << 20))
+	echo "six MiB written through the page cache: $((free / 1000)) ms without a rate that binds, $((took / 1000)) ms at 1 MiB/s"
+	((took < 5000000 || took > 2 * free)) && break
+done
 check "a rate holds buffered writes" "$((took >= 5000000 && took > 2 * free)) $(stat -c %s $work/volume/slow)" "1 6291456"
 umount $work/volume
 
