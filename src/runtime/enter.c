@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -22,6 +24,9 @@
 #include "runtime/rootless.h"
 #include "runtime/spawn.h"
 #include "runtime/traits.h"
+
+/* How long a process may take to enter version 1 groups by itself, which costs less than placing it there. */
+#define ENTER_MS 1000
 
 struct entry {
 	const struct enter_options *options;
@@ -140,14 +145,34 @@ static _Noreturn void run_stage(struct entry *entry)
 	_exit(channel_send(entry->channel, CHANNEL_PID, pid) < 0);
 }
 
+/*
+ * In the container's groups the stage is found by whoever takes the container away, who is not to wait for it: it has the
+ * container's share of the processors, which may be next to none.
+ */
+static int release_lock(const struct entry *entry, pid_t stage, int pidfd, struct err *err)
+{
+	const struct cgroup *cgroup = &entry->container.cgroup;
+	struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+	int r = 0;
+
+	if (!cgroup->only_unified && poll(&ended, 1, ENTER_MS) <= 0)
+		r = cgroup_place_legacy(cgroup, stage, err);
+	if (r < 0)
+		(void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+	state_unlock(entry->state);
+	return r;
+}
+
 /* In the container's groups it may sleep as long as they are frozen. */
 static int await_stage(const struct entry *entry, pid_t stage, struct err *err)
 {
 	CLEANUP_CLOSE int pidfd = pidfd_open(stage, 0);
 	const struct attend attend = {stage, pidfd, entry->options->signals};
 	int r = pidfd < 0 ? err_sys(err, -errno, "cannot wait for process %d", (int)stage)
-			  : attend_channel(&attend, -1, err);
+			  : release_lock(entry, stage, pidfd, err);
 
+	if (r == 0)
+		r = attend_channel(&attend, -1, err);
 	while (r == 0 && waitpid(stage, NULL, 0) < 0 && errno == EINTR)
 		;
 	return r;
@@ -197,7 +222,6 @@ static int spawn(struct entry *entry, pid_t *ret_pid, struct err *err)
 		return err_sys(err, stage, "cannot make a process");
 	}
 	r = await_stage(entry, stage, err);
-	state_unlock(entry->state);
 	if (r == 0)
 		r = channel_collect(ends[0], CHANNEL_PID, &pid, err);
 	if (r == 0)

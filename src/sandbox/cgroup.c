@@ -84,6 +84,25 @@ int cgroup_enter_legacy(const struct cgroup *cgroup, uint32_t made, struct err *
 	return 0;
 }
 
+int cgroup_place_legacy(const struct cgroup *cgroup, pid_t pid, struct err *err)
+{
+	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%d", (int)pid);
+	for (size_t i = 0; i < cgroup->count; i++) {
+		const struct cgroup_hierarchy *at = &cgroup->hierarchies[i];
+		int r;
+
+		if (cgroup_is_unified(at) || at->group < 0)
+			continue;
+		r = cgroup_file_write(at->group, "tasks", number);
+		if (r < 0 && r != -ESRCH)
+			return err_sys(err, r, "control group '%s' (%s) does not take process %d", cgroup->path,
+				       at->controllers, (int)pid);
+	}
+	return 0;
+}
+
 int cgroup_unified_fd(const struct cgroup *cgroup)
 {
 	return cgroup->unified < 0 ? -1 : cgroup->hierarchies[cgroup->unified].group;

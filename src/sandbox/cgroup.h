@@ -88,6 +88,12 @@ int cgroup_change(struct cgroup *cgroup, const struct spec_resources *resources,
 int cgroup_enter_legacy(const struct cgroup *cgroup, uint32_t made, struct err *err) MUST_CHECK;
 uint32_t cgroup_made(const struct cgroup *cgroup);
 
+/*
+ * Moves another single-threaded process into the version 1 groups that are open, at the kernel's cost of waiting for all
+ * processors. One that has ended is no error.
+ */
+int cgroup_place_legacy(const struct cgroup *cgroup, pid_t pid, struct err *err) MUST_CHECK;
+
 /* The descriptor for CLONE_INTO_CGROUP, -1 when there is no version 2 hierarchy. */
 int cgroup_unified_fd(const struct cgroup *cgroup);
 

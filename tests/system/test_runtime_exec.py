@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from support_exec import begin, field, group, inside, named, spawner_of
+from support_exec import begin, field, group, inside, members, named, spawner_of
 from support_runtime import Runtime, wait_until
 
 CHANNEL_END = 6
@@ -27,20 +27,23 @@ def runtime(programs):
     made.close()
 
 
-def test_delete_does_not_wait_for_an_exec_that_comes_up(runtime):
-    """A container may stop what enters it before it is what it shall be: the container's lock is free by then."""
-    name = runtime.start('/bin/sh', '-c', 'while :; do :; done')
-    before = inside(runtime, name)
-    # A millisecond of processor time a second, and a loop that takes it: whatever enters stands still on the way.
+@pytest.mark.parametrize('stopped', [True, False])
+def test_delete_does_not_wait_for_an_exec_that_comes_up(runtime, stopped):
+    """A container may hold up what enters it before it is what it shall be: the container's lock is free by then."""
+    name = runtime.start('/bin/sh', '-c', 'for i in $(seq 40); do while :; do :; done & done; wait')
+    wait_until(lambda: len(inside(runtime, name)) > 40, 60)
+    # A millisecond of processor time a second, and loops that take it: whatever enters stands still on the way.
     quota = group(runtime, 'cpu', name) / 'cpu.cfs_quota_us'
     if quota.exists():
         quota.write_text('1000')
         (group(runtime, 'cpu', name) / 'cpu.cfs_period_us').write_text('1000000')
     else:
         (group(runtime, 'cpu', name) / 'cpu.max').write_text('1000 1000000')
+    before = members(runtime, name)
     running = begin(runtime, name, '/bin/sleep', '1000')
-    for pid in wait_until(lambda: inside(runtime, name) - before):
-        os.kill(pid, signal.SIGSTOP)
+    for pid in wait_until(lambda: members(runtime, name) - before, 30):
+        if stopped:
+            os.kill(pid, signal.SIGSTOP)
     started = time.monotonic()
     assert runtime.status(name)['status'] == 'running'
     done = runtime.call('delete', '--force', name)

@@ -37,7 +37,8 @@ class Pod:
 
     def connect(self):
         self.client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.client.settimeout(30)
+        # Emulated on a busy machine, a program takes ten times as long as it does otherwise.
+        self.client.settimeout(120)
         self.client.connect(str(self.dir / 'control'))
 
     def receive(self):
