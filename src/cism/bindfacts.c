@@ -81,24 +81,48 @@ static const char *server_now(const struct bindfacts *facts, const char *instanc
 	return "";
 }
 
-/* A pod whose instance moved counts where it was charged and where the instance is now. */
+/* How many servers may count for the holders, of those alone that their instances left. */
+static size_t count_left(const struct bindfacts *facts)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < facts->ledger.holder_count; i++) {
+		const struct ledger_holder *holder = &facts->ledger.holders[i];
+		size_t at = 0;
+
+		while (topology_next_left(&facts->moves, holder->instance, holder->epoch, &at))
+			count++;
+	}
+	return count;
+}
+
+/* A pod whose instance moved counts where it was charged, where the instance was since, and where it is now. */
+static void add_charges(struct bindfacts *facts, const struct ledger_holder *holder)
+{
+	const char *now = server_now(facts, holder->instance), *left;
+	size_t at = 0;
+
+	add_charge(facts, holder, holder->server);
+	if (!str_eq(now, holder->server))
+		add_charge(facts, holder, now);
+	while ((left = topology_next_left(&facts->moves, holder->instance, holder->epoch, &at)))
+		if (!str_eq(left, holder->server) && !str_eq(left, now))
+			add_charge(facts, holder, left);
+}
+
 static int read_charges(struct cism *cism, struct bindfacts *facts, struct err *err)
 {
 	int r = ledger_read(cism->store, &facts->ledger, err);
 
+	if (r == 0)
+		r = cism_topology_copy_left(cism, &facts->moves, err);
 	if (r < 0)
 		return r;
-	facts->charges = calloc(2 * facts->ledger.holder_count + 1, sizeof(*facts->charges));
+	facts->charges = calloc(2 * facts->ledger.holder_count + count_left(facts) + 1, sizeof(*facts->charges));
 	if (!facts->charges)
 		return err_sys(err, -ENOMEM, "cannot read the ledger");
-	for (size_t i = 0; i < facts->ledger.holder_count; i++) {
-		const struct ledger_holder *holder = &facts->ledger.holders[i];
-		const char *now = server_now(facts, holder->instance);
-
-		add_charge(facts, holder, holder->server);
-		if (!str_eq(now, holder->server))
-			add_charge(facts, holder, now);
-	}
+	for (size_t i = 0; i < facts->ledger.holder_count; i++)
+		add_charges(facts, &facts->ledger.holders[i]);
 	return 0;
 }
 
@@ -162,6 +186,7 @@ void bindfacts_done(struct bindfacts *facts)
 	records_list_done(&facts->nodes);
 	records_list_done(&facts->quarantines);
 	ledger_done(&facts->ledger);
+	topology_done(&facts->moves);
 	free(facts->mappings);
 	free(facts->places);
 	free(facts->charges);
@@ -258,6 +283,22 @@ uint64_t bindfacts_node_revision(const struct bindfacts *facts, const char *inst
 	return 0; /* "must not exist": such a bind never holds */
 }
 
+/* Whether somebody charged elsewhere counts on a server, for his instance is there or left it. */
+static bool counts_on(const struct bindfacts *facts, const struct ledger_holder *holder, const char *server)
+{
+	const char *left;
+	size_t at = 0;
+
+	if (str_eq(holder->server, server))
+		return false;
+	if (str_eq(server_now(facts, holder->instance), server))
+		return true;
+	while ((left = topology_next_left(&facts->moves, holder->instance, holder->epoch, &at)))
+		if (str_eq(left, server))
+			return true;
+	return false;
+}
+
 void bindfacts_compare_moved(const struct bindfacts *facts, const char *server, struct change *change)
 {
 	for (size_t i = 0; i < facts->ledger.range.count; i++) {
@@ -266,10 +307,8 @@ void bindfacts_compare_moved(const struct bindfacts *facts, const char *server, 
 
 		for (size_t j = 0; j < facts->ledger.holder_count; j++) {
 			const struct ledger_holder *holder = &facts->ledger.holders[j];
-			const char *now = server_now(facts, holder->instance);
 
-			moved_here |= str_eq(now, server) && !str_eq(holder->server, server) &&
-				      str_ends(entry->key, holder->server);
+			moved_here |= str_ends(entry->key, holder->server) && counts_on(facts, holder, server);
 		}
 		if (moved_here)
 			change_compare(change, entry->key, entry->mod_revision);

@@ -20,6 +20,7 @@ struct bindfacts {
 	struct ledger ledger;
 	uint64_t domain_servers, domain_revision; /* on how many servers the domain is (ledger_domain) */
 	struct topology_instance *mappings;       /* one a node */
+	struct topology moves;                    /* the servers that instances left, and nothing else */
 	struct placement_node *places;
 	struct policy_holder *charges;
 	size_t charge_count;
@@ -52,7 +53,7 @@ size_t bindfacts_judge(struct bindfacts *facts, const char *instance, struct pla
 
 uint64_t bindfacts_node_revision(const struct bindfacts *facts, const char *instance);
 
-/* Adds compares for records of other servers that hold pods of instances now on this server. */
+/* Adds compares for records of other servers that hold pods of instances that are on this server, or left it. */
 void bindfacts_compare_moved(const struct bindfacts *facts, const char *server, struct change *change);
 
 /* The decision as `why` shows it; instance NULL when there is none. A new reference; NULL without memory. */

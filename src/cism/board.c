@@ -27,6 +27,7 @@ struct value {
 struct holder {
 	char *uid; /* NULL: free */
 	char *instance, *server;
+	uint64_t epoch;         /* of the bind */
 	uint32_t shape, charge; /* SCHEDULE_NONE: not known, not charged */
 	bool bare;              /* the shape is made from the ledger alone */
 	bool moved;
@@ -199,7 +200,8 @@ static bool is_moved(const struct board *board, const struct holder *holder)
 	const struct schedule_instance *at = instance == SCHEDULE_NONE ? NULL
 								       : schedule_instance(board->schedule, instance);
 
-	return !at || !at->server || !str_eq(at->server, holder->server);
+	return !at || !at->server || !str_eq(at->server, holder->server) ||
+	       cism_topology_has_left(board->cism, holder->instance, holder->epoch, holder->server);
 }
 
 static void note_moved(struct board *board, struct holder *holder, bool moved)
@@ -307,6 +309,7 @@ static int take_row(struct board *board, const struct ledger_holder *row)
 	    str_eq(holder->instance, row->instance))
 		return 0;
 	discharge(board, holder);
+	holder->epoch = row->epoch;
 	if (set_text(&holder->instance, row->instance) < 0 || set_text(&holder->server, row->server) < 0 ||
 	    find_shape(board, row, holder) < 0)
 		return -ENOMEM;
@@ -345,6 +348,7 @@ int board_charge(struct board *board, const struct ledger_holder *row, uint32_t 
 	if (make_holder(board, row->uid, &holder) < 0 || set_text(&holder->instance, row->instance) < 0 ||
 	    set_text(&holder->server, row->server) < 0)
 		return -ENOMEM;
+	holder->epoch = row->epoch;
 	holder->shape = shape;
 	return charge(board, holder);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything that is charged, as policy/ sees it: pods where they are charged, and where their instance is now. */
+/* Everything that is charged, as policy/ sees it: pods where they are charged, where their instance was, and where it is now. */
 #ifndef CISM_CHARGES_H
 #define CISM_CHARGES_H
 
@@ -8,7 +8,8 @@
 
 struct charges {
 	struct ledger ledger;
-	struct policy_holder *items; /* one a holder, and a second one for each whose instance is elsewhere now */
+	struct policy_holder
+		*items; /* one a holder, and one more for each other server that its instance is on or was on since */
 	const struct ledger_holder **origin; /* of each item */
 	size_t count;
 	struct topology topology; /* as it was then */

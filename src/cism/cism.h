@@ -63,8 +63,17 @@ struct cism {
 /* Copies the row of an instance; ERR_NOT_FOUND when the topology does not know it: an unknown server is no server. */
 int cism_topology_find(struct cism *cism, const char *instance, struct topology_instance *ret_instance) MUST_CHECK;
 
-/* A copy of all rows, which the caller ends with topology_done: the lock is not held while it is used. -ENOMEM. */
+/*
+ * Whether one bound to the instance in `epoch` may still run on a server that the instance left, other than `except`
+ * (topology_next_left).
+ */
+bool cism_topology_has_left(struct cism *cism, const char *instance, uint64_t epoch, const char *except);
+
+/* A copy of all rows but of those that departed, which the caller ends with topology_done: the lock is not held while it is used. -ENOMEM. */
 int cism_topology_copy(struct cism *cism, struct topology *ret_topology, struct err *err) MUST_CHECK;
+
+/* A copy of the servers that instances left, and of nothing else; the caller ends it with topology_done. -ENOMEM. */
+int cism_topology_copy_left(struct cism *cism, struct topology *ret_topology, struct err *err) MUST_CHECK;
 
 /* The revision of the topology that cism_topology_find reads: what a decision by it compares. */
 uint64_t cism_topology_revision(struct cism *cism);

@@ -17,15 +17,31 @@
 
 /* --- ledger --- */
 
+/* The servers that its instance left since, where it counts too; NULL: none. */
+static json_t *left_by(const struct charges *charges, const struct ledger_holder *holder)
+{
+	json_t *servers = json_array();
+	const char *left;
+	size_t at = 0;
+
+	while ((left = topology_next_left(&charges->topology, holder->instance, holder->epoch, &at)))
+		if (!str_eq(left, holder->server) && json_array_append_new(servers, json_string(left)) < 0)
+			break;
+	if (json_array_size(servers) > 0)
+		return servers;
+	json_decref(servers);
+	return NULL;
+}
+
 static json_t *row_of(const struct charges *charges, const struct ledger_holder *holder)
 {
 	const struct topology_instance *now = topology_find(&charges->topology, holder->instance);
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "uid", holder->uid, "namespace",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:o*}", "uid", holder->uid, "namespace",
 			 holder->namespace, "name", holder->name, "domain", holder->domain, "subFunction",
 			 holder->subfunction, "instance", holder->instance, "server", holder->server, "epoch",
 			 (json_int_t)holder->epoch, "serverNow", now ? now->server : "", "epochNow",
-			 (json_int_t)(now ? now->epoch : 0));
+			 (json_int_t)(now ? now->epoch : 0), "serversLeft", left_by(charges, holder));
 }
 
 static int list(struct call *call, json_t *answer, struct err *err)

@@ -27,7 +27,8 @@ struct placement_facts {
 	const struct policy_domains *domains;
 	const struct ledger_holder *holders; /* of all servers */
 	size_t holder_count;
-	const struct policy_holder *charges; /* the same as policy/ sees them, moved instances counted twice */
+	const struct policy_holder
+		*charges; /* the same as policy/ sees them, those of moved instances on each server */
 	size_t charge_count;
 	const struct policy_domain *domain; /* of the pod; NULL: unknown */
 	uint64_t domain_servers;            /* on how many servers the domain has holders */

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "cism/change.h"
+#include "cism/ledger.h"
 
 /* What the store has; revision 0 and an empty topology when it has none. */
 static int read_stored(struct cism *cism, struct topology *to, uint64_t *ret_revision, struct err *err)
@@ -46,6 +48,30 @@ static int write_stored(struct cism *cism, const struct topology *topology, uint
 	return r;
 }
 
+static bool is_needed(void *user, const struct topology_left *left)
+{
+	const struct ledger *ledger = user;
+
+	for (size_t i = 0; i < ledger->holder_count; i++)
+		if (ledger->holders[i].epoch <= left->epoch && str_eq(ledger->holders[i].instance, left->name))
+			return true;
+	return false;
+}
+
+/*
+ * Has the topology of the file remember what was. Rows of earlier epochs that nobody needs go: nothing is bound in those any
+ * more, so that a ledger read now says it for good.
+ */
+static int remember(struct cism *cism, struct topology *file, const struct topology *now, struct err *err)
+{
+	CLEANUP_LEDGER struct ledger ledger = {0};
+	int r = now->left_count ? ledger_read(cism->store, &ledger, err) : 0;
+
+	if (r == 0)
+		r = topology_leave(file, now, is_needed, &ledger, err);
+	return r < 0 ? r : topology_remember(file, now, err);
+}
+
 static int offer_once(struct cism *cism, struct topology *file, struct err *err)
 {
 	/* Where only one process has the store, only its file tells of a topology. */
@@ -57,8 +83,11 @@ static int offer_once(struct cism *cism, struct topology *file, struct err *err)
 	if (r < 0)
 		return r;
 	r = revision ? topology_follows(&now, file, alone, err) : 1;
-	if (r > 0 && topology_remember(file, &now, err) < 0)
-		r = -ENOMEM;
+	if (r > 0) {
+		int failed = remember(cism, file, &now, err);
+
+		r = failed < 0 ? failed : r;
+	}
 	topology_done(&now);
 	return r > 0 ? write_stored(cism, file, revision, err) : r;
 }

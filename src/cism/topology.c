@@ -93,12 +93,65 @@ static int read_instances(const json_t *rows, const char *list, struct topology_
 	return 0;
 }
 
+static int by_name_and_server(const void *a, const void *b)
+{
+	const struct topology_left *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : strcmp(x->server, y->server);
+}
+
+static int read_left_row(const json_t *row, size_t index, struct topology_left *to, struct err *err)
+{
+	static const struct policy_field fields[] = {
+		{"name", POLICY_FIELD_STRING, true, 253},
+		{"server", POLICY_FIELD_STRING, true, 253},
+		{"epoch", POLICY_FIELD_INTEGER, true, 0},
+	};
+	char path[32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "left[%zu]", index);
+	r = policy_fields_check(row, path, fields, ARRAY_SIZE(fields), err);
+	if (r < 0)
+		return r;
+	(void)snprintf(to->name, sizeof(to->name), "%s", text_of(row, "name"));
+	(void)snprintf(to->server, sizeof(to->server), "%s", text_of(row, "server"));
+	if (json_integer_value(json_object_get(row, "epoch")) < 1)
+		return err_set(err, ERR_INVALID, "%s.epoch: must be at least 1", path);
+	to->epoch = (uint64_t)json_integer_value(json_object_get(row, "epoch"));
+	return 0;
+}
+
+static int read_left(const json_t *rows, struct topology *to, struct err *err)
+{
+	const json_t *row;
+	size_t i;
+	int r = 0;
+
+	to->left = calloc(json_array_size(rows) + 1, sizeof(*to->left));
+	if (!to->left)
+		return err_sys(err, -ENOMEM, "cannot read the topology");
+	to->left_count = json_array_size(rows);
+	json_array_foreach(rows, i, row)
+		if (r == 0)
+			r = read_left_row(row, i, &to->left[i], err);
+	if (r == 0 && to->left_count > 1)
+		qsort(to->left, to->left_count, sizeof(*to->left), by_name_and_server);
+	for (i = 1; r == 0 && i < to->left_count; i++)
+		if (by_name_and_server(&to->left[i], &to->left[i - 1]) == 0)
+			r = err_set(err, ERR_INVALID, "left: '%s' stands twice with server '%s'", to->left[i].name,
+				    to->left[i].server);
+	return r;
+}
+
 static int read_root(const json_t *root, struct topology *to, struct err *err)
 {
 	static const struct policy_field fields[] = {
 		{"generation", POLICY_FIELD_INTEGER, false, 0},
 		{"instances", POLICY_FIELD_ARRAY, true, TOPOLOGY_INSTANCES_MAX},
 		{"departed", POLICY_FIELD_ARRAY, false, TOPOLOGY_INSTANCES_MAX},
+		{"left", POLICY_FIELD_ARRAY, false, TOPOLOGY_LEFT_MAX},
 	};
 	const json_t *generation = json_object_get(root, "generation");
 	int r = policy_fields_check(root, "", fields, ARRAY_SIZE(fields), err);
@@ -113,6 +166,8 @@ static int read_root(const json_t *root, struct topology *to, struct err *err)
 	if (r == 0)
 		r = read_instances(json_object_get(root, "departed"), "departed", &to->departed, &to->departed_count,
 				   err);
+	if (r == 0)
+		r = read_left(json_object_get(root, "left"), to, err);
 	return r;
 }
 
@@ -154,6 +209,22 @@ static json_t *rows_of(const struct topology_instance *instances, size_t count)
 	return rows;
 }
 
+static json_t *left_rows_of(const struct topology *topology)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < topology->left_count; i++) {
+		const struct topology_left *left = &topology->left[i];
+
+		if (json_array_append_new(rows, json_pack("{s:s, s:s, s:I}", "name", left->name, "server", left->server,
+							  "epoch", (json_int_t)left->epoch)) < 0) {
+			json_decref(rows);
+			return NULL;
+		}
+	}
+	return rows;
+}
+
 static const struct topology_instance *find_row(const struct topology_instance *rows, size_t count, bool sorted,
 						const char *name)
 {
@@ -186,6 +257,8 @@ char *topology_format(const struct topology *topology)
 		r = json_object_set_new(root, "generation", json_integer((json_int_t)topology->generation));
 	if (r == 0 && topology->departed_count)
 		r = json_object_set_new(root, "departed", rows_of(topology->departed, topology->departed_count));
+	if (r == 0 && topology->left_count)
+		r = json_object_set_new(root, "left", left_rows_of(topology));
 	if (r == 0)
 		text = json_dumps(root, JSON_COMPACT);
 	json_decref(root);
@@ -239,6 +312,14 @@ static int check_generation(const struct topology *now, const struct topology *n
 		       (unsigned long long)now->generation);
 }
 
+/* As an instance was last, also when it is there no longer. */
+static const struct topology_instance *last_known(const struct topology *now, const char *name)
+{
+	const struct topology_instance *known = topology_find(now, name);
+
+	return known ? known : find_row(now->departed, now->departed_count, now->sorted, name);
+}
+
 int topology_follows(const struct topology *now, const struct topology *next, bool alone, struct err *err)
 {
 	int r;
@@ -247,11 +328,8 @@ int topology_follows(const struct topology *now, const struct topology *next, bo
 		return 0;
 	r = check_generation(now, next, alone, err);
 	for (size_t i = 0; r == 0 && i < next->count; i++) {
-		const char *name = next->instances[i].name;
-		const struct topology_instance *known = topology_find(now, name);
+		const struct topology_instance *known = last_known(now, next->instances[i].name);
 
-		if (!known)
-			known = find_row(now->departed, now->departed_count, now->sorted, name);
 		r = known ? check_instance(known, &next->instances[i], err) : 0;
 	}
 	return r < 0 ? r : 1;
@@ -278,10 +356,79 @@ int topology_remember(struct topology *next, const struct topology *now, struct 
 	return 0;
 }
 
+/* Each server of an instance once, with the latest epoch. */
+static size_t merge_left(struct topology_left *left, size_t count)
+{
+	size_t kept = 0;
+
+	if (count > 1)
+		qsort(left, count, sizeof(*left), by_name_and_server);
+	for (size_t i = 0; i < count; i++)
+		if (kept == 0 || by_name_and_server(&left[i], &left[kept - 1]) != 0)
+			left[kept++] = left[i];
+		else if (left[i].epoch > left[kept - 1].epoch)
+			left[kept - 1].epoch = left[i].epoch;
+	return kept;
+}
+
+int topology_leave(struct topology *next, const struct topology *now,
+		   bool (*needed)(void *user, const struct topology_left *left), void *user, struct err *err)
+{
+	struct topology_left *left = calloc(now->left_count + next->count + 1, sizeof(*left));
+	size_t count = 0;
+
+	if (!left)
+		return err_sys(err, -ENOMEM, "cannot remember what left its server");
+	for (size_t i = 0; i < now->left_count; i++)
+		if (needed(user, &now->left[i]))
+			left[count++] = now->left[i];
+	/* Asked for nobody: a bind of this epoch may come in until the topology is written. */
+	for (size_t i = 0; i < next->count; i++) {
+		const struct topology_instance *known = last_known(now, next->instances[i].name);
+		struct topology_left *to = &left[count];
+
+		if (!known || str_eq(known->server, next->instances[i].server))
+			continue;
+		memcpy(to->name, known->name, sizeof(to->name));
+		memcpy(to->server, known->server, sizeof(to->server));
+		to->epoch = known->epoch;
+		count++;
+	}
+	free(next->left);
+	next->left = left;
+	next->left_count = merge_left(left, count);
+	if (next->left_count > TOPOLOGY_LEFT_MAX)
+		return err_set(err, ERR_INVALID,
+			       "more than %d servers were left by instances whose pods still count there",
+			       TOPOLOGY_LEFT_MAX);
+	return 0;
+}
+
+const char *topology_next_left(const struct topology *topology, const char *instance, uint64_t epoch, size_t *at)
+{
+	size_t low = *at, high = *at ? *at : topology->left_count;
+
+	while (low < high) { /* the first of the instance's */
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(topology->left[middle].name, instance) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < topology->left_count && str_eq(topology->left[low].name, instance); low++)
+		if (topology->left[low].epoch >= epoch) {
+			*at = low + 1;
+			return topology->left[low].server;
+		}
+	return NULL;
+}
+
 void topology_done(struct topology *topology)
 {
 	free(topology->instances);
 	free(topology->departed);
+	free(topology->left);
 	*topology = (struct topology){.generation = topology->generation};
 }
 

@@ -44,24 +44,39 @@ static void add_holder(struct cluster *cluster, const json_t *row, const char *s
 			.domain = text_or_empty(api_string(row, "domain")),
 			.subfunction = text_or_empty(api_string(row, "subFunction"))},
 		.instance = text_or_empty(api_string(row, "instance")),
-		.server = text_or_empty(api_string(row, server)),
+		.server = server,
 	};
+}
+
+/* Where it was bound, where its instance is now, and where that was in between. */
+static void add_places(struct cluster *cluster, const json_t *row)
+{
+	const char *bound = text_or_empty(api_string(row, "server")),
+		   *now = text_or_empty(api_string(row, "serverNow"));
+	const json_t *left;
+	size_t i;
+
+	add_holder(cluster, row, bound);
+	if (!str_eq(now, bound))
+		add_holder(cluster, row, now);
+	json_array_foreach(json_object_get(row, "serversLeft"), i, left)
+		if (json_is_string(left) && !str_eq(json_string_value(left), now))
+			add_holder(cluster, row, json_string_value(left));
 }
 
 /* The ledger says who is charged, also of pods whose objects were deleted by force. */
 static int read_holders(struct cluster *cluster, struct err *err)
 {
 	const json_t *rows = json_object_get(cluster->ledger, "holders"), *row;
-	size_t i;
+	size_t i, count = 0;
 
-	cluster->holders = calloc(2 * json_array_size(rows) + 1, sizeof(*cluster->holders));
+	json_array_foreach(rows, i, row)
+		count += 2 + json_array_size(json_object_get(row, "serversLeft"));
+	cluster->holders = calloc(count + 1, sizeof(*cluster->holders));
 	if (!cluster->holders)
 		return err_set(err, -ENOMEM, "out of memory");
-	json_array_foreach(rows, i, row) {
-		add_holder(cluster, row, "server");
-		if (!str_eq(text_or_empty(api_string(row, "server")), text_or_empty(api_string(row, "serverNow"))))
-			add_holder(cluster, row, "serverNow");
-	}
+	json_array_foreach(rows, i, row)
+		add_places(cluster, row);
 	return 0;
 }
 

@@ -11,7 +11,7 @@ struct cluster {
 	struct policy_domains domains;
 	json_t *ledger; /* who is charged where, and the last proof */
 	struct policy_holder *holders;
-	size_t holder_count; /* a pod whose instance moved is there twice */
+	size_t holder_count; /* a pod whose instance moved is there more than once */
 };
 
 /* Reads everything. A TrustDomain that does not parse is left out: its pods count as of an undefined domain. */

@@ -31,8 +31,8 @@ struct policy_drift {
 };
 
 /*
- * Looks at all holders. A pod of an instance that moved is given twice, with the server it is charged to and the one that
- * the instance is on. Linear in the holders but for sorting them; memory about 100 bytes a holder, and a byte for each pair
+ * Looks at all holders. A pod of an instance that moved is given several times, with the server it is charged to, those that
+ * the instance left since, and the one it is on. Linear in the holders but for sorting them; memory about 100 bytes a holder, and a byte for each pair
  * of kinds. -ENOMEM, and -E2BIG for more than 2^31 holders.
  */
 int policy_drift_prove(const struct policy_holder *holders, size_t count, const struct policy_domains *domains,

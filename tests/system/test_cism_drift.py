@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must be apart stays apart, is proven to be, and is told where it is not (PLC-2, PLC-5, PLC-6, CISM-7)."""
 
+import time
+
 import pytest
 
 from support_cism import Cism, domain, namespace, pod
@@ -56,7 +58,7 @@ def reasons(cism, where):
 def test_a_move_that_violates_is_found_and_told(cism):
     """PLC-2: a VM comes to a server where its pods may not be: placed as they must, and told within seconds."""
     run(cism, 'b', 'p', 'node-1')
-    run(cism, 'r', 'q', 'node-2')
+    uid = run(cism, 'r', 'q', 'node-2')
     found = proof(cism, lambda found: found['pods'] == 2)
     assert found['proven'] and (found['violations'], found['unplaced'], found['findings']) == (0, 0, [])
     assert condition(cism, 'node-1')['status'] == 'True'
@@ -72,8 +74,13 @@ def test_a_move_that_violates_is_found_and_told(cism):
         cism.wait(lambda where=where: ('SeparationViolated', OWNER_IS_TOLD) in reasons(cism, where))
     # Of what is there nothing was touched: neither domain says Evict.
     assert all('deletionTimestamp' not in cism.pod(*name)['metadata'] for name in (('b', 'p'), ('r', 'q')))
-    # And it ends when the VM goes.
+    # It does not end when the platform says that the VM goes on: the machine may stand there yet.
     cism.write_topology([('node-1', 'server-1', 1), ('node-2', 'server-2', 3)])
+    cism.wait(lambda: cism.get('/api/v1/nodes/node-2')['metadata']['annotations']['nfv.bulkhead.dev/epoch'] == '3')
+    time.sleep(3)
+    assert [row['sentence'] for row in cism.get(LEDGER)['proof']['findings']] == [sentence]
+    # And it ends when what moved has stopped.
+    cism.stopped(uid, name='node-2')
     assert proof(cism, lambda found: found['proven'])['findings'] == []
     cism.wait(lambda: condition(cism, 'node-2')['status'] == 'True')
 

@@ -434,6 +434,53 @@ def test_a_moved_instance_counts_where_it_is(cism):
     assert decision['message'].startswith(in_the_way('q', 'p'))
 
 
+def told_of(cism, *places):
+    """Instances that are where they are said to be, once the CISM knows it."""
+    cism.write_topology(places)
+    for name, _, epoch in places:
+        cism.wait(lambda name=name, epoch=epoch: cism.get(f'/api/v1/nodes/{name}')['metadata']['annotations'][
+            'nfv.bulkhead.dev/epoch'] == str(epoch))
+
+
+def test_a_server_that_a_moving_instance_leaves_stays_charged(bare):
+    """
+    PLC-2, PLC-6: the platform says that node-1 goes by server-1 to server-3 before its machine does. What it runs may
+    still run on server-1 until its stop is confirmed, also after the CISM started anew.
+    """
+    bare.write_topology([('node-1', 'server-9', 1), ('node-2', 'server-1', 1)])
+    bare.start()
+    for name in ('node-1', 'node-2'):
+        bare.heartbeat(name)
+    bare.apply(domain('blue'), domain('red', separation=APART), namespace('b', 'blue'), namespace('r', 'red'))
+    uid = create(bare, pod('b', 'p', nodeSelector={'kubernetes.io/hostname': 'node-1'}))['metadata']['uid']
+    bare.wait_bound('b', 'p')
+    told_of(bare, ('node-1', 'server-1', 2), ('node-2', 'server-1', 1))
+    told_of(bare, ('node-1', 'server-3', 3), ('node-2', 'server-1', 1))
+    for _ in range(2):
+        holder = bare.get('/apis/trust.bulkhead.dev/v1/ledger')['holders'][0]
+        assert (holder['server'], holder['serversLeft'], holder['serverNow']) == ('server-9', ['server-1'], 'server-3')
+        bare.stop()
+        bare.start()
+    create(bare, pod('r', 'q', nodeSelector={'kubernetes.io/hostname': 'node-2'}))
+    bare.wait_pending('r', 'q')
+    rows = bare.get('/apis/trust.bulkhead.dev/v1/namespaces/r/decisions/q')['instances']
+    assert next(row for row in rows if row['instance'] == 'node-2')['message'] == in_the_way('q', 'p')
+    # A deletion, forced or not, confirms nothing; nor does the word of another instance.
+    assert bare.curl('admin', 'DELETE', '/api/v1/namespaces/b/pods/p?gracePeriodSeconds=0')[0] == 200
+    assert bare.curl('node-2', 'POST', '/api/v1/nodes/node-1/stopped', {'uids': [uid]})[0] == 403
+    time.sleep(2)
+    bare.wait_pending('r', 'q')
+    bare.stopped(uid)
+    assert bare.wait_bound('r', 'q')['spec']['nodeName'] == 'node-2'
+    # The next move finds nobody who needs the old ones.
+    told_of(bare, ('node-1', 'server-9', 4), ('node-2', 'server-1', 1))
+    create(bare, pod('b', 'later', nodeSelector={'kubernetes.io/hostname': 'node-1'}))
+    bare.wait_bound('b', 'later')
+    assert 'serversLeft' not in next(
+        row for row in bare.get('/apis/trust.bulkhead.dev/v1/ledger')['holders'] if row['name'] == 'later'
+    )
+
+
 def test_tickets_are_renewed_while_the_binding_stands(programs, netns, root, kubectls):
     cism = Cism(
         programs,

@@ -53,6 +53,12 @@ static void test_bad(void **state)
 		{ROW("\"name\":\"a\",\"server\":\"s\",\"deployment\":\"Nested\",\"epoch\":1,\"power\":\"No\""),
 		 "instances[0].power: 'No' is none of On, Off"},
 		{"{\"instances\":[],\"generation\":0}", "generation: must be at least 1"},
+		{"{\"instances\":[],\"left\":[{\"name\":\"a\",\"server\":\"s\"}]}", "left[0]"},
+		{"{\"instances\":[],\"left\":[{\"name\":\"a\",\"server\":\"s\",\"epoch\":0}]}",
+		 "left[0].epoch: must be at least 1"},
+		{"{\"instances\":[],\"left\":[{\"name\":\"a\",\"server\":\"s\",\"epoch\":1},"
+		 "{\"name\":\"a\",\"server\":\"s\",\"epoch\":2}]}",
+		 "left: 'a' stands twice with server 's'"},
 		{ROW("\"name\":\"a\""), "instances[0]"},
 		{ROW("\"name\":\"A\",\"server\":\"s\",\"deployment\":\"Nested\",\"epoch\":1"),
 		 "instances[0].name: 'A' is not a DNS name"},
@@ -173,6 +179,73 @@ static void test_departed(void **state)
 	topology_done(&newer);
 }
 
+/* What may still run beside where it was bound and where its instance is now, as words. */
+static const char *left_of(const struct topology *topology, const char *instance, uint64_t epoch)
+{
+	static char words[128];
+	const char *server;
+	size_t at = 0;
+
+	words[0] = '\0';
+	while ((server = topology_next_left(topology, instance, epoch, &at))) {
+		(void)snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%s", words[0] ? " " : "",
+			       server);
+	}
+	return words;
+}
+
+/* Somebody is charged to a alone, since the epoch that `user` points to. */
+static bool needs(void *user, const struct topology_left *left)
+{
+	return strcmp(left->name, "a") == 0 && *(const uint64_t *)user <= left->epoch;
+}
+
+/* Takes a topology in as the CISM does, by way of its text. */
+static void move_on(struct topology *now, const char *words, uint64_t needed_since)
+{
+	struct topology next = topology_of(words, (unsigned)now->generation + 1);
+	CLEANUP_FREE char *text = NULL;
+
+	assert_int_equal(topology_follows(now, &next, false, NULL), 1);
+	assert_int_equal(topology_leave(&next, now, needs, &needed_since, NULL), 0);
+	assert_int_equal(topology_remember(&next, now, NULL), 0);
+	text = topology_format(&next);
+	topology_done(now);
+	topology_done(&next);
+	assert_int_equal(parse(text, now, NULL), 0);
+}
+
+/* A server that was left stays known for who was bound in that epoch or before, and for nobody who came later. */
+static void test_left(void **state)
+{
+	struct topology topology = topology_of("a@s1/1 b@t/1", 1);
+
+	(void)state;
+	move_on(&topology, "a@s0/2 b@t/1", 1);
+	assert_string_equal(left_of(&topology, "a", 1), "s1");
+	assert_string_equal(left_of(&topology, "a", 2), "");
+	move_on(&topology, "a@s3/3 b@u/2", 1);
+	assert_string_equal(left_of(&topology, "a", 1), "s0 s1");
+	assert_string_equal(left_of(&topology, "a", 2), "s0");
+	assert_string_equal(left_of(&topology, "a", 3), "");
+	assert_string_equal(left_of(&topology, "b", 1), "t");
+	assert_string_equal(left_of(&topology, "aa", 1), "");
+	/* To where it was: once, with the latest epoch. It leaves the source, and comes back elsewhere. */
+	move_on(&topology, "a@s0/4 b@u/2", 1);
+	move_on(&topology, "b@u/2", 1);
+	assert_string_equal(left_of(&topology, "a", 1), "s0 s1 s3");
+	move_on(&topology, "a@s4/5 b@u/2", 1);
+	assert_string_equal(left_of(&topology, "a", 1), "s0 s1 s3");
+	assert_string_equal(left_of(&topology, "a", 4), "s0");
+	assert_string_equal(left_of(&topology, "b", 1), "");
+	/* Nobody of those epochs is charged any more. */
+	move_on(&topology, "a@s4/5 b@u/3", 4);
+	assert_string_equal(left_of(&topology, "a", 1), "s0");
+	move_on(&topology, "a@s4/5 b@u/4", 5);
+	assert_int_equal(topology.left_count, 0);
+	topology_done(&topology);
+}
+
 static void test_format(void **state)
 {
 	struct topology topology = topology_of("a@s/1 b@t/7", 5), again = {0};
@@ -189,8 +262,8 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),     cmocka_unit_test(test_bad),    cmocka_unit_test(test_follows),
-		cmocka_unit_test(test_departed), cmocka_unit_test(test_format),
+		cmocka_unit_test(test_good),     cmocka_unit_test(test_bad),  cmocka_unit_test(test_follows),
+		cmocka_unit_test(test_departed), cmocka_unit_test(test_left), cmocka_unit_test(test_format),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
