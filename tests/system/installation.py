@@ -35,6 +35,11 @@ def find_kubectls():
     return dict(sorted(found.items(), key=lambda entry: int(entry[0].split('.')[1])))
 
 
+def remains(function, path, why):
+    if not issubclass(why[0], FileNotFoundError):
+        raise why[1]
+
+
 @contextlib.contextmanager
 def temporary_root():
     """A folder for --root, removed afterwards together with what is mounted below it."""
@@ -52,7 +57,8 @@ def temporary_root():
             subprocess.run(['umount', '-l', mount], check=False)
         for loop in cells.loops_below(str(folder)):
             subprocess.run(['losetup', '-d', loop], check=False)
-        shutil.rmtree(folder)
+        # What ends at this moment takes its socket along.
+        shutil.rmtree(folder, onerror=remains)
 
 
 def checked(program, words, done):

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import pathlib
+import secrets
 import select
 import shutil
 import subprocess
@@ -215,12 +216,13 @@ class Cism:
 
     def kubeconfig(self, who='admin'):
         path = self.root / f'kubeconfig-{who}'
+        fresh = path.with_suffix(f'.{secrets.token_hex(4)}')  # a kubectl that starts now reads a whole one
         identity = self.identities[who]
 
         def data(file):
             return base64.b64encode(pathlib.Path(file).read_bytes()).decode()
 
-        path.write_text(
+        fresh.write_text(
             json.dumps(
                 {
                     'apiVersion': 'v1',
@@ -248,6 +250,7 @@ class Cism:
                 }
             )
         )
+        fresh.rename(path)
         return path
 
     def kubectl_words(self, words, version=None, who='admin'):
